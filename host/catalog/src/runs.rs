@@ -1,0 +1,185 @@
+//! Table `runs`: one execution of a job.
+
+use std::fmt;
+use std::str::FromStr;
+
+use sqlx::FromRow;
+use tamis_model::error::Context;
+use tamis_model::time::{Millis, rfc3339_millis};
+use tamis_model::{Error, Result};
+
+use crate::Catalog;
+
+/// How a run stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RunState {
+    /// It is at work, or its process died and nobody has noticed yet.
+    Running,
+    /// It did all that it was to do.
+    Succeeded,
+    /// It published, but some file was left out and is listed.
+    Partial,
+    /// The quality gate refused its tables: what was published before stays.
+    Gated,
+    /// It stopped on an error.
+    Failed,
+}
+
+impl RunState {
+    /// Its name in the catalogue and on the command line.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Running => "running",
+            Self::Succeeded => "succeeded",
+            Self::Partial => "partial",
+            Self::Gated => "gated",
+            Self::Failed => "failed",
+        }
+    }
+}
+
+impl fmt::Display for RunState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl FromStr for RunState {
+    type Err = Error;
+
+    fn from_str(name: &str) -> Result<Self> {
+        [Self::Running, Self::Succeeded, Self::Partial, Self::Gated, Self::Failed]
+            .into_iter()
+            .find(|state| state.name() == name)
+            .ok_or_else(|| Error::new(tamis_model::Kind::Corrupt, "read run state", name))
+    }
+}
+
+impl TryFrom<String> for RunState {
+    type Error = Error;
+
+    fn try_from(name: String) -> Result<Self> {
+        name.parse()
+    }
+}
+
+/// One execution of a job.
+#[derive(Clone, Debug, PartialEq, FromRow, serde::Serialize)]
+pub struct Run {
+    /// UUID version 7: sorts by start.
+    pub id: String,
+    /// `nightly`.
+    pub job: String,
+    /// The logical date, `YYYY-MM-DD`.
+    pub as_of: String,
+    /// How it stands.
+    #[sqlx(try_from = "String")]
+    pub state: RunState,
+    /// RFC 3339.
+    pub started_at: String,
+    /// RFC 3339; none while it runs.
+    pub finished_at: Option<String>,
+    /// Percent of the checks that passed; none when none ran.
+    pub quality_score: Option<f64>,
+    /// The whole chain of causes of its failure.
+    pub error: Option<String>,
+}
+
+/// How a run ended.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RunEnd {
+    /// How it stands now.
+    pub state: RunState,
+    /// Percent of the checks that passed.
+    pub quality_score: Option<f64>,
+    /// The whole chain of causes of its failure.
+    pub error: Option<String>,
+}
+
+impl Catalog {
+    /// Opens the record of a run. The caller holds the lock of the job, so that a run of it that is still
+    /// recorded as running has died: it is closed as failed.
+    pub async fn start_run(&self, id: &str, job: &str, as_of: &str, now: Millis) -> Result<()> {
+        let now = rfc3339_millis(now);
+        let mut transaction = self.write("start run", id).await?;
+        sqlx::query(
+            "UPDATE runs SET state = 'failed', finished_at = ?, error = 'its process ended before it did' \
+             WHERE job = ? AND state = 'running'",
+        )
+        .bind(&now)
+        .bind(job)
+        .execute(&mut *transaction)
+        .await
+        .outage("close dead runs of", job)?;
+        sqlx::query("INSERT INTO runs (id, job, as_of, state, started_at) VALUES (?, ?, ?, 'running', ?)")
+            .bind(id)
+            .bind(job)
+            .bind(as_of)
+            .bind(&now)
+            .execute(&mut *transaction)
+            .await
+            .outage("start run", id)?;
+        transaction.commit().await.outage("start run", id)
+    }
+
+    /// Closes the record of a run.
+    pub async fn finish_run(&self, id: &str, end: &RunEnd, now: Millis) -> Result<()> {
+        sqlx::query("UPDATE runs SET state = ?, finished_at = ?, quality_score = ?, error = ? WHERE id = ?")
+            .bind(end.state.name())
+            .bind(rfc3339_millis(now))
+            .bind(end.quality_score)
+            .bind(&end.error)
+            .bind(id)
+            .execute(&self.pool)
+            .await
+            .map(drop)
+            .outage("finish run", id)
+    }
+
+    /// The last `count_max` runs, newest first.
+    pub async fn runs(&self, count_max: u32) -> Result<Vec<Run>> {
+        sqlx::query_as("SELECT * FROM runs ORDER BY id DESC LIMIT ?")
+            .bind(count_max)
+            .fetch_all(&self.pool)
+            .await
+            .outage("list", "runs")
+    }
+
+    /// The run with this id, or whose id begins so when only one does.
+    pub async fn run(&self, id: &str) -> Result<Option<Run>> {
+        let found: Vec<Run> = sqlx::query_as("SELECT * FROM runs WHERE substr(id, 1, length(?1)) = ?1 LIMIT 2")
+            .bind(id)
+            .fetch_all(&self.pool)
+            .await
+            .outage("find run", id)?;
+        match <[Run; 1]>::try_from(found) {
+            Ok([run]) => Ok(Some(run)),
+            Err(found) if found.is_empty() => Ok(None),
+            Err(_) => Err(Error::invalid("find run", id, "more than one run begins so")),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_run_that_died_is_closed_by_the_next() {
+        let folder = tempfile::tempdir().unwrap();
+        let catalog = Catalog::open(&folder.path().join("tamis.db")).await.unwrap();
+        catalog.start_run("01-a", "nightly", "2026-03-20", 0).await.unwrap();
+        catalog.start_run("02-b", "nightly", "2026-03-20", 1_000).await.unwrap();
+        let end = RunEnd { state: RunState::Gated, quality_score: Some(79.0), error: None };
+        catalog.finish_run("02-b", &end, 2_000).await.unwrap();
+
+        let runs = catalog.runs(10).await.unwrap();
+        assert_eq!(runs.iter().map(|run| run.state).collect::<Vec<_>>(), [RunState::Gated, RunState::Failed]);
+        assert_eq!(runs[0].quality_score, Some(79.0));
+        assert_eq!(runs[1].error.as_deref(), Some("its process ended before it did"));
+        assert_eq!(catalog.run("02").await.unwrap().as_ref(), Some(&runs[0]));
+        assert_eq!(catalog.run("03").await.unwrap(), None);
+        assert!(catalog.run("0").await.is_err(), "two runs begin so");
+    }
+}

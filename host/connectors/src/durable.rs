@@ -1,0 +1,43 @@
+//! Files that survive a crash: what is renamed into place was whole before, and the folder knows about it.
+
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::path::Path;
+
+/// The ending of files that are not finished; whoever opens a folder may delete them.
+pub(crate) const UNFINISHED: &str = "tmp";
+
+/// Replaces `path` by `parts`, one behind the other: a reader sees the old file or the new one, whatever crashes.
+pub(crate) fn replace_file(path: &Path, parts: &[&[u8]]) -> io::Result<()> {
+    let temporary = path.with_added_extension(UNFINISHED);
+    let mut file = File::create(&temporary)?;
+    for part in parts {
+        file.write_all(part)?;
+    }
+    file.sync_all()?;
+    fs::rename(&temporary, path)?;
+    match path.parent() {
+        Some(folder) => sync_folder(folder),
+        None => Ok(()),
+    }
+}
+
+/// Makes the names in a folder durable: an fsync of a file alone does not.
+pub(crate) fn sync_folder(folder: &Path) -> io::Result<()> {
+    File::open(folder)?.sync_all()
+}
+
+/// Creates `folder` below `root`, which exists, and makes every new level durable.
+pub(crate) fn create_folder(root: &Path, folder: &Path) -> io::Result<()> {
+    if folder.is_dir() {
+        return Ok(());
+    }
+    fs::create_dir_all(folder)?;
+    for level in folder.ancestors().skip(1) {
+        sync_folder(level)?;
+        if level == root {
+            break;
+        }
+    }
+    Ok(())
+}

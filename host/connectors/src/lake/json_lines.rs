@@ -1,0 +1,54 @@
+//! Files of JSON lines, zstd, that appear whole or not at all.
+
+use std::fs::{self, File};
+use std::io;
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+use tamis_model::Result;
+use tamis_model::error::Context;
+
+use crate::durable;
+
+/// A file being written where nobody looks.
+pub(super) struct JsonLines {
+    path: PathBuf,
+    encoder: zstd::Encoder<'static, File>,
+}
+
+impl JsonLines {
+    /// Begins the file, replacing a leftover of the same name.
+    pub fn create(path: PathBuf) -> Result<Self> {
+        let file = File::create(&path).outage("create", path.display())?;
+        let encoder = zstd::Encoder::new(file, zstd::DEFAULT_COMPRESSION_LEVEL).outage("create", path.display())?;
+        Ok(Self { path, encoder })
+    }
+
+    /// Appends one line.
+    pub fn append(&mut self, value: &impl Serialize) -> Result<()> {
+        let mut line = serde_json::to_vec(value).outage("encode a line of", self.path.display())?;
+        line.push(b'\n');
+        io::Write::write_all(&mut self.encoder, &line).outage("append to", self.path.display())
+    }
+
+    /// Ends the file and makes its content durable.
+    pub fn finish(self) -> Result<()> {
+        let file = self.encoder.finish().outage("finish", self.path.display())?;
+        file.sync_all().outage("sync", self.path.display())
+    }
+}
+
+/// Moves a finished file to `path` below `root`. Done twice it does nothing: then `staged` is gone and `path` is there.
+pub(super) fn publish(staged: &Path, root: &Path, path: &Path) -> Result<()> {
+    if let Some(folder) = path.parent() {
+        durable::create_folder(root, folder).outage("create", folder.display())?;
+    }
+    match fs::rename(staged, path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound && path.exists() => return Ok(()),
+        renamed => renamed.outage("make visible", path.display())?,
+    }
+    match path.parent() {
+        Some(folder) => durable::sync_folder(folder).outage("sync", folder.display()),
+        None => Ok(()),
+    }
+}

@@ -1,0 +1,13 @@
+//! The outside world behind the engine's traits: topics, files, checkpoints, the lake and the warehouse.
+//!
+//! Everything here is storage and nothing is policy: when to checkpoint, what to publish and what a failure means is
+//! decided by the engine and by the jobs.
+
+pub mod checkpoints;
+mod durable;
+pub mod files;
+pub mod topics;
+
+pub use checkpoints::FileCheckpoints;
+pub use files::FileSource;
+pub use topics::{TopicReader, TopicWriter};

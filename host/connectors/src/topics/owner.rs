@@ -1,0 +1,71 @@
+//! Who writes a topic: one writer for the topic's life, one process at a time.
+//!
+//! The owner's name and where the topic ended when it took it over stand in `<topic>/.owner`; that is how a
+//! restarted writer finds the topics that it began after its last checkpoint. The process holds an advisory
+//! lock on `<topic>/.lock`, which says its process id and goes with it when it dies.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File, TryLockError};
+use std::io::{Read, Seek, Write};
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+use tamis_model::error::Context;
+use tamis_model::{Error, Kind, Result};
+
+use super::log::End;
+use crate::durable;
+
+const OWNER: &str = ".owner";
+const LOCK: &str = ".lock";
+
+/// What `.owner` says.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(super) struct Owner {
+    /// The writer's name.
+    pub writer: String,
+    /// The end of each partition when the writer took the topic over: nothing before is its own.
+    pub base: BTreeMap<u32, End>,
+}
+
+/// The owner of a topic, if somebody has written to it through a writer.
+pub(super) fn read(topic: &Path) -> Result<Option<Owner>> {
+    let path = topic.join(OWNER);
+    match fs::read(&path) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        bytes => {
+            let bytes = bytes.outage("read", path.display())?;
+            serde_json::from_slice(&bytes).map(Some).corrupt("read", path.display())
+        }
+    }
+}
+
+/// Makes `owner` the owner of a topic that has none.
+pub(super) fn write(topic: &Path, owner: &Owner) -> Result<()> {
+    let json = serde_json::to_vec(owner).expect("an owner is JSON");
+    durable::replace_file(&topic.join(OWNER), &[&json]).outage("take over topic", topic.display())
+}
+
+/// Locks a topic for this process until the file is dropped.
+pub(super) fn lock(topic: &Path) -> Result<File> {
+    let path = topic.join(LOCK);
+    let mut file = File::options().read(true).write(true).create(true).truncate(false).open(&path).outage("open", path.display())?;
+    match file.try_lock() {
+        Ok(()) => {}
+        Err(TryLockError::WouldBlock) => {
+            let mut pid = String::new();
+            // The holder may be between locking and writing its id; then the message names nobody.
+            file.read_to_string(&mut pid).outage("read", path.display())?;
+            let reason = format!("process {} is writing it", pid.trim());
+            return Err(Error::new(Kind::Outage, "lock topic", topic.display()).because(reason));
+        }
+        Err(TryLockError::Error(error)) => return Err(error).outage("lock topic", topic.display()),
+    }
+    let write_pid = |file: &mut File| {
+        file.set_len(0)?;
+        file.rewind()?;
+        writeln!(file, "{}", std::process::id())
+    };
+    write_pid(&mut file).outage("write", path.display())?;
+    Ok(file)
+}

@@ -1,0 +1,65 @@
+//! Where records come from.
+
+use tamis_model::Result;
+use tamis_model::position::{Partition, Positions};
+
+/// Readable bytes behind a chunk's last record, so that decoders may load whole vectors.
+pub const PADDING: usize = 64;
+
+/// A stretch of one partition: whole records, one behind the other.
+#[derive(Debug, Default)]
+pub struct Chunk {
+    /// The records, then [`PADDING`] bytes of zero.
+    bytes: Vec<u8>,
+}
+
+impl Chunk {
+    /// The records without the padding.
+    pub fn records(&self) -> &[u8] {
+        &self.bytes[..self.bytes.len().saturating_sub(PADDING)]
+    }
+
+    /// The records and the padding.
+    pub fn padded(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// Fills the chunk anew: `fill` appends the records to the empty buffer it gets.
+    pub fn fill<T>(&mut self, fill: impl FnOnce(&mut Vec<u8>) -> T) -> T {
+        self.bytes.clear();
+        let result = fill(&mut self.bytes);
+        self.bytes.resize(self.bytes.len() + PADDING, 0);
+        result
+    }
+}
+
+/// What a read found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Read {
+    /// The chunk holds at least one whole record.
+    Records,
+    /// Nothing new now; more may come. A bounded source never says so.
+    CaughtUp,
+    /// Nothing more will ever come.
+    Ended,
+}
+
+/// Where records come from.
+///
+/// Contract:
+/// - `open` before the first `read`; reading goes on at the given positions (a partition that is not
+///   named: at its beginning). It can be called again, also backwards as far as the last `release`.
+/// - Records of a partition arrive in offset order, each once between two `open`s. A record that is not
+///   wholly written yet is not there.
+/// - A source remembers nothing across processes: positions live in checkpoints.
+/// - Memory: a chunk is bounded (about `chunk_bytes`, or one record where that is longer).
+pub trait Source: Send {
+    /// Goes to `positions`.
+    fn open(&mut self, positions: &Positions) -> Result<()>;
+    /// The partitions there are now, in a stable order; new ones may appear at the end.
+    fn partitions(&mut self) -> Result<Vec<Partition>>;
+    /// Reads on in one partition. The chunk is only meaningful after [`Read::Records`].
+    fn read(&mut self, partition: &Partition, chunk: &mut Chunk) -> Result<Read>;
+    /// Everything before `positions` is durable elsewhere and will not be asked for again.
+    fn release(&mut self, positions: &Positions) -> Result<()>;
+}

@@ -1,0 +1,140 @@
+//! Alerts: what a rule raises, by `schemas/alert.schema.json`.
+//!
+//! The same input gives the same `alert_id`: that is what makes delivery idempotent.
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use crate::pseudonym::{Form, Pepper};
+use crate::rule::Severity;
+use crate::time::Millis;
+
+/// An alert as it stands in its topic: raw, because people act on it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Alert {
+    /// See [`alert_id`].
+    pub alert_id: String,
+    /// The rule that raised it.
+    pub rule: String,
+    /// The version of its plugin.
+    pub plugin_version: String,
+    /// The SHA-256 of its plugin's bytes, hex.
+    pub plugin_sha256: String,
+    /// How bad it is.
+    pub severity: Severity,
+    /// Whether it counts.
+    pub mode: AlertMode,
+    /// The trigger's record time, or the start of the window. RFC 3339.
+    pub event_time: String,
+    /// When the host made it. RFC 3339.
+    pub generated_at: String,
+    /// The value of the rule's key column, `all`, or null for rules without one.
+    pub key: Option<String>,
+    /// The trigger's payment.
+    pub payment_id: Option<String>,
+    /// The trigger's order.
+    pub order_id: Option<String>,
+    /// The trigger's customer.
+    pub customer_id: Option<String>,
+    /// The criteria that hold, in the order of the manifest.
+    pub criteria: Vec<String>,
+    /// The compared values; for windows the tallies and bounds.
+    pub context: serde_json::Map<String, serde_json::Value>,
+    /// Which members are replaced by pseudonyms in storage. Not part of the alert's JSON.
+    #[serde(skip)]
+    pub personal: Personal,
+}
+
+/// Which members of an alert tell who a person is.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Personal {
+    /// The key is a customer, a device or an IP address.
+    pub key: bool,
+    /// Names in the context.
+    pub context: Vec<String>,
+}
+
+/// Whether an alert counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AlertMode {
+    /// It is acted on.
+    Live,
+    /// Its rule is on trial.
+    Shadow,
+}
+
+/// What made a rule fire: the part of an alert's identity that is not the rule.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Trigger<'a> {
+    /// An event, by the topic it came from and its `payment_id` or `event_id`.
+    Event {
+        /// Its topic.
+        topic: &'a str,
+        /// Its id.
+        id: &'a str,
+    },
+    /// A tumbling window.
+    Window {
+        /// Its key, `all` for all.
+        key: &'a str,
+        /// Its first millisecond.
+        start: Millis,
+    },
+}
+
+/// The first 32 hex digits of SHA-256 over `rule|topic|id` or `rule|key|window start`, preceded by
+/// `shadow|` in shadow mode.
+pub fn alert_id(mode: AlertMode, rule: &str, trigger: Trigger<'_>) -> String {
+    let mut hash = Sha256::new();
+    if mode == AlertMode::Shadow {
+        hash.update("shadow|");
+    }
+    hash.update(rule);
+    match trigger {
+        Trigger::Event { topic, id } => hash.update(format!("|{topic}|{id}")),
+        Trigger::Window { key, start } => hash.update(format!("|{key}|{start}")),
+    }
+    let digest = hash.finalize();
+    digest[..16].iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+impl Alert {
+    /// The alert as it is stored: customer, personal keys and personal context values are pseudonyms.
+    #[must_use]
+    pub fn for_storage(&self, pepper: &Pepper) -> Self {
+        let pseudo = |value: &String| pepper.pseudo(value, Form::Short);
+        let mut stored = self.clone();
+        stored.customer_id = self.customer_id.as_ref().map(pseudo);
+        if self.personal.key {
+            stored.key = self.key.as_ref().map(pseudo);
+        }
+        for name in &self.personal.context {
+            if let Some(value) = stored.context.get_mut(name) {
+                pseudonymize(value, pepper);
+            }
+        }
+        stored
+    }
+}
+
+fn pseudonymize(value: &mut serde_json::Value, pepper: &Pepper) {
+    match value {
+        serde_json::Value::Null => {}
+        serde_json::Value::Array(values) => values.iter_mut().for_each(|v| pseudonymize(v, pepper)),
+        serde_json::Value::String(text) => *text = pepper.pseudo(text, Form::Short),
+        other => *other = pepper.pseudo(&other.to_string(), Form::Short).into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_contract_s_example() {
+        let trigger = Trigger::Window { key: "psp-limit", start: 1_773_842_400_000 };
+        assert_eq!(alert_id(AlertMode::Live, "psp-error-rate", trigger), "a1b8a51e34a6a84e5ce373e7e67afc4b");
+        assert_ne!(alert_id(AlertMode::Shadow, "psp-error-rate", trigger), "a1b8a51e34a6a84e5ce373e7e67afc4b");
+    }
+}

@@ -1,0 +1,357 @@
+//! The schema of a topic: what its records must look like, and which columns alerts name them by.
+//!
+//! Written as JSON Schema in `schemas/topics/`, with a few `x-tamis-` annotations for what JSON Schema
+//! cannot say; parsed once. Only the keywords that are checked are understood: any other is refused, so that
+//! nobody writes a condition that nothing enforces.
+
+use std::fmt::Display;
+
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value};
+
+use crate::error::{Context, Error, Result};
+use crate::schema::ColumnType;
+
+/// The schema of a topic.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TopicSchema {
+    /// The topic's name.
+    pub name: String,
+    /// The known members of a record; others are accepted and ignored.
+    pub fields: Vec<Field>,
+    /// The field that identifies a record: `payment_id`, `event_id`.
+    pub id: String,
+    /// The field that names its order, if it has one.
+    pub order_id: Option<String>,
+    /// The field that names its customer, if it has one.
+    pub customer_id: Option<String>,
+}
+
+/// A member of a record.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Field {
+    /// Its name, exactly.
+    pub name: String,
+    /// What fits it.
+    pub kind: FieldKind,
+    /// Whether it must be there and not null.
+    pub required: bool,
+    /// Whether it tells who a person is.
+    pub personal: bool,
+}
+
+/// What fits a field. A string that is a null token fits every kind and reads as null.
+#[derive(Clone, Debug, PartialEq)]
+pub enum FieldKind {
+    /// A string.
+    Text,
+    /// One of these strings, exactly.
+    Enum(Vec<String>),
+    /// A number, rounded to hundredths half away from zero from its decimal text.
+    Amount,
+    /// An integer, written with or without a zero fraction, between two bounds, both included.
+    Integer {
+        /// The lowest.
+        min: i64,
+        /// The highest.
+        max: i64,
+    },
+    /// A number between two bounds, both included.
+    Number {
+        /// The lowest.
+        min: f64,
+        /// The highest.
+        max: f64,
+    },
+    /// `true` or `false`.
+    Boolean,
+    /// A string or an integer, kept in the archive and not decoded.
+    TextOrInteger,
+    /// An array of objects with these members; checked, not decoded into columns.
+    Items(Vec<Field>),
+}
+
+impl TopicSchema {
+    /// Parses a JSON Schema as in `schemas/topics/`.
+    ///
+    /// A required member may not be of type `null`, every other one must be. Number-valued members are
+    /// `integer`, `number`, or `number` with `"x-tamis-type": "amount"`.
+    pub fn parse(json: &str) -> Result<Self> {
+        let value: Value = serde_json::from_str(json).invalid("parse", "topic schema")?;
+        let written: Written = read(value, "topic schema")?;
+        let name = written.topic;
+        let fields = members(written.properties, &written.required, &name)?;
+        let schema =
+            Self { name, fields, id: written.id, order_id: written.order_id, customer_id: written.customer_id };
+        schema.check_identities()?;
+        Ok(schema)
+    }
+
+    /// The field `name`.
+    pub fn field(&self, name: &str) -> Option<&Field> {
+        self.fields.iter().find(|field| field.name == name)
+    }
+
+    /// Alerts and state carry these as text, and an event without an id could not be named.
+    fn check_identities(&self) -> Result<()> {
+        for name in [Some(&self.id), self.order_id.as_ref(), self.customer_id.as_ref()].into_iter().flatten() {
+            if self.field(name).is_none_or(|field| field.kind != FieldKind::Text) {
+                return Err(refuse(&self.name, name, "names the record, so it must be a text member"));
+            }
+        }
+        if self.field(&self.id).is_some_and(|field| !field.required) {
+            return Err(refuse(&self.name, &self.id, "identifies the record, so it must be required"));
+        }
+        Ok(())
+    }
+}
+
+impl Field {
+    /// The type of its column; none for members that are checked and not decoded into columns.
+    pub fn column_type(&self) -> Option<ColumnType> {
+        match self.kind {
+            FieldKind::Text | FieldKind::Enum(_) => Some(ColumnType::Text),
+            FieldKind::Amount => Some(ColumnType::Decimal),
+            FieldKind::Integer { .. } => Some(ColumnType::Int64),
+            FieldKind::Number { .. } => Some(ColumnType::Float64),
+            FieldKind::Boolean => Some(ColumnType::Boolean),
+            FieldKind::TextOrInteger | FieldKind::Items(_) => None,
+        }
+    }
+}
+
+/// A topic schema as it is written.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Written {
+    #[serde(rename = "$schema")]
+    _dialect: String,
+    #[serde(rename = "$id")]
+    _uri: String,
+    #[serde(rename = "title", default)]
+    _title: String,
+    #[serde(rename = "description", default)]
+    _description: String,
+    #[serde(rename = "type")]
+    _type: ObjectType,
+    #[serde(rename = "x-tamis-topic")]
+    topic: String,
+    #[serde(rename = "x-tamis-id")]
+    id: String,
+    #[serde(rename = "x-tamis-order-id")]
+    order_id: Option<String>,
+    #[serde(rename = "x-tamis-customer-id")]
+    customer_id: Option<String>,
+    #[serde(default)]
+    required: Vec<String>,
+    properties: Map<String, Value>,
+}
+
+/// The only type of records and items.
+#[derive(Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum ObjectType {
+    Object,
+}
+
+/// A member as it is written.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct WrittenMember {
+    #[serde(rename = "description", default)]
+    _description: String,
+    #[serde(rename = "type")]
+    types: Types,
+    #[serde(rename = "enum")]
+    values: Option<Vec<Option<String>>>,
+    minimum: Option<Value>,
+    maximum: Option<Value>,
+    items: Option<WrittenItems>,
+    #[serde(rename = "x-tamis-type")]
+    special: Option<Special>,
+    #[serde(rename = "x-tamis-personal", default)]
+    personal: bool,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct WrittenItems {
+    #[serde(rename = "type")]
+    _type: ObjectType,
+    #[serde(default)]
+    required: Vec<String>,
+    properties: Map<String, Value>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Special {
+    Amount,
+}
+
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Types {
+    One(JsonType),
+    Several(Vec<JsonType>),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum JsonType {
+    String,
+    Integer,
+    Number,
+    Boolean,
+    Array,
+    Null,
+}
+
+fn read<T: DeserializeOwned>(value: Value, object: impl Display) -> Result<T> {
+    serde_json::from_value(value).invalid("parse", object)
+}
+
+fn refuse(owner: &str, member: &str, reason: &str) -> Error {
+    Error::invalid("parse", format!("topic schema {owner}, member {member}"), reason)
+}
+
+fn members(properties: Map<String, Value>, required: &[String], owner: &str) -> Result<Vec<Field>> {
+    if let Some(unknown) = required.iter().find(|name| !properties.contains_key(*name)) {
+        return Err(refuse(owner, unknown, "is required and not described"));
+    }
+    let member = |(name, value)| member(name, value, required, owner);
+    properties.into_iter().map(member).collect()
+}
+
+fn member(name: String, value: Value, required: &[String], owner: &str) -> Result<Field> {
+    let written: WrittenMember = read(value, format!("topic schema {owner}, member {name}"))?;
+    let required = required.contains(&name);
+    let mut types = match &written.types {
+        Types::One(one) => vec![*one],
+        Types::Several(several) => several.clone(),
+    };
+    let nullable = types.contains(&JsonType::Null);
+    types.retain(|t| *t != JsonType::Null);
+    if nullable == required {
+        return Err(refuse(owner, &name, "is either required or of type null too"));
+    }
+    let personal = written.personal;
+    let wrong = |reason: &str| refuse(owner, &name, reason);
+    let kind = match check_keywords(&written, &types) {
+        Ok(()) => kind(written, &types, &format!("{owner}.{name}"), &wrong)?,
+        Err(reason) => return Err(wrong(reason)),
+    };
+    Ok(Field { name, kind, required, personal })
+}
+
+/// Each keyword stands only where something checks it.
+fn check_keywords(written: &WrittenMember, types: &[JsonType]) -> Result<(), &'static str> {
+    let bounded = written.minimum.is_some() || written.maximum.is_some();
+    let numeric = matches!(types, [JsonType::Integer | JsonType::Number]);
+    if bounded && (!numeric || written.special.is_some()) {
+        return Err("bounds are for integers and numbers");
+    }
+    if written.special.is_some() && types != [JsonType::Number] {
+        return Err("an amount is a number");
+    }
+    if written.values.is_some() && types != [JsonType::String] {
+        return Err("enum is for strings");
+    }
+    if written.items.is_some() != (types == [JsonType::Array]) {
+        return Err("an array needs items, and nothing else has them");
+    }
+    Ok(())
+}
+
+fn kind(
+    written: WrittenMember,
+    types: &[JsonType],
+    owner: &str,
+    wrong: &dyn Fn(&str) -> Error,
+) -> Result<FieldKind> {
+    let integer = |bound: Option<Value>, default| match bound {
+        None => Ok(default),
+        Some(bound) => bound.as_i64().ok_or_else(|| wrong("the bounds of an integer are integers of 64 bits")),
+    };
+    let number = |bound: Option<Value>, default| match bound {
+        None => Ok(default),
+        Some(bound) => bound.as_f64().ok_or_else(|| wrong("bounds are numbers")),
+    };
+    match (types, written) {
+        ([JsonType::String], WrittenMember { values: Some(values), .. }) => {
+            Ok(FieldKind::Enum(values.into_iter().flatten().collect()))
+        }
+        ([JsonType::String], _) => Ok(FieldKind::Text),
+        ([JsonType::Number], WrittenMember { special: Some(Special::Amount), .. }) => Ok(FieldKind::Amount),
+        ([JsonType::Integer], WrittenMember { minimum, maximum, .. }) => {
+            Ok(FieldKind::Integer { min: integer(minimum, i64::MIN)?, max: integer(maximum, i64::MAX)? })
+        }
+        ([JsonType::Number], WrittenMember { minimum, maximum, .. }) => Ok(FieldKind::Number {
+            min: number(minimum, f64::NEG_INFINITY)?,
+            max: number(maximum, f64::INFINITY)?,
+        }),
+        ([JsonType::Boolean], _) => Ok(FieldKind::Boolean),
+        ([JsonType::String, JsonType::Integer], _) => Ok(FieldKind::TextOrInteger),
+        ([JsonType::Array], WrittenMember { items: Some(items), .. }) => {
+            Ok(FieldKind::Items(members(items.properties, &items.required, owner)?))
+        }
+        _ => Err(wrong("no field is of this type")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PAYMENTS: &str = include_str!("../../../schemas/topics/payments.schema.json");
+    const ORDERS: &str = include_str!("../../../schemas/topics/orders.schema.json");
+    const KYC_DECISIONS: &str = include_str!("../../../schemas/topics/kyc_decisions.schema.json");
+
+    fn required(schema: &TopicSchema) -> Vec<&str> {
+        schema.fields.iter().filter(|f| f.required).map(|f| f.name.as_str()).collect()
+    }
+
+    #[test]
+    fn the_published_schemas_say_what_the_contract_says() {
+        let payments = TopicSchema::parse(PAYMENTS).unwrap();
+        assert_eq!((payments.name.as_str(), payments.id.as_str(), payments.fields.len()), ("payments", "payment_id", 21));
+        assert_eq!(required(&payments), ["payment_id", "amount", "method", "status"]);
+        assert_eq!(payments.field("risk_score").unwrap().kind, FieldKind::Integer { min: 0, max: 100 });
+        assert_eq!(payments.field("created_at").unwrap().kind, FieldKind::TextOrInteger);
+
+        let orders = TopicSchema::parse(ORDERS).unwrap();
+        assert_eq!((orders.id.as_str(), orders.fields.len()), ("event_id", 17));
+        assert_eq!(required(&orders), ["event_id", "event_type", "order_id"]);
+        let FieldKind::Items(items) = &orders.field("items").unwrap().kind else { panic!("items are items") };
+        let kinds: Vec<_> = items.iter().map(|f| (f.name.as_str(), f.kind.clone())).collect();
+        let int32 = FieldKind::Integer { min: i32::MIN.into(), max: i32::MAX.into() };
+        let expected = [("product_id", FieldKind::Text), ("category", FieldKind::Text)];
+        assert_eq!(kinds[..2], expected);
+        assert_eq!(kinds[2..], [("quantity", int32), ("unit_price", FieldKind::Amount)]);
+
+        let kyc = TopicSchema::parse(KYC_DECISIONS).unwrap();
+        assert_eq!((kyc.id.as_str(), kyc.fields.len()), ("event_id", 11));
+        assert_eq!(required(&kyc), ["event_id", "kyc_ref", "decision"]);
+        assert_eq!(kyc.field("confidence_score").unwrap().kind, FieldKind::Number { min: 0.0, max: 1.0 });
+    }
+
+    /// What becomes of the payments schema when `from` is replaced by `to`.
+    fn check_refused(from: &str, to: &str, reason: &str) {
+        let json = PAYMENTS.replacen(from, to, 1);
+        assert_ne!(json, PAYMENTS, "the schema holds {from}");
+        let error = TopicSchema::parse(&json).unwrap_err().chain();
+        assert!(error.contains(reason), "{error} says {reason}");
+    }
+
+    #[test]
+    fn a_schema_that_nothing_would_enforce_is_refused() {
+        check_refused(r#""session_id": {"#, r#""session_id": {"pattern": "^s", "#, "unknown field `pattern`");
+        check_refused(r#""minimum": 0"#, r#""minimum": 0.5"#, "bounds of an integer");
+        check_refused(r#"["payment_id", "#, r#"["payment", "#, "is required and not described");
+        check_refused(r#"["payment_id", "#, r#"["psp", "#, "is either required or of type null");
+        check_refused(r#""x-tamis-id": "payment_id""#, r#""x-tamis-id": "psp""#, "must be required");
+        check_refused(r#""x-tamis-id": "payment_id""#, r#""x-tamis-id": "amount""#, "must be a text member");
+        check_refused(r#"{"type": ["boolean", "null"]"#, r#"{"type": ["boolean", "array", "null"]"#, "of this type");
+    }
+}

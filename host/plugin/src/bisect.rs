@@ -1,0 +1,151 @@
+//! Finding the rows on which a plugin fails.
+//!
+//! A batch that fails is halved, with a fresh instance for each part, until the rows that fail even alone
+//! are found. Parts are tried in order, so that state can pass from one to the next. A failure may lie in the
+//! batch rather than in a row (all findings together exceed the output limit): then the halves succeed and
+//! nothing is poisoned.
+//!
+//! A plugin that fails on everything would make this long, so it is bounded: after [`POISONED_MAX`] rows, or once
+//! failed calls have taken [`DEADLINES_MAX`] times the plugin's deadline, whatever is still undecided is poisoned
+//! with the last reason, and says so.
+
+use std::ops::Range;
+use std::time::{Duration, Instant};
+
+use tamis_model::Result;
+
+use crate::guest::Failure;
+
+/// Rows of one batch that are isolated; from then on, the plugin is taken to fail on everything.
+pub(crate) const POISONED_MAX: usize = 32;
+/// Deadlines that failed calls for one batch may take together. Isolating one endless row of 4096 takes 12.
+pub(crate) const DEADLINES_MAX: u32 = 32;
+
+/// What is left to be spent on one batch.
+struct Budget {
+    rows: usize,
+    time: Duration,
+}
+
+impl Budget {
+    fn spent(&self) -> bool {
+        self.rows == 0 || self.time.is_zero()
+    }
+}
+
+/// Isolates what fails among `0..len`, after the whole has failed with `failure`.
+///
+/// `attempt` judges a range and keeps what comes of it; its outer error ends everything. Returns what is
+/// poisoned, ascending.
+pub(crate) fn isolate(
+    len: usize,
+    failure: Failure,
+    deadline: Duration,
+    mut attempt: impl FnMut(Range<usize>) -> Result<Result<(), Failure>>,
+) -> Result<Vec<(usize, Failure)>> {
+    let mut budget = Budget { rows: POISONED_MAX, time: deadline.saturating_mul(DEADLINES_MAX) };
+    let mut poisoned = Vec::new();
+    let mut last = failure;
+    // Ranges still to be tried, the first on top.
+    let mut undecided = Vec::new();
+    split(0..len, &last, &mut budget, &mut undecided, &mut poisoned);
+    while let Some(range) = undecided.pop() {
+        if budget.spent() {
+            let message = format!("not tried alone, this batch failed too often; last: {}", last.message);
+            poisoned.extend(range.map(|i| (i, Failure { reason: last.reason, message: message.clone() })));
+            continue;
+        }
+        let began = Instant::now();
+        if let Err(failure) = attempt(range.clone())? {
+            budget.time = budget.time.saturating_sub(began.elapsed());
+            last = failure;
+            split(range, &last, &mut budget, &mut undecided, &mut poisoned);
+        }
+    }
+    Ok(poisoned)
+}
+
+/// A range that failed: poisoned when it is one row, else two ranges to be tried.
+fn split(
+    range: Range<usize>,
+    failure: &Failure,
+    budget: &mut Budget,
+    undecided: &mut Vec<Range<usize>>,
+    poisoned: &mut Vec<(usize, Failure)>,
+) {
+    if range.len() == 1 {
+        poisoned.push((range.start, failure.clone()));
+        budget.rows -= 1;
+        return;
+    }
+    let middle = range.start + range.len() / 2;
+    undecided.push(middle..range.end);
+    undecided.push(range.start..middle);
+}
+
+#[cfg(test)]
+mod tests {
+    use tamis_model::rule::FailureReason;
+
+    use super::*;
+
+    const DEADLINE: Duration = Duration::from_secs(3600);
+
+    fn trap() -> Failure {
+        Failure { reason: FailureReason::Trap, message: "boom".to_owned() }
+    }
+
+    /// Which rows are poisoned, and which were judged, in the order in which they were.
+    fn run(len: usize, fails: impl Fn(Range<usize>) -> bool) -> (Vec<usize>, Vec<usize>) {
+        let mut judged = Vec::new();
+        let attempt = |range: Range<usize>| {
+            if fails(range.clone()) {
+                return Ok(Err(trap()));
+            }
+            judged.extend(range);
+            Ok(Ok(()))
+        };
+        let poisoned = isolate(len, trap(), DEADLINE, attempt).unwrap();
+        (poisoned.into_iter().map(|(i, _)| i).collect(), judged)
+    }
+
+    #[test]
+    fn finds_exactly_the_rows_that_fail_and_judges_the_others_in_order() {
+        for bad in [vec![0], vec![4095], vec![1000], vec![5, 6, 7, 4000], (0..32).map(|i| i * 100).collect()] {
+            let (poisoned, judged) = run(4096, |range| bad.iter().any(|i| range.contains(i)));
+            assert_eq!(poisoned, bad);
+            assert_eq!(judged, (0..4096).filter(|i| !bad.contains(i)).collect::<Vec<_>>());
+        }
+    }
+
+    #[test]
+    fn poisons_nothing_when_only_the_size_was_wrong() {
+        let (poisoned, judged) = run(1000, |range| range.len() > 300);
+        assert_eq!((poisoned, judged.len()), (vec![], 1000));
+    }
+
+    #[test]
+    fn gives_up_on_a_plugin_that_fails_on_everything() {
+        let mut calls = 0;
+        let attempt = |_: Range<usize>| {
+            calls += 1;
+            Ok(Err(trap()))
+        };
+        let poisoned = isolate(4096, trap(), DEADLINE, attempt).unwrap();
+        assert!(calls < 100, "{calls} calls");
+        assert_eq!(poisoned.iter().map(|(i, _)| *i).collect::<Vec<_>>(), (0..4096).collect::<Vec<_>>());
+        assert_eq!(poisoned[31].1.message, "boom");
+        assert!(poisoned[32].1.message.starts_with("not tried alone"));
+    }
+
+    #[test]
+    fn gives_up_when_the_time_is_spent() {
+        let mut calls = 0;
+        let attempt = |_: Range<usize>| {
+            calls += 1;
+            Ok(Err(trap()))
+        };
+        let poisoned = isolate(8, trap(), Duration::ZERO, attempt).unwrap();
+        assert_eq!((calls, poisoned.len()), (0, 8));
+    }
+}

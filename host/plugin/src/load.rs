@@ -1,0 +1,167 @@
+//! From a component's bytes to a plugin, or to the reason why not.
+
+use std::sync::Arc;
+
+use tamis_model::error::Context;
+use tamis_model::manifest::{Limits, Manifest, World};
+use tamis_model::{Error, Result};
+use wasmtime::component::Component;
+use wasmtime::component::types::ComponentItem;
+use wasmtime::Engine;
+
+use crate::cache::hex_sha256;
+use crate::guest::Prepared;
+use crate::host::{HOST_FUNCTIONS, HOST_INTERFACE, LogGate, TYPES_INTERFACE};
+use crate::manifest_check;
+use crate::plugin::Plugin;
+use crate::sandbox::Sandbox;
+use crate::schema::Schema;
+
+/// What `describe` may return: a manifest of many columns is some 10 KiB.
+const MANIFEST_BYTES_MAX: u64 = 1 << 20;
+
+/// The first bytes of every Wasm binary, then its version: a core module's or a component's.
+const MAGIC: &[u8] = b"\0asm";
+const CORE_MODULE: [u8; 4] = [1, 0, 0, 0];
+const COMPONENT: [u8; 4] = [0x0d, 0, 1, 0];
+
+/// The exports of each world.
+const WORLDS: [(World, &[&str]); 3] = [
+    (World::Rule, &["describe", "configure", "apply", "advance"]),
+    (World::Transform, &["describe", "configure", "apply"]),
+    (World::Check, &["describe", "configure", "observe", "finish"]),
+];
+
+/// See [`Sandbox::load`].
+pub(crate) fn load(sandbox: &Arc<Sandbox>, bytes: &[u8]) -> Result<Arc<Plugin>> {
+    let sha256 = hex_sha256(bytes);
+    let refuse = |why: String| Error::invalid("load", format!("component {sha256}"), why);
+    check_format(bytes, sandbox.settings.component_bytes_max).map_err(refuse)?;
+    let component = sandbox.cache.component(&sandbox.engine, bytes, &sha256)?;
+    check_imports(&component, &sandbox.engine).map_err(refuse)?;
+    let world = exported_world(&component, &sandbox.engine).map_err(refuse)?;
+
+    let pre = sandbox.linker.instantiate_pre(&component).map_err(|e| refuse(format!("{e:#}")))?;
+    let limits_max = sandbox.settings.limits_max;
+    let mut prepared = Prepared {
+        sandbox: sandbox.clone(),
+        pre,
+        name: sha256.as_str().into(),
+        limits: Limits { output_bytes: MANIFEST_BYTES_MAX, ..at_most(Limits::default(), limits_max) },
+        log: Arc::new(LogGate::default()),
+    };
+    let described = prepared.describe()?;
+    let described = described.map_err(|failure| failure.into_error("describe", format!("component {sha256}")))?;
+    let manifest = read_manifest(&described, &sandbox.manifest_schema).map_err(refuse)?;
+    if manifest.world != world {
+        return Err(refuse(format!(
+            "its manifest says that it is a {}, its exports are those of a {}",
+            manifest.world.name(),
+            world.name()
+        )));
+    }
+    let config_schema = manifest_check::check(&manifest, limits_max).map_err(|why| refuse(format!("manifest: {why}")))?;
+
+    prepared.name = manifest.name.as_str().into();
+    prepared.limits = manifest.limits;
+    let size_bytes = bytes.len() as u64;
+    let plugin = Arc::new(Plugin { prepared, manifest, config_schema, sha256, size_bytes });
+    check_starts(&plugin)?;
+    Ok(plugin)
+}
+
+fn at_most(limits: Limits, max: Limits) -> Limits {
+    Limits {
+        deadline_ms: limits.deadline_ms.min(max.deadline_ms),
+        memory_bytes: limits.memory_bytes.min(max.memory_bytes),
+        output_bytes: limits.output_bytes.min(max.output_bytes),
+    }
+}
+
+fn check_format(bytes: &[u8], bytes_max: usize) -> Result<(), String> {
+    if bytes.len() > bytes_max {
+        return Err(format!("it has {} bytes, the limit is {bytes_max}", bytes.len()));
+    }
+    match bytes.strip_prefix(MAGIC) {
+        Some(rest) if rest.starts_with(&COMPONENT) => Ok(()),
+        Some(rest) if rest.starts_with(&CORE_MODULE) => {
+            Err("it is a core module, not a component: `tamis plugin build` makes components".to_owned())
+        }
+        Some(_) => Err("it is Wasm of a version that this host does not know".to_owned()),
+        None => Err("it is not a Wasm component".to_owned()),
+    }
+}
+
+/// A plugin may import the functions of `host`, and types. Whatever else it wants is refused, by name.
+fn check_imports(component: &Component, engine: &Engine) -> Result<(), String> {
+    let component_type = component.component_type();
+    for (name, import) in component_type.imports(engine) {
+        let allowed: &[&str] = match name {
+            HOST_INTERFACE => &HOST_FUNCTIONS,
+            TYPES_INTERFACE => &[],
+            _ => return Err(format!("it imports `{name}`, which no plugin may")),
+        };
+        let ComponentItem::ComponentInstance(interface) = import.ty else {
+            return Err(format!("it imports `{name}`, which is not an interface"));
+        };
+        for (item, export) in interface.exports(engine) {
+            if !matches!(export.ty, ComponentItem::Type(_)) && !allowed.contains(&item) {
+                return Err(format!("it imports `{name}#{item}`, which does not exist"));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The world whose exports it has; else what is missing from the nearest, and what is too much.
+fn exported_world(component: &Component, engine: &Engine) -> Result<World, String> {
+    let component_type = component.component_type();
+    let exports: Vec<&str> = component_type
+        .exports(engine)
+        .filter(|(_, export)| !is_types(&export.ty, engine))
+        .map(|(name, _)| name)
+        .collect();
+    let differences = |wanted: &[&str]| -> Vec<String> {
+        let missing = wanted.iter().filter(|name| !exports.contains(name)).map(|name| format!("`{name}` is missing"));
+        let surplus = exports.iter().filter(|name| !wanted.contains(name)).map(|name| format!("`{name}` is too much"));
+        missing.chain(surplus).collect()
+    };
+    let nearest = WORLDS.map(|(world, wanted)| (world, differences(wanted))).into_iter();
+    match nearest.min_by_key(|(_, differences)| differences.len()) {
+        Some((world, differences)) if differences.is_empty() => Ok(world),
+        Some((world, differences)) => {
+            let world = world.name();
+            Err(format!("its exports are of no world; for the nearest, `{world}`, {}", differences.join(", ")))
+        }
+        None => Err("there are no worlds".to_owned()),
+    }
+}
+
+/// Types that functions of the world use are exported beside them by some toolchains.
+fn is_types(item: &ComponentItem, engine: &Engine) -> bool {
+    match item {
+        ComponentItem::Type(_) => true,
+        ComponentItem::ComponentInstance(interface) => {
+            interface.exports(engine).all(|(_, export)| matches!(export.ty, ComponentItem::Type(_)))
+        }
+        _ => false,
+    }
+}
+
+fn read_manifest(json: &str, schema: &Schema) -> Result<Manifest, String> {
+    let value = serde_json::from_str(json).map_err(|e| format!("its manifest is not JSON: {e}"))?;
+    schema.check(&value).map_err(|why| format!("its manifest does not fit schemas/manifest.schema.json: {why}"))?;
+    serde_json::from_value(value).map_err(|e| format!("its manifest: {e}"))
+}
+
+/// Puts it to work once with its defaults: compares the types of its exports, and refuses a plugin that does
+/// not accept the configuration that it proposes itself.
+fn check_starts(plugin: &Arc<Plugin>) -> Result<()> {
+    let config = plugin.effective_config(&serde_json::Value::Null)?;
+    match plugin.manifest().world {
+        World::Rule => plugin.rule(&config).map(drop),
+        World::Transform => plugin.transform(&config).map(drop),
+        World::Check => plugin.check(&config).map(drop),
+    }
+    .invalid("load", plugin)
+}

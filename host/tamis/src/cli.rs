@@ -1,0 +1,116 @@
+//! The command line, as words.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+/// Streams events and files through sandboxed plugins: fraud rules, table transforms, quality checks.
+///
+/// Everything lies under one home folder. Try `tamis demo` first.
+#[derive(Debug, Parser)]
+#[command(name = "tamis", version, max_term_width = 110, after_help = EXIT_CODES)]
+pub struct Cli {
+    /// The folder that everything lies in.
+    #[arg(long, global = true, env = "TAMIS_HOME", default_value = "tamis-home", value_name = "DIR")]
+    pub home: PathBuf,
+    /// Print JSON, one object a line, for scripts.
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+const EXIT_CODES: &str = "\
+Exit codes: 0 done · 1 failed · 2 wrong usage, configuration or plugin · 3 done, but something was held back \
+(a file that could not be read, a quality gate that did not open) · 75 something outside did not answer, try again later.
+
+Secrets come from the environment or a file, never from the command line: TAMIS_PEPPER is the key of all pseudonyms.";
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Generate a day of a shop's data, run everything on it, and show what came out.
+    Demo(Demo),
+    /// Run a job now, or show a run.
+    #[command(subcommand)]
+    Run(Run),
+    /// List the runs, newest first.
+    Runs {
+        /// How many to list.
+        #[arg(long, default_value_t = 20, value_name = "N")]
+        limit: u32,
+    },
+    /// List alerts, newest first (from the warehouse: people are pseudonyms there).
+    Alerts {
+        /// Only those of this rule.
+        #[arg(long)]
+        rule: Option<String>,
+        /// Only those at least this bad.
+        #[arg(long, value_parser = ["info", "warning", "high", "critical"])]
+        severity: Option<String>,
+        /// How many to list.
+        #[arg(long, default_value_t = 20, value_name = "N")]
+        limit: u32,
+    },
+    /// List the records that could not be decoded or judged, newest first, with the reason.
+    DeadLetters {
+        /// How many to list.
+        #[arg(long, default_value_t = 20, value_name = "N")]
+        limit: usize,
+    },
+    /// Write, build, test and inspect plugins.
+    #[command(subcommand)]
+    Plugin(crate::plugin::Command),
+}
+
+/// Jobs.
+#[derive(Debug, Subcommand)]
+pub enum Run {
+    /// Take in new files, make the trusted tables, check them, and publish them to the warehouse.
+    Nightly {
+        /// The logical date: ages, delays and recency are as of this day.
+        #[arg(long, value_name = "YYYY-MM-DD")]
+        as_of: chrono::NaiveDate,
+    },
+    /// Judge the records of the topics with the rules; tails them until it is interrupted.
+    Streams {
+        /// Read the topics to their end, close all windows, and stop.
+        #[arg(long)]
+        until_end: bool,
+    },
+    /// Show a run: rows of each file, tables, checks.
+    Show {
+        /// Its id, or a part of it that no other run has.
+        id: String,
+    },
+}
+
+/// The demo's settings.
+#[derive(Args, Debug)]
+pub struct Demo {
+    /// End when the day has been processed; without it live payments go on until you interrupt.
+    #[arg(long)]
+    pub once: bool,
+    /// The day follows from this number.
+    #[arg(long, default_value_t = 42)]
+    pub seed: u64,
+    /// How many times the shop's usual volume.
+    #[arg(long, default_value_t = 1, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub scale: u32,
+    /// Where the components of the standard plugins are.
+    #[arg(long, env = "TAMIS_PLUGINS", value_name = "DIR")]
+    pub plugins: Option<PathBuf>,
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+}

@@ -1,0 +1,134 @@
+//! The configuration as it was written: `tamis.toml` in the home folder. `plan` makes of it what is valid.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+use tamis_model::error::Context;
+use tamis_model::{Error, Result};
+
+/// The whole file. Everything is optional; unknown members are refused with their name.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// A file that holds the pepper of all pseudonyms; `TAMIS_PEPPER` comes before it.
+    pub pepper_file: Option<PathBuf>,
+    /// How streams are read.
+    pub streams: Streams,
+    /// How much memory batch work may use.
+    pub batch: Batch,
+    /// What is put to work on topics, by rule name. A rule plugin that is not named runs with its defaults.
+    pub rules: BTreeMap<String, Rule>,
+    /// Topics that are written to.
+    pub topics: BTreeMap<String, Topic>,
+}
+
+/// How streams are read.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Streams {
+    /// Rows of a batch at most.
+    pub rows_max: usize,
+    /// Milliseconds between two checkpoints.
+    pub checkpoint_interval_ms: u64,
+}
+
+impl Default for Streams {
+    fn default() -> Self {
+        Self { rows_max: 4_096, checkpoint_interval_ms: 1_000 }
+    }
+}
+
+/// How much batch work may use.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Batch {
+    /// Mebibytes that one job's queries may hold before they spill to disk.
+    pub memory_mib_max: u32,
+}
+
+impl Default for Batch {
+    fn default() -> Self {
+        Self { memory_mib_max: 1_024 }
+    }
+}
+
+/// A plugin put to work.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Rule {
+    /// The plugin; the rule's own name when absent.
+    pub plugin: Option<String>,
+    /// Whether and how it runs.
+    pub mode: Mode,
+    /// The topic of its alerts; the plugin's own choice when absent.
+    pub route: Option<String>,
+    /// Parameters that differ from the plugin's defaults.
+    pub config: toml::Table,
+}
+
+/// Whether and how a rule runs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Mode {
+    /// Not at all.
+    Disabled,
+    /// It judges everything, and its alerts are kept apart.
+    Shadow,
+    /// Its alerts count.
+    #[default]
+    Active,
+}
+
+/// A topic that is written to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Topic {
+    /// How many partitions it has.
+    pub partitions: u32,
+}
+
+impl Config {
+    /// Reads `path`; a file that does not exist is an empty configuration.
+    pub fn read(path: &Path) -> Result<Self> {
+        match std::fs::read_to_string(path) {
+            Ok(text) => Self::parse(&text, path),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Self::default()),
+            Err(error) => Err(error).outage("read configuration", path.display()),
+        }
+    }
+
+    fn parse(text: &str, path: &Path) -> Result<Self> {
+        toml::from_str(text)
+            .map_err(|error| Error::invalid("read configuration", path.display(), error.to_string().trim_end()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(text: &str, expected: std::result::Result<Config, &str>) {
+        match (Config::parse(text, Path::new("tamis.toml")), expected) {
+            (Ok(config), Ok(expected)) => assert_eq!(config, expected),
+            (Err(error), Err(words)) => assert!(error.chain().contains(words), "{}", error.chain()),
+            (got, expected) => panic!("{got:?} instead of {expected:?}"),
+        }
+    }
+
+    #[test]
+    fn what_can_be_written() {
+        check("", Ok(Config::default()));
+        let rule = Rule {
+            mode: Mode::Shadow,
+            config: toml::Table::from_iter([("attempts_max".to_owned(), 5.into())]),
+            ..Rule::default()
+        };
+        check(
+            "[rules.card-testing]\nmode = \"shadow\"\nconfig.attempts_max = 5",
+            Ok(Config { rules: BTreeMap::from([("card-testing".to_owned(), rule)]), ..Config::default() }),
+        );
+        check("[streams]\nrows = 5", Err("unknown field `rows`"));
+        check("[rules.x]\nmode = \"on\"", Err("unknown variant `on`"));
+    }
+}

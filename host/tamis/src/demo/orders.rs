@@ -1,0 +1,57 @@
+//! A day of orders: created, shipped, delivered, cancelled.
+
+use super::company::{DAY_MS, Dice, customer};
+use super::{Event, Scale, cents, day_start};
+
+const PER_DAY: u64 = 10_000;
+
+/// A whole day of order events, ordered as they arrive.
+pub fn day(seed: u64, scale: Scale) -> impl Iterator<Item = Event> {
+    let mut dice = Dice::new(seed, "orders");
+    let count = scale.of(PER_DAY);
+    (0..count).map(move |i| {
+        let time = day_start() + dice.time_of_day(i, count).min(DAY_MS - 1);
+        event(&mut dice, seed, scale, i + 1, time)
+    })
+}
+
+fn event(dice: &mut Dice, seed: u64, scale: Scale, number: u64, time: i64) -> Event {
+    let shopper = customer(seed, dice.between(1, scale.of(5_000) as i64) as u64);
+    let kind = match dice.between(0, 99) {
+        0..=69 => "created",
+        70..=84 => "shipped",
+        85..=95 => "delivered",
+        _ => "cancelled",
+    };
+    let unit = dice.amount();
+    let quantity = dice.between(1, 4);
+    let subtotal = unit * quantity;
+    let discount = if dice.percent(12.0) { subtotal * dice.between(5, 40) / 100 } else { 0 };
+    let shipping = if subtotal > 6_000 { 0 } else { 490 };
+    let value = format!(
+        concat!(
+            r#"{{"event_id":"evt-{:08}","event_type":"{}","order_id":"ord-{:08}","customer_id":"{}","items":[{{"product_id":"prd-{:04}","#,
+            r#""category":"{}","quantity":{},"unit_price":{}}}],"item_count":{},"subtotal":{},"discount":{},"shipping_fee":{},"total":{},"#,
+            r#""currency":"EUR","coupon_code":{},"delivery_method":"{}","delivery_country":"{}","payment_method":"card","channel":"{}","created_at":"{}"}}"#
+        ),
+        number,
+        kind,
+        number,
+        shopper.id,
+        dice.between(1, 400),
+        dice.pick(&["chaussures", "maison", "jardin", "high-tech"]),
+        quantity,
+        cents(unit),
+        quantity,
+        cents(subtotal),
+        cents(discount),
+        cents(shipping),
+        cents(subtotal - discount + shipping),
+        if discount > 0 { "\"PRINTEMPS\"" } else { "null" },
+        dice.pick(&["standard", "standard", "express", "pickup"]),
+        shopper.country,
+        dice.pick(&["seo", "google-ads", "email", "direct"]),
+        tamis_model::time::rfc3339_millis(time),
+    );
+    Event { timestamp: time, key: shopper.id, value }
+}

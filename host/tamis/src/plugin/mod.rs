@@ -1,0 +1,1 @@
+//! Commands for plugin authors: `tamis plugin new | build | test | inspect`.

@@ -1,0 +1,142 @@
+//! `#[derive(Output)]`: the columns of a dataset from the fields of a struct.
+
+use proc_macro2::{Group, Ident, TokenStream, TokenTree};
+use quote::{ToTokens, format_ident, quote};
+use syn::meta::ParseNestedMeta;
+use syn::punctuated::Punctuated;
+use syn::{Data, DeriveInput, Error, ExprArray, Field, Fields, LitStr, Result, Token};
+
+/// `#[output(…)]` on the struct.
+#[derive(Default)]
+struct Dataset {
+    name: Option<LitStr>,
+    partition_by: Vec<LitStr>,
+    key: Vec<LitStr>,
+    keep_latest: Option<LitStr>,
+}
+
+/// Expands `#[derive(Output)]` on a struct.
+pub fn expand(input: DeriveInput) -> Result<TokenStream> {
+    let fields = named_fields(&input)?;
+    let dataset = Dataset::parse(&input, fields)?;
+    let names: Vec<&Ident> = fields.iter().filter_map(|field| field.ident.as_ref()).collect();
+    let texts: Vec<String> = names.iter().map(|name| name.to_string().trim_start_matches("r#").to_owned()).collect();
+    let types: Vec<_> = fields.iter().map(|field| &field.ty).collect();
+    let statics: Vec<_> = types.iter().map(|ty| made_static(ty)).collect();
+    let (name, visibility, description) = (&input.ident, &input.vis, dataset.describe(&texts, &types));
+    let (parameters, arguments, conditions) = input.generics.split_for_impl();
+    let columns = format_ident!("{name}Columns");
+    let columns_doc = format!("The columns of [`{name}`] under construction.");
+    Ok(quote! {
+        #[doc = #columns_doc]
+        #visibility struct #columns {
+            #(#names: ::tamis_sdk::output::Builder<<#statics as ::tamis_sdk::output::Field>::Store>,)*
+        }
+
+        impl ::tamis_sdk::output::Columns for #columns {
+            fn with_capacity(rows: usize) -> Self {
+                Self { #(#names: ::tamis_sdk::output::Builder::with_capacity(rows),)* }
+            }
+
+            fn finish(self) -> (::std::vec::Vec<::tamis_sdk::bindings::types::Column>, ::std::vec::Vec<u64>) {
+                [#(self.#names.finish(),)*].into_iter().unzip()
+            }
+        }
+
+        impl #parameters ::tamis_sdk::output::Output for #name #arguments #conditions {
+            type Columns = #columns;
+
+            fn describe() -> ::tamis_sdk::json::Value {
+                #description
+            }
+
+            fn write(self, columns: &mut #columns) {
+                #(::tamis_sdk::output::Field::write(self.#names, &mut columns.#names);)*
+            }
+        }
+    })
+}
+
+fn named_fields(input: &DeriveInput) -> Result<&Punctuated<Field, Token![,]>> {
+    match &input.data {
+        Data::Struct(data) => match &data.fields {
+            Fields::Named(fields) if !fields.named.is_empty() => Ok(&fields.named),
+            _ => Err(Error::new_spanned(&input.ident, "an output needs a struct with named fields")),
+        },
+        _ => Err(Error::new_spanned(&input.ident, "an output needs a struct with named fields")),
+    }
+}
+
+impl Dataset {
+    fn parse(input: &DeriveInput, fields: &Punctuated<Field, Token![,]>) -> Result<Self> {
+        let mut dataset = Self::default();
+        for attribute in input.attrs.iter().filter(|attribute| attribute.path().is_ident("output")) {
+            attribute.parse_nested_meta(|meta| dataset.member(&meta))?;
+        }
+        if dataset.name.is_none() {
+            return Err(Error::new_spanned(&input.ident, "an output needs `#[output(dataset = \"…\")]`"));
+        }
+        let is_field = |name: &LitStr| fields.iter().any(|field| field.ident.as_ref().is_some_and(|ident| ident == &name.value()));
+        let named = dataset.partition_by.iter().chain(&dataset.key).chain(&dataset.keep_latest);
+        if let Some(unknown) = named.into_iter().find(|name| !is_field(name)) {
+            return Err(Error::new_spanned(unknown, "there is no such field"));
+        }
+        if let (Some(latest), []) = (&dataset.keep_latest, dataset.key.as_slice()) {
+            return Err(Error::new_spanned(latest, "`keep_latest` needs a `key`"));
+        }
+        Ok(dataset)
+    }
+
+    fn member(&mut self, meta: &ParseNestedMeta<'_>) -> Result<()> {
+        match meta.path.get_ident().map(Ident::to_string).as_deref() {
+            Some("dataset") => self.name = Some(meta.value()?.parse()?),
+            Some("partition_by") => self.partition_by = names(meta)?,
+            Some("key") => self.key = names(meta)?,
+            Some("keep_latest") => self.keep_latest = Some(meta.value()?.parse()?),
+            _ => return Err(meta.error("expected `dataset`, `partition_by`, `key` or `keep_latest`")),
+        }
+        Ok(())
+    }
+
+    /// An expression for the manifest's `output`.
+    fn describe(&self, names: &[String], types: &[&syn::Type]) -> TokenStream {
+        let Self { name: dataset, partition_by, key, keep_latest } = self;
+        let keep = match keep_latest {
+            Some(by) => quote! { { "which": "latest", "by": #by } },
+            None => quote! { { "which": "first" } },
+        };
+        quote! {
+            ::tamis_sdk::json::json!({
+                "dataset": #dataset,
+                "columns": [#(::tamis_sdk::output::describe_column::<#types>(#names)),*],
+                "partition_by": [#(#partition_by),*],
+                "key": [#(#key),*],
+                "keep": #keep,
+            })
+        }
+    }
+}
+
+/// The type with all its lifetimes `'static`, to name it where no row is at hand.
+pub fn made_static(ty: &impl ToTokens) -> TokenStream {
+    let mut is_lifetime = false;
+    let tokens = ty.to_token_stream().into_iter().map(|token| {
+        let was_quote = std::mem::replace(&mut is_lifetime, matches!(&token, TokenTree::Punct(mark) if mark.as_char() == '\''));
+        match token {
+            TokenTree::Ident(name) if was_quote => Ident::new("static", name.span()).into(),
+            TokenTree::Group(group) => Group::new(group.delimiter(), made_static(&group.stream())).into(),
+            token => token,
+        }
+    });
+    tokens.collect()
+}
+
+/// One name, or several: `"a"` or `["a", "b"]`.
+fn names(meta: &ParseNestedMeta<'_>) -> Result<Vec<LitStr>> {
+    let value = meta.value()?;
+    if value.peek(LitStr) {
+        return Ok(vec![value.parse()?]);
+    }
+    let array: ExprArray = value.parse()?;
+    array.elems.iter().map(|element| syn::parse2(quote!(#element))).collect()
+}

@@ -1,0 +1,405 @@
+//! Output rows: the fields of a struct, written straight into the columns that go back to the host.
+//!
+//! `#[derive(Output)]` makes the struct of a dataset's row an [`Output`]. Its fields are of the types below; an
+//! `Option` of them may be null; and a [`Cell`] of them is what a reader gives: null, and counted, where it could not
+//! read.
+
+use std::borrow::Cow;
+use std::fmt::{self, Write};
+
+use serde_json::json;
+
+use crate::bindings::host::Pseudonym;
+use crate::bindings::types::{Column, Strings, Values};
+use crate::read::{Cell, Unreadable};
+use crate::value::{Cents, Date, Timestamp};
+
+/// A row of a dataset.
+pub trait Output {
+    /// The columns that its fields are written to.
+    type Columns: Columns;
+
+    /// The manifest's `output`.
+    fn describe() -> serde_json::Value;
+
+    /// Writes every field behind its column.
+    fn write(self, columns: &mut Self::Columns);
+}
+
+/// The columns of an [`Output`] under construction.
+pub trait Columns {
+    /// No rows yet, but room for `rows`.
+    fn with_capacity(rows: usize) -> Self;
+
+    /// The columns and, for each, how many cells could not be read. Asks the host for the pseudonyms, once per column.
+    fn finish(self) -> (Vec<Column>, Vec<u64>);
+}
+
+/// A field of an [`Output`].
+pub trait Field {
+    /// Where its values are stored.
+    type Store: Store;
+    /// Its type in the manifest.
+    const TYPE: &'static str;
+    /// Whether it is never null.
+    const REQUIRED: bool;
+
+    /// Writes the field behind the column.
+    fn write(self, column: &mut Builder<Self::Store>);
+}
+
+/// The manifest entry of a column.
+pub fn describe_column<F: Field>(name: &str) -> serde_json::Value {
+    let mut column = json!({ "name": name, "type": F::TYPE });
+    if F::REQUIRED {
+        column["required"] = true.into();
+    }
+    if F::Store::PSEUDONYM {
+        column["pseudonym"] = true.into();
+    }
+    column
+}
+
+/// A value of an output column.
+pub trait Value {
+    /// Where values of this type are stored.
+    type Store: Store;
+    /// Its type in the manifest.
+    const TYPE: &'static str;
+
+    /// Adds the value at the end.
+    fn push(self, store: &mut Self::Store);
+}
+
+impl<T: Value> Field for T {
+    type Store = T::Store;
+    const TYPE: &'static str = T::TYPE;
+    const REQUIRED: bool = true;
+
+    fn write(self, column: &mut Builder<Self::Store>) {
+        column.value(self);
+    }
+}
+
+impl<T: Value> Field for Option<T> {
+    type Store = T::Store;
+    const TYPE: &'static str = T::TYPE;
+    const REQUIRED: bool = false;
+
+    fn write(self, column: &mut Builder<Self::Store>) {
+        match self {
+            Some(value) => column.value(value),
+            None => column.null(),
+        }
+    }
+}
+
+impl<T: Value> Field for Cell<T> {
+    type Store = T::Store;
+    const TYPE: &'static str = T::TYPE;
+    const REQUIRED: bool = false;
+
+    fn write(self, column: &mut Builder<Self::Store>) {
+        match self {
+            Ok(value) => value.write(column),
+            Err(Unreadable) => column.unreadable(),
+        }
+    }
+}
+
+/// The values of a column, without their validity.
+pub trait Store {
+    /// Whether the column holds pseudonyms of what is written to it.
+    const PSEUDONYM: bool = false;
+
+    /// No values, but room for `rows`.
+    fn with_capacity(rows: usize) -> Self;
+    /// Adds an arbitrary value that stands for null.
+    fn push_null(&mut self);
+    /// The values as they cross the boundary.
+    fn finish(self) -> Values;
+}
+
+/// A column under construction.
+pub struct Builder<S> {
+    store: S,
+    validity: Validity,
+    nullified: u64,
+}
+
+impl<S: Store> Builder<S> {
+    /// No rows yet, but room for `rows`.
+    pub fn with_capacity(rows: usize) -> Self {
+        Self { store: S::with_capacity(rows), validity: Validity::default(), nullified: 0 }
+    }
+
+    fn value(&mut self, value: impl Value<Store = S>) {
+        value.push(&mut self.store);
+        self.validity.push(true);
+    }
+
+    fn null(&mut self) {
+        self.store.push_null();
+        self.validity.push(false);
+    }
+
+    fn unreadable(&mut self) {
+        self.nullified += 1;
+        self.null();
+    }
+
+    /// The column, and how many of its cells could not be read.
+    pub fn finish(self) -> (Column, u64) {
+        (Column { values: self.store.finish(), validity: self.validity.bitmap }, self.nullified)
+    }
+}
+
+/// Which rows are not null; a bitmap exists from the first null on.
+#[derive(Default)]
+struct Validity {
+    rows: usize,
+    bitmap: Option<Vec<u8>>,
+}
+
+impl Validity {
+    fn push(&mut self, valid: bool) {
+        let (byte, bit) = (self.rows / 8, 1 << (self.rows % 8));
+        self.rows += 1;
+        if valid && self.bitmap.is_none() {
+            return;
+        }
+        let bitmap = self.bitmap.get_or_insert_with(|| {
+            let mut bitmap = vec![0xff; byte];
+            bitmap.push(bit - 1);
+            bitmap
+        });
+        if byte == bitmap.len() {
+            bitmap.push(0);
+        }
+        if valid {
+            bitmap[byte] |= bit;
+        }
+    }
+}
+
+/// A personal value that only its pseudonym may leave the plugin of: the first 32 hex digits of its HMAC.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Pseudo<'a>(pub &'a str);
+
+/// An e-mail address that only its pseudonym may leave the plugin of: all 64 hex digits of the HMAC of its lower case.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct EmailPseudo<'a>(pub &'a str);
+
+impl fmt::Debug for Pseudo<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Pseudo(..)")
+    }
+}
+
+impl fmt::Debug for EmailPseudo<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("EmailPseudo(..)")
+    }
+}
+
+/// Text that a value writes when it is stored, without a string in between.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Written<T>(pub T);
+
+/// Text values, one behind the other.
+pub struct Texts(Strings);
+
+impl Texts {
+    fn end(&mut self) {
+        // A batch that reached 4 GiB of text is far beyond the memory of an instance.
+        self.0.offsets.push(self.0.data.len() as u32);
+    }
+
+    fn push(&mut self, value: &str) {
+        self.0.data.extend_from_slice(value.as_bytes());
+        self.end();
+    }
+}
+
+impl Write for Texts {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        self.0.data.extend_from_slice(text.as_bytes());
+        Ok(())
+    }
+}
+
+impl Store for Texts {
+    fn with_capacity(rows: usize) -> Self {
+        let mut offsets = Vec::with_capacity(rows + 1);
+        offsets.push(0);
+        Self(Strings { offsets, data: Vec::new() })
+    }
+
+    fn push_null(&mut self) {
+        self.end();
+    }
+
+    fn finish(self) -> Values {
+        Values::Text(self.0)
+    }
+}
+
+/// Values that become pseudonyms when the column is finished; `EMAIL` tells the form.
+pub struct Pseudonyms<const EMAIL: bool>(Texts);
+
+impl<const EMAIL: bool> Store for Pseudonyms<EMAIL> {
+    const PSEUDONYM: bool = true;
+
+    fn with_capacity(rows: usize) -> Self {
+        Self(Texts::with_capacity(rows))
+    }
+
+    fn push_null(&mut self) {
+        self.0.end();
+    }
+
+    fn finish(self) -> Values {
+        let form = if EMAIL { Pseudonym::Email } else { Pseudonym::Short };
+        Values::Text(crate::host::pseudonymize(&self.0.0, form))
+    }
+}
+
+macro_rules! text_values {
+    ($($type:ty => $store:ty: |$value:ident, $into:ident| $push:expr;)*) => { $(
+        impl Value for $type {
+            type Store = $store;
+            const TYPE: &'static str = "text";
+
+            fn push(self, $into: &mut Self::Store) {
+                let $value = self;
+                $push
+            }
+        }
+    )* };
+}
+
+text_values! {
+    &str => Texts: |value, texts| texts.push(value);
+    Cow<'_, str> => Texts: |value, texts| texts.push(&value);
+    Pseudo<'_> => Pseudonyms<false>: |value, texts| texts.0.push(value.0);
+    EmailPseudo<'_> => Pseudonyms<true>: |value, texts| texts.0.push(value.0);
+}
+
+impl<T: fmt::Display> Value for Written<T> {
+    type Store = Texts;
+    const TYPE: &'static str = "text";
+
+    fn push(self, texts: &mut Texts) {
+        // Writing to memory does not fail; a `Display` that does gives what it had written.
+        let _ = write!(texts, "{}", self.0);
+        texts.end();
+    }
+}
+
+macro_rules! fixed_values {
+    ($($(#[$doc:meta])* $store:ident($item:ty) => $variant:ident: $($type:ty, $name:literal, |$value:ident| $item_of:expr;)+)*) => { $(
+        $(#[$doc])*
+        pub struct $store(Vec<$item>);
+
+        impl Store for $store {
+            fn with_capacity(rows: usize) -> Self {
+                Self(Vec::with_capacity(rows))
+            }
+
+            fn push_null(&mut self) {
+                self.0.push(<$item>::default());
+            }
+
+            fn finish(self) -> Values {
+                Values::$variant(self.0)
+            }
+        }
+
+        $(impl Value for $type {
+            type Store = $store;
+            const TYPE: &'static str = $name;
+
+            fn push(self, store: &mut $store) {
+                let $value = self;
+                store.0.push($item_of);
+            }
+        })+
+    )* };
+}
+
+fixed_values! {
+    /// Integers; those of 32 bits cross the boundary as 64.
+    Integers(i64) => Int64: i64, "int64", |value| value; i32, "int32", |value| i64::from(value);
+    /// Floating-point numbers.
+    Floats(f64) => Float64: f64, "float64", |value| value;
+    /// One byte each, 0 or 1.
+    Booleans(u8) => Boolean: bool, "boolean", |value| u8::from(value);
+    /// Days since the Unix epoch.
+    Dates(i32) => Date: Date, "date", |value| value.0;
+    /// Microseconds since the Unix epoch.
+    Timestamps(i64) => Timestamp: Timestamp, "timestamp", |value| value.0;
+    /// Hundredths.
+    Decimals(i64) => Decimal: Cents, "decimal", |value| value.0;
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn build<F: Field>(fields: impl IntoIterator<Item = F>) -> (Column, u64) {
+        let mut column = Builder::with_capacity(0);
+        fields.into_iter().for_each(|field| field.write(&mut column));
+        column.finish()
+    }
+
+    #[test]
+    fn text_is_written_one_behind_the_other() {
+        let (column, nullified) = build([Some("a"), None, Some("bc"), Some("")]);
+        assert_eq!(column.values, Values::Text(Strings { offsets: vec![0, 1, 1, 3, 3], data: b"abc".to_vec() }));
+        assert_eq!((column.validity, nullified), (Some(vec![0b1101]), 0));
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_null_and_counted_and_null_is_not_counted() {
+        let (column, nullified) = build([Ok(Some(5)), Err(Unreadable), Ok(None), Err(Unreadable)]);
+        let _: &Cell<i32> = &Ok(Some(5));
+        assert_eq!(column.values, Values::Int64(vec![5, 0, 0, 0]));
+        assert_eq!((column.validity, nullified), (Some(vec![0b0001]), 2));
+    }
+
+    #[test]
+    fn a_column_without_nulls_has_no_bitmap() {
+        assert_eq!(build([Cents(1), Cents(2)]).0, Column { values: Values::Decimal(vec![1, 2]), validity: None });
+    }
+
+    #[test]
+    fn what_writes_itself_needs_no_string() {
+        let (column, _) = build([Written(format_args!("{}.{}", 1, 2)), Written(format_args!("x"))]);
+        assert_eq!(column.values, Values::Text(Strings { offsets: vec![0, 3, 4], data: b"1.2x".to_vec() }));
+    }
+
+    #[test]
+    fn the_manifest_tells_types_nullability_and_pseudonyms() {
+        assert_eq!(describe_column::<i32>("a"), json!({ "name": "a", "type": "int32", "required": true }));
+        assert_eq!(describe_column::<Cell<Date>>("b"), json!({ "name": "b", "type": "date" }));
+        assert_eq!(describe_column::<Option<Pseudo<'_>>>("c"), json!({ "name": "c", "type": "text", "pseudonym": true }));
+    }
+
+    proptest! {
+        #[test]
+        fn the_bitmap_says_which_rows_are_null(fields: Vec<Option<bool>>) {
+            let (column, _) = build(fields.iter().copied());
+            let is_valid = |row: usize| column.validity.as_ref().is_none_or(|bits| bits[row / 8] >> (row % 8) & 1 == 1);
+            for (row, field) in fields.iter().enumerate() {
+                prop_assert_eq!(is_valid(row), field.is_some());
+            }
+            if let Some(bits) = &column.validity {
+                prop_assert_eq!(bits.len(), fields.len().div_ceil(8));
+                // Bits beyond the last row stay 0.
+                prop_assert!(fields.len() % 8 == 0 || bits[fields.len() / 8] >> (fields.len() % 8) == 0);
+            }
+        }
+    }
+}

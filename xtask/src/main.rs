@@ -1,0 +1,122 @@
+//! `cargo xtask …`: what a developer does with this repository, each with all of its own set-up.
+//!
+//! Everything is built in one profile (`--release`), so that demo, tests and benchmarks share what they build.
+
+mod plugins;
+mod setup;
+mod step;
+
+use std::env;
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::process::{Command, ExitCode};
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+
+use plugins::Components;
+use step::{cargo, run};
+
+/// Set-up, demo, tests and benchmarks of Tamis.
+#[derive(Parser)]
+#[command(bin_name = "cargo xtask")]
+struct Arguments {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Subcommand)]
+enum Task {
+    /// Install the WebAssembly toolchain if there is none; every other task does this first
+    Setup,
+    /// Build the plugins in plugins/ to components
+    Plugins,
+    /// Build host and plugins, then run `tamis demo` with ARGS (try `--once`)
+    Demo {
+        /// What `tamis demo` takes; see `cargo xtask demo -- --help`
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        args: Vec<OsString>,
+    },
+    /// Everything that must hold before a change is merged: format, lints, plugins, all tests, documentation
+    Test,
+    /// Run the benchmarks; ARGS go to criterion
+    Bench {
+        /// What criterion takes, a filter for example
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        args: Vec<OsString>,
+    },
+    /// Check licences, advisories and sources of all dependencies (needs cargo-deny)
+    Deny,
+}
+
+fn main() -> ExitCode {
+    match perform(Arguments::parse().task) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            step::say(format_args!("error: {error:#}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn perform(task: Task) -> Result<()> {
+    env::set_current_dir(root())?;
+    match task {
+        Task::Setup => setup::wasm_toolchain(),
+        Task::Plugins => Components::build().map(|_| ()),
+        Task::Demo { args } => demo(&args),
+        Task::Test => test(),
+        Task::Bench { args } => bench(&args),
+        Task::Deny => deny(),
+    }
+}
+
+fn demo(args: &[OsString]) -> Result<()> {
+    let components = Components::build()?;
+    // All packages are selected so that their dependencies get the features that the tests build them with.
+    run("host", cargo(["build", "--release", "--workspace", "--bins"]))?;
+    let mut tamis = Command::new(components.host_path());
+    tamis.arg("demo").args(args).env("TAMIS_PLUGINS", &components.plugins);
+    run("demo", tamis)
+}
+
+fn test() -> Result<()> {
+    setup::lint_tools()?;
+    run("format", cargo(["fmt", "--all", "--check"]))?;
+    let components = Components::build_with_hostile()?;
+    run("lints", cargo(["clippy", "--release", "--workspace", "--all-targets", "--", "--deny=warnings"]))?;
+    run("tests", components.known_to(cargo(["test", "--release", "--workspace"])))?;
+    let mut documentation = cargo(["doc", "--release", "--workspace", "--no-deps", "--document-private-items"]);
+    documentation.env("RUSTDOCFLAGS", "--deny=warnings");
+    run("documentation", documentation)
+}
+
+fn bench(args: &[OsString]) -> Result<()> {
+    let components = Components::build()?;
+    let mut benchmarks = components.known_to(cargo(["bench", "--profile=release", "--workspace", "--bench=*", "--"]));
+    benchmarks.args(args);
+    run("benchmarks", benchmarks)
+}
+
+fn deny() -> Result<()> {
+    setup::cargo_deny()?;
+    run("dependencies", cargo(["deny", "--workspace", "check"]))
+}
+
+/// The root of the checkout that this program was built from.
+fn root() -> PathBuf {
+    PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn arguments_of_the_demo_are_passed_on_untouched() {
+        let Task::Demo { args } = Arguments::parse_from(["xtask", "demo", "--once", "--seed", "7"]).task else {
+            panic!("demo")
+        };
+        assert_eq!(args, ["--once", "--seed", "7"]);
+    }
+}

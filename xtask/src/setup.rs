@@ -1,0 +1,74 @@
+//! What a fresh machine lacks: installed where that is possible, said in clear words where not.
+
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use anyhow::{Context, Result, bail};
+use tamis_build::{APT_PACKAGES, BuildError, Toolchain};
+
+use crate::step::{cargo, run};
+
+/// Makes sure that plugins can be built. The host itself needs only a C compiler, which linked this program.
+pub fn wasm_toolchain() -> Result<()> {
+    // The compiler first: only with one does it show whether a linker is missing too.
+    for _ in 0..2 {
+        match Toolchain::find(Path::new(".")) {
+            Ok(_) => return Ok(()),
+            Err(missing @ BuildError::NoToolchain) => install(&APT_PACKAGES).context(missing)?,
+            Err(missing @ BuildError::NoLinker) => install(&["lld"]).context(missing)?,
+            Err(other) => return Err(other.into()),
+        }
+    }
+    Toolchain::find(Path::new(".")).context("the packages are installed, and yet")?;
+    Ok(())
+}
+
+fn install(packages: &[&str]) -> Result<()> {
+    if !succeeds(Command::new("apt-get").arg("--version")) {
+        bail!("there is no apt-get here to install {} with", packages.join(" "));
+    }
+    let mut update = as_root("apt-get")?;
+    update.args(["update", "--quiet"]);
+    run("apt-get update", update)?;
+    let mut install = as_root("apt-get")?;
+    install.args(["install", "--quiet", "--yes", "--no-install-recommends"]).args(packages);
+    run("apt-get install", install)
+}
+
+/// A command with the rights to install, as far as this account has them unasked.
+fn as_root(program: &str) -> Result<Command> {
+    let id = Command::new("id").arg("-u").output().context("cannot run id")?;
+    if id.stdout.trim_ascii() == b"0" {
+        return Ok(Command::new(program));
+    }
+    if !succeeds(Command::new("sudo").args(["--non-interactive", "true"])) {
+        bail!("installing packages needs root, or sudo without a password");
+    }
+    let mut sudo = Command::new("sudo");
+    sudo.args(["--non-interactive", program]);
+    Ok(sudo)
+}
+
+/// Makes sure that Cargo can format and lint.
+pub fn lint_tools() -> Result<()> {
+    for (tool, component) in [("fmt", "rustfmt"), ("clippy", "clippy")] {
+        if !succeeds(&mut cargo([tool, "--version"])) {
+            bail!("`cargo {tool}` is missing: run `rustup component add {component}`");
+        }
+    }
+    Ok(())
+}
+
+/// Makes sure that cargo-deny is there. It takes minutes to build and asks the advisory database over the
+/// network, so it is a task of its own and never installed unasked.
+pub fn cargo_deny() -> Result<()> {
+    if !succeeds(&mut cargo(["deny", "--version"])) {
+        bail!("cargo-deny is missing: run `cargo install --locked cargo-deny`");
+    }
+    Ok(())
+}
+
+fn succeeds(command: &mut Command) -> bool {
+    let silent = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    silent.status().is_ok_and(|status| status.success())
+}
