@@ -1,6 +1,8 @@
-//! What the hostile guests share; included by each, because each has bindings of its own.
+//! What the hostile guests share; a module of each, because each has bindings of its own.
 
 use std::hint::black_box;
+
+use crate::tamis::plugin::{host, types};
 
 /// The manifest: spaces after a mark, which a test overwrites with the JSON it wants this component to return.
 /// `!loop` and `!trap` instead of JSON are obeyed.
@@ -16,28 +18,31 @@ static MANIFEST: [u8; 4096] = {
     bytes
 };
 
-fn describe() -> String {
+pub fn describe() -> String {
     // Read as if it could change, because in a patched component it has.
-    let manifest = black_box(&MANIFEST).map(|byte| unsafe { std::ptr::read_volatile(&byte) });
-    let text = String::from_utf8_lossy(&manifest).trim().to_owned();
+    let text = String::from_utf8_lossy(black_box(&MANIFEST)).trim().to_owned();
     if let Some(command) = text.strip_prefix('!') {
         misbehave(command);
     }
     text
 }
 
-fn configure(config: &str) -> Result<(), String> {
+pub fn configure(config: &str) -> Result<(), String> {
     std::panic::set_hook(Box::new(|panic| host::log(host::Level::Error, &panic.to_string())));
     for command in ["loop", "trap", "memory"] {
         if config.contains(&format!("\"configure\":\"{command}\"")) {
             misbehave(command);
         }
     }
-    if config.contains("\"configure\":\"refuse\"") { Err("this configuration is not to my taste".to_owned()) } else { Ok(()) }
+    if config.contains("\"configure\":\"refuse\"") {
+        Err("this configuration is not to my taste".to_owned())
+    } else {
+        Ok(())
+    }
 }
 
 /// What ends a call from inside; returns for every other command.
-fn misbehave(command: &str) {
+pub fn misbehave(command: &str) {
     match command {
         "loop" => loop {
             black_box(());
@@ -71,13 +76,14 @@ fn recurse(depth: u64) -> u64 {
 }
 
 /// The texts of a column.
-fn texts(column: &types::Column) -> Vec<String> {
+pub fn texts(column: &types::Column) -> Vec<String> {
     let types::Values::Text(strings) = &column.values else { panic!("the first column is text") };
     let value = |pair: &[u32]| String::from_utf8_lossy(&strings.data[pair[0] as usize..pair[1] as usize]).into_owned();
     strings.offsets.windows(2).map(value).collect()
 }
 
-fn strings<'a>(values: impl IntoIterator<Item = &'a [u8]>) -> types::Strings {
+#[allow(dead_code, reason = "the check returns no columns")]
+pub fn strings<'a>(values: impl IntoIterator<Item = &'a [u8]>) -> types::Strings {
     let mut strings = types::Strings { offsets: vec![0], data: Vec::new() };
     for value in values {
         strings.data.extend_from_slice(value);
@@ -87,7 +93,7 @@ fn strings<'a>(values: impl IntoIterator<Item = &'a [u8]>) -> types::Strings {
 }
 
 /// A text that is not UTF-8, which a guest in any language can send.
-fn broken_text() -> String {
+pub fn broken_text() -> String {
     // SAFETY: none; a guest that breaks its own rules is what this is.
     unsafe { String::from_utf8_unchecked(vec![b'a', 0xff]) }
 }

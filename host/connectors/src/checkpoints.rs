@@ -1,7 +1,7 @@
 //! Checkpoints in a folder: one file each, whole or not there.
 //!
-//! A file is `TAMISCKP`, the format's version (u32), the body's length (u64) and SHA-256, then the body: the length (u32)
-//! of a JSON head, the head, and the encoded state blobs in the order of the head. Numbers are little-endian.
+//! A file is `TAMISCKP`, the format's version (u32), the body's length (u64) and SHA-256, then the body: the length
+//! (u32) of a JSON head, the head, and the encoded state blobs in the order of the head. Numbers are little-endian.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -46,7 +46,7 @@ impl FileCheckpoints {
     /// A store in `folder`, which is created when missing.
     pub fn open(folder: impl Into<PathBuf>) -> Result<Self> {
         let folder = folder.into();
-        fs::create_dir_all(&folder).outage("create", folder.display())?;
+        durable::create_folder(&folder).outage("create", folder.display())?;
         Ok(Self { folder })
     }
 
@@ -86,7 +86,8 @@ impl CheckpointStore for FileCheckpoints {
             return Err(Error::invalid("save checkpoint", path.display(), format!("number {last} is there already")));
         }
         let head = head(checkpoint);
-        let body: Vec<&[u8]> = [head.as_slice()].into_iter().chain(checkpoint.state.values().map(Vec::as_slice)).collect();
+        let body: Vec<&[u8]> =
+            [head.as_slice()].into_iter().chain(checkpoint.state.values().map(Vec::as_slice)).collect();
         let header = header(&body);
         let file: Vec<&[u8]> = [header.as_slice()].into_iter().chain(body).collect();
         durable::replace_file(&path, &file).outage("save checkpoint", path.display())?;

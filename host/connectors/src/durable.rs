@@ -27,15 +27,17 @@ pub(crate) fn sync_folder(folder: &Path) -> io::Result<()> {
     File::open(folder)?.sync_all()
 }
 
-/// Creates `folder` below `root`, which exists, and makes every new level durable.
-pub(crate) fn create_folder(root: &Path, folder: &Path) -> io::Result<()> {
-    if folder.is_dir() {
+/// Creates a folder and whatever is missing above it, and makes every new level durable.
+pub(crate) fn create_folder(folder: &Path) -> io::Result<()> {
+    let existing = folder.ancestors().find(|level| level.is_dir());
+    if existing == Some(folder) {
         return Ok(());
     }
     fs::create_dir_all(folder)?;
     for level in folder.ancestors().skip(1) {
-        sync_folder(level)?;
-        if level == root {
+        // The parent of a relative path's first part is the working directory.
+        sync_folder(if level.as_os_str().is_empty() { Path::new(".") } else { level })?;
+        if Some(level) == existing {
             break;
         }
     }

@@ -6,8 +6,14 @@
 pub mod checkpoints;
 mod durable;
 pub mod files;
+pub mod lake;
+mod rows;
 pub mod topics;
+pub mod warehouse;
 
 pub use checkpoints::FileCheckpoints;
 pub use files::FileSource;
+pub use lake::{AlertFiles, DeltaTables, QuarantineFiles};
+pub use rows::Rows;
 pub use topics::{TopicReader, TopicWriter};
+pub use warehouse::{AlertRows, MemoryWarehouse, SqliteWarehouse, Warehouse};

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use arrow_array::ArrayRef;
 use hashbrown::DefaultHashBuilder;
 use tamis_model::dead_letter::DeadLetter;
+use tamis_model::manifest::Manifest;
 use tamis_model::position::Partition;
 use tamis_model::rule::{Judged, Keyed, NOT_JUDGED, PoisonedSubject, Rule};
 use tamis_model::strings::{Strings, StringsBuf};
@@ -12,7 +13,7 @@ use tamis_model::time::Millis;
 use tamis_model::{Error, Kind, Result};
 
 use crate::alerts::{Author, Judging};
-use crate::codec::{Reader, write_bytes, write_number};
+use crate::codec::{Reader, write_bytes, write_number, write_signed};
 use crate::grouping::Groups;
 use crate::outbox::{Outbox, Rows};
 use crate::plan::{Layout, TopicPlan};
@@ -146,7 +147,7 @@ impl RuleRun {
     }
 
     fn advance_slots(&mut self, layout: &Layout, now: Millis, slots: &[u32], desk: &mut Desk<'_>) -> Result<()> {
-        let Self { plan, code, state, room, .. } = self;
+        let Self { plan, code, state, room, watermark } = self;
         let spent = &mut desk.report.spent;
         timed(&mut spent.state_ns, || state.load(slots, &mut room.keys, &mut room.hashes, &mut room.states));
         let keys = room.keys.as_strings();
@@ -163,7 +164,7 @@ impl RuleRun {
         let mut judged = timed(&mut spent.rules_ns, || code.advance(&due))?;
         check_states(plan, &judged, keys.len())?;
         let counts = &mut desk.report.counts;
-        let mut dropped = Vec::new();
+        let mut dropped = vec![false; if judged.poisoned.is_empty() { 0 } else { keys.len() }];
         for poisoned in std::mem::take(&mut judged.poisoned) {
             let PoisonedSubject::Group(group) = poisoned.subject else {
                 return Err(breach(plan, "it failed on a row that it was not given"));
@@ -172,12 +173,12 @@ impl RuleRun {
                 return Err(breach(plan, "it failed on a key that it was not given"));
             }
             of(&mut counts.rules, &plan.name).poisoned += 1;
-            dropped.push(group as usize);
+            dropped[group as usize] = true;
             let topic = desk.topics[layout.inputs[0].topic].schema.name.clone();
             let letter = DeadLetter {
                 partition: Partition { topic, number: 0 },
                 offset: None,
-                timestamp: now,
+                timestamp: (*watermark).max(0),
                 key: Some(keys.get(group as usize).to_vec()),
                 value: Some(room.states.as_strings().get(group as usize).to_vec()),
                 reason: poisoned.reason.name(),
@@ -205,7 +206,7 @@ impl RuleRun {
         write_number(&mut out, u64::from(self.plan.manifest.state_version));
         write_bytes(&mut out, self.plan.plugin.name.as_bytes());
         write_bytes(&mut out, self.plan.plugin.version.as_bytes());
-        crate::codec::write_signed(&mut out, self.watermark);
+        write_signed(&mut out, self.watermark);
         self.state.encode(&mut out);
         out
     }
@@ -229,8 +230,14 @@ impl RuleRun {
         Ok(())
     }
 
-    /// Whether the rule can go on with a state; an error when it neither can nor may begin anew.
-    pub fn may_take_over(&self, plugin: &str, version: &str, state_version: u32, keys: usize) -> Result<bool> {
+    /// Whether it goes on with the state of the rule that it replaces.
+    pub fn may_replace(&self, old: &Self) -> Result<bool> {
+        let Manifest { state_version, .. } = *old.plan.manifest;
+        self.may_take_over(&old.plan.plugin.name, &old.plan.plugin.version, state_version, old.state.len())
+    }
+
+    /// Whether it goes on with a state; an error when it neither can nor may begin anew.
+    fn may_take_over(&self, plugin: &str, version: &str, state_version: u32, keys: usize) -> Result<bool> {
         let wanted = (&self.plan.plugin.name[..], self.plan.manifest.state_version);
         if (plugin, state_version) == wanted || keys == 0 {
             return Ok(true);
@@ -243,11 +250,6 @@ impl RuleRun {
             wanted.0, self.plan.plugin.version, wanted.1
         );
         Err(Error::invalid("go on with the state of", format!("rule {}", self.plan.name), reason))
-    }
-
-    /// How many keys have state.
-    pub fn keys(&self) -> usize {
-        self.state.len()
     }
 }
 
@@ -264,7 +266,7 @@ fn breach(plan: &RulePlan, reason: &str) -> Error {
 }
 
 /// The states with some of them emptied.
-fn without(states: Strings<'_>, dropped: &[usize]) -> StringsBuf {
-    let state = |i| if dropped.contains(&i) { &[][..] } else { states.get(i) };
+fn without(states: Strings<'_>, dropped: &[bool]) -> StringsBuf {
+    let state = |i: usize| if dropped[i] { &[][..] } else { states.get(i) };
     (0..states.len()).map(state).collect()
 }

@@ -3,16 +3,32 @@
 //! This crate knows no connector and no sandbox: it works on the traits [`Source`], [`Sink`],
 //! [`CheckpointStore`] and on [`tamis_model::rule::Rule`].
 
+mod alerts;
 pub mod checkpoint;
 pub mod clock;
+mod codec;
 pub mod conformance;
 pub mod decode;
+mod grouping;
+mod judge;
 pub mod memory;
+pub mod outbox;
+mod plan;
+mod recent;
+pub mod report;
+pub mod rules;
 pub mod sink;
 pub mod source;
+mod state;
+pub mod stream;
 pub mod transform;
+mod watermark;
 
 pub use checkpoint::{Checkpoint, CheckpointStore};
 pub use clock::{Clock, SystemClock};
+pub use outbox::Sinks;
+pub use report::{Progress, Report};
+pub use rules::{RuleMode, RulePlan, RuleSet, SHADOW_ALERTS};
 pub use sink::Sink;
 pub use source::{Chunk, Read, Source};
+pub use stream::{Command, Step, Stream, StreamParts, StreamSettings};

@@ -1,6 +1,7 @@
 //! What leaves with a batch: alerts and dead letters.
 
 use hashbrown::HashSet;
+use tamis_model::Result;
 use tamis_model::alert::Alert;
 use tamis_model::dead_letter::DeadLetter;
 use tamis_model::error::Context as _;
@@ -8,7 +9,6 @@ use tamis_model::position::Partition;
 use tamis_model::record::Record;
 use tamis_model::rule::{Finding, Subject};
 use tamis_model::time::Millis;
-use tamis_model::Result;
 
 use crate::alerts::{Author, Judging};
 use crate::decode::json::record_parts;
@@ -95,7 +95,15 @@ impl Outbox {
     }
 
     /// Writes the dead letter of a row that a plugin failed on, unless it failed on the row for another rule too.
-    pub fn poison(&mut self, rows: Rows<'_>, row: u32, author: Author<'_>, reason: &'static str, message: &str, counts: &mut Counts) {
+    pub fn poison(
+        &mut self,
+        rows: Rows<'_>,
+        row: u32,
+        author: Author<'_>,
+        reason: &'static str,
+        message: &str,
+        counts: &mut Counts,
+    ) {
         if !self.failed.insert((author.rule.plugin.sha256.clone(), row)) {
             return;
         }

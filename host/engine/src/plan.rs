@@ -21,8 +21,6 @@ pub(crate) struct Plan {
 pub(crate) struct TopicPlan {
     pub schema: TopicSchema,
     pub decoder: RecordDecoder,
-    /// The decoded columns.
-    pub columns: Vec<String>,
     pub identities: Identities,
     /// The ways in which its rows are grouped; rules of the same way share the groups.
     pub groupings: Vec<Grouping>,
@@ -138,7 +136,8 @@ impl<'a> Draft<'a> {
 
     fn finish(mut self) -> Result<TopicPlan> {
         let schema = self.schema;
-        let payment_id = schema.fields.iter().any(|f| f.name == "payment_id" && f.column_type() == Some(ColumnType::Text));
+        let payment_id =
+            schema.fields.iter().any(|f| f.name == "payment_id" && f.column_type() == Some(ColumnType::Text));
         let identities = Identities {
             id: self.column(&schema.id),
             order_id: schema.order_id.as_ref().map(|name| self.column(name)),
@@ -147,8 +146,8 @@ impl<'a> Draft<'a> {
         };
         let names: Vec<&str> = self.columns.iter().map(String::as_str).collect();
         let decoder = RecordDecoder::new(schema, &names)?;
-        let Self { columns, groupings, readers, .. } = self;
-        Ok(TopicPlan { schema: schema.clone(), decoder, columns, identities, groupings, readers })
+        let Self { groupings, readers, .. } = self;
+        Ok(TopicPlan { schema: schema.clone(), decoder, identities, groupings, readers })
     }
 }
 

@@ -200,3 +200,134 @@ impl StateStore {
         Some(store)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// What a store must do, without any cleverness: key → (state, wake).
+    type Model = BTreeMap<Vec<u8>, (Vec<u8>, Millis)>;
+
+    #[derive(Clone, Debug)]
+    enum Do {
+        /// A batch of different keys with their new states and wakes.
+        WriteBack(BTreeMap<u8, (Vec<u8>, Option<i64>)>),
+        /// The watermark moves on; what is due gets a new state and wake.
+        Advance(i64, Vec<u8>, Option<i64>),
+        Restore,
+    }
+
+    fn steps() -> impl Strategy<Value = Vec<Do>> {
+        let state = prop::collection::vec(any::<u8>(), 0..4);
+        let wake = prop::option::of(0..50_i64);
+        let batch = prop::collection::btree_map(0..12_u8, (state.clone(), wake.clone()), 0..8);
+        let step = prop_oneof![
+            4 => batch.prop_map(Do::WriteBack),
+            2 => (0..20_i64, state, wake).prop_map(|(by, state, wake)| Do::Advance(by, state, wake)),
+            1 => Just(Do::Restore),
+        ];
+        prop::collection::vec(step, 0..40)
+    }
+
+    fn put(model: &mut Model, key: Vec<u8>, state: &[u8], wake: Millis) {
+        if state.is_empty() {
+            model.remove(&key);
+        } else {
+            model.insert(key, (state.to_vec(), wake));
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_store_is_a_map_with_timers(steps in steps()) {
+            let hasher = DefaultHashBuilder::default();
+            let mut store = StateStore::default();
+            let mut model = Model::new();
+            let mut watermark = 0;
+            for step in steps {
+                match step {
+                    Do::WriteBack(batch) => write_back(&mut store, &mut model, &hasher, watermark, &batch)?,
+                    Do::Advance(by, state, wake) => {
+                        watermark += by;
+                        advance(&mut store, &mut model, watermark, &state, wake)?;
+                    }
+                    Do::Restore => {
+                        let mut bytes = Vec::new();
+                        store.encode(&mut bytes);
+                        let mut reader = Reader(&bytes);
+                        store = StateStore::decode(&mut reader, &hasher).unwrap();
+                        prop_assert!(reader.0.is_empty());
+                    }
+                }
+                prop_assert_eq!(store.len(), model.len());
+            }
+        }
+    }
+
+    fn write_back(
+        store: &mut StateStore,
+        model: &mut Model,
+        hasher: &DefaultHashBuilder,
+        watermark: Millis,
+        batch: &BTreeMap<u8, (Vec<u8>, Option<i64>)>,
+    ) -> Result<(), TestCaseError> {
+        let names: Vec<Vec<u8>> = batch.keys().map(|key| vec![*key; usize::from(*key)]).collect();
+        let keys: StringsBuf = names.iter().map(Vec::as_slice).collect();
+        let hashes: Vec<u64> = names.iter().map(|name| hasher.hash_one(&name[..])).collect();
+        let (mut slots, mut states) = (Vec::new(), StringsBuf::default());
+        store.join(keys.as_strings(), &hashes, &mut slots, &mut states);
+        for (i, name) in names.iter().enumerate() {
+            let expected = model.get(name).map_or(&[][..], |(state, _)| state);
+            prop_assert_eq!(states.as_strings().get(i), expected);
+        }
+        let states: StringsBuf = batch.values().map(|(state, _)| state.as_slice()).collect();
+        let wakes: Vec<Millis> = batch.values().map(|(_, wake)| wake.map_or(NEVER, |by| watermark + by)).collect();
+        store.write_back(keys.as_strings(), &hashes, &slots, states.as_strings(), &wakes);
+        for (i, name) in names.into_iter().enumerate() {
+            put(model, name, states.as_strings().get(i), wakes[i]);
+        }
+        Ok(())
+    }
+
+    fn advance(
+        store: &mut StateStore,
+        model: &mut Model,
+        watermark: Millis,
+        state: &[u8],
+        wake: Option<i64>,
+    ) -> Result<(), TestCaseError> {
+        let mut due = Vec::new();
+        store.due(watermark, &mut due);
+        let (mut keys, mut hashes, mut states) = (StringsBuf::default(), Vec::new(), StringsBuf::default());
+        store.load(&due, &mut keys, &mut hashes, &mut states);
+        let found: Model = (0..due.len())
+            .map(|i| (keys.as_strings().get(i).to_vec(), states.as_strings().get(i).to_vec()))
+            .map(|(key, state)| (key.clone(), (state, model[&key].1)))
+            .collect();
+        prop_assert_eq!(found.len(), due.len(), "each key once");
+        let expected: Model =
+            model.iter().filter(|(_, (_, w))| *w <= watermark).map(|(k, v)| (k.clone(), v.clone())).collect();
+        prop_assert_eq!(&found, &expected);
+        let new_states: StringsBuf = due.iter().map(|_| state).collect();
+        let wakes = vec![wake.map_or(NEVER, |by| watermark + 1 + by); due.len()];
+        store.write_back(keys.as_strings(), &hashes, &due, new_states.as_strings(), &wakes);
+        for key in found.into_keys() {
+            put(model, key, state, wakes[0]);
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn foreign_bytes_are_no_store() {
+        let hasher = DefaultHashBuilder::default();
+        let check = |bytes: &[u8]| assert!(StateStore::decode(&mut Reader(bytes), &hasher).is_none());
+        check(&[]);
+        check(&[1, 1, b'k', 1]);
+        check(&[2, 1, b'k', 1, b's', 0, 1, b'k', 1, b's', 0]);
+        check(&[1, 1, b'k', 0, 0]);
+    }
+}

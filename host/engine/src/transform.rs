@@ -210,3 +210,134 @@ fn check_conserved(rows: usize, transformed: &Transformed) -> Result<(), String>
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use arrow_array::cast::AsArray;
+    use arrow_array::{ArrayRef, StringArray};
+    use proptest::prelude::*;
+    use tamis_model::rule::FailureReason;
+
+    use super::*;
+    use crate::decode::lines::LineDecoder;
+    use crate::memory::{MemorySink, MemoryTopics};
+
+    /// Keeps lines that begin with `k`, rejects `r`, filters `f`, fails on `p`; loses what begins with `l`.
+    struct ByFirstByte;
+
+    impl Transform for ByFirstByte {
+        fn configure(&mut self, _: &str) -> Result<()> {
+            Ok(())
+        }
+
+        fn apply(&mut self, rows: usize, columns: &[ArrayRef]) -> Result<Transformed> {
+            let lines = columns[0].as_string::<i32>();
+            let first = |row: &u32| lines.value(*row as usize).as_bytes().first().copied();
+            let of = |byte| (0..rows as u32).filter(|row| first(row) == Some(byte)).collect::<Vec<_>>();
+            let kept = of(b'k');
+            let out: StringArray = kept.iter().map(|row| Some(lines.value(*row as usize))).collect();
+            Ok(Transformed {
+                rows: RecordBatch::try_from_iter([("line", Arc::new(out) as ArrayRef)]).unwrap(),
+                nullified: vec![kept.len() as u64],
+                kept,
+                rejected: of(b'r').into_iter().map(|row| (row, "no_key".to_owned())).collect(),
+                filtered: of(b'f'),
+                poisoned: of(b'p').into_iter().map(|row| (row, FailureReason::Trap, "boom".to_owned())).collect(),
+            })
+        }
+    }
+
+    fn file(number: u32) -> Partition {
+        Partition { topic: "crm".to_owned(), number }
+    }
+
+    type Output = (Vec<FileReport>, Vec<(u32, i64, String)>, Vec<QuarantinedRow>);
+
+    fn run(files: &[Vec<String>], chunk_records: usize) -> Result<Output> {
+        let topics = MemoryTopics::new();
+        let partitions: Vec<_> = (0..files.len()).map(|n| file(n as u32)).collect();
+        for (partition, lines) in partitions.iter().zip(files) {
+            topics.create(partition);
+            lines.iter().for_each(|line| topics.append_line(partition, line));
+        }
+        let (mut kept, mut quarantine) = (MemorySink::new(), MemorySink::new());
+        let reports = transform_files(
+            &mut topics.source(true, chunk_records),
+            &partitions,
+            &mut |_| Box::new(LineDecoder::new()),
+            &mut ByFirstByte,
+            &mut kept,
+            &mut quarantine,
+            &mut |_| {},
+        )?;
+        let mut rows = Vec::new();
+        for batch in kept.content() {
+            let lines = batch.rows.column(0).as_string::<i32>();
+            rows.extend(batch.row_numbers.iter().enumerate().map(|(i, n)| (batch.file, *n, lines.value(i).to_owned())));
+        }
+        Ok((reports, rows, quarantine.content()))
+    }
+
+    proptest! {
+        #[test]
+        fn every_row_is_accounted_for(
+            files in prop::collection::vec(prop::collection::vec("[krfp][a-z]{0,3}", 0..30), 0..4),
+            chunk_records in 1..9_usize,
+        ) {
+            let (reports, kept, quarantined) = run(&files, chunk_records).unwrap();
+            prop_assert_eq!(reports.len(), files.len());
+            let numbered = |n: usize, first: &'static [u8]| {
+                let chosen = files[n].iter().enumerate().filter(move |(_, line)| first.contains(&line.as_bytes()[0]));
+                chosen.map(move |(i, line)| (n as u32, i as i64 + 1, line.clone())).collect::<Vec<_>>()
+            };
+            let all = |first: &'static [u8]| (0..files.len()).flat_map(|n| numbered(n, first)).collect::<Vec<_>>();
+            prop_assert_eq!(kept, all(b"k"));
+            let set_aside: Vec<_> = quarantined.iter()
+                .map(|row| (row.file, row.row, String::from_utf8(row.raw.clone()).unwrap())).collect();
+            prop_assert_eq!(set_aside, all(b"rp"));
+            for row in &quarantined {
+                let expected = if row.raw[0] == b'r' { ("no_key", "") } else { ("trap", "boom") };
+                prop_assert_eq!((row.reason.as_str(), row.message.as_str()), expected);
+            }
+            for (n, report) in reports.iter().enumerate() {
+                let count = |first| numbered(n, first).len() as u64;
+                let expected = (files[n].len() as u64, count(b"k"), count(b"f"), count(b"rp"));
+                prop_assert_eq!((report.rows_in, report.kept, report.filtered, report.rejected), expected);
+                prop_assert_eq!(report.nullified.get("line").copied().unwrap_or(0), count(b"k"));
+            }
+        }
+    }
+
+    #[test]
+    fn a_row_that_disappears_fails_the_run() {
+        let error = run(&[vec!["kept".to_owned(), "lost".to_owned()]], 9).unwrap_err();
+        assert_eq!(error.kind(), Kind::Corrupt);
+        assert_eq!(error.chain(), "cannot account for the rows of crm/0: row 1 of a batch of 2 disappeared");
+    }
+
+    #[test]
+    fn what_does_not_add_up_is_told() {
+        let rows = RecordBatch::try_from_iter([("x", Arc::new(StringArray::from(vec!["a"])) as ArrayRef)]).unwrap();
+        let good = Transformed {
+            rows,
+            kept: vec![1],
+            rejected: vec![(0, String::new())],
+            filtered: vec![2],
+            nullified: vec![0],
+            poisoned: vec![],
+        };
+        assert_eq!(check_conserved(3, &good), Ok(()));
+        let check = |change: fn(&mut Transformed), expected: &str| {
+            let mut broken = good.clone();
+            change(&mut broken);
+            assert_eq!(check_conserved(3, &broken).unwrap_err(), expected);
+        };
+        check(|t| t.filtered = vec![1, 2], "row 1 of a batch of 3 came out twice");
+        check(|t| t.filtered = vec![3], "row 3 of a batch of 3 does not exist");
+        check(|t| t.rejected.clear(), "row 0 of a batch of 3 disappeared");
+        check(|t| (t.kept, t.filtered) = (vec![1, 2], vec![]), "1 rows came out for 2 kept");
+        check(|t| t.nullified.clear(), "the unreadable cells are not counted for each column");
+    }
+}

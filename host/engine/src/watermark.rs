@@ -37,6 +37,8 @@ enum Pace {
 pub struct PartitionTime {
     /// The highest event time seen.
     highest: Option<Millis>,
+    /// The event time seen last.
+    last: Option<Millis>,
     /// What the watermark is at least.
     floor: Millis,
     pace: Pace,
@@ -44,12 +46,17 @@ pub struct PartitionTime {
 
 impl PartitionTime {
     fn new(floor: Millis) -> Self {
-        Self { highest: None, floor, pace: Pace::Reading }
+        Self { highest: None, last: None, floor, pace: Pace::Reading }
     }
 
     /// The highest event time seen.
     pub fn highest(&self) -> Option<Millis> {
         self.highest
+    }
+
+    /// The event time seen last.
+    pub fn last(&self) -> Option<Millis> {
+        self.last
     }
 
     /// Events before it are late.
@@ -61,6 +68,7 @@ impl PartitionTime {
     pub fn observe(&mut self, time: Millis, lateness_ms: i64) -> bool {
         let late = time < self.watermark(lateness_ms);
         self.highest = self.highest.max(Some(time));
+        self.last = Some(time);
         late
     }
 
@@ -134,6 +142,11 @@ impl TopicTime {
         self.partition(number).pace = Pace::Ended;
     }
 
+    /// Partitions that are no longer there have come to their end.
+    pub fn end_missing(&mut self, is_there: impl Fn(u32) -> bool) {
+        self.partitions.iter_mut().filter(|(number, _)| !is_there(**number)).for_each(|(_, p)| p.pace = Pace::Ended);
+    }
+
     /// Moves the watermark as far as the partitions (and, where they are all quiet, the clock) let it.
     pub fn advance(&mut self, now: Millis, lateness_ms: i64) {
         let holding = self.partitions.values().filter(|p| p.holds()).map(|p| p.watermark(lateness_ms)).min();
@@ -187,3 +200,6 @@ impl PartitionTime {
         self.pace = Pace::Reading;
     }
 }
+
+#[cfg(test)]
+mod tests;

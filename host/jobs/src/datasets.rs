@@ -3,7 +3,7 @@
 //! A dataset that does not exist yet reads as an empty table with these columns, so that queries are whole
 //! before all sources are.
 
-use arrow_schema::{Schema, SchemaRef};
+use arrow_schema::{DataType, Schema, SchemaRef};
 use tamis_model::schema::ColumnType::{self, Boolean, Date, Decimal, Float64, Int32, Int64, Text, Timestamp};
 use tamis_model::schema::{Column, arrow_schema};
 
@@ -37,10 +37,15 @@ impl Dataset {
     }
 }
 
-/// Whether a schema has the columns `expected`, by name and type, in any order.
+/// Whether a schema has the columns `expected`, by name and type, in any order; text may have any physical form.
 pub fn has_columns(schema: &Schema, expected: &Dataset) -> bool {
+    let is = |found: &DataType, column_type: ColumnType| match found {
+        DataType::Utf8View | DataType::LargeUtf8 => column_type == Text,
+        DataType::Dictionary(_, values) => **values == column_type.arrow(),
+        other => *other == column_type.arrow(),
+    };
     let column = |(name, column_type): &(&str, ColumnType)| {
-        schema.field_with_name(name).is_ok_and(|field| *field.data_type() == column_type.arrow())
+        schema.field_with_name(name).is_ok_and(|field| is(field.data_type(), *column_type))
     };
     expected.columns.iter().all(column)
 }

@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Date32Type, Int32Type};
-use arrow_array::{Array, ArrayRef, BooleanArray, Date32Array, Int32Array, StringArray};
+use arrow_array::{ArrayRef, BooleanArray, Date32Array, Int32Array, StringArray};
 use arrow_schema::DataType;
 use chrono::{Datelike, NaiveDate};
 use datafusion::common::Result as SqlResult;

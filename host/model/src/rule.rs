@@ -128,6 +128,18 @@ pub enum Severity {
     Critical,
 }
 
+impl Severity {
+    /// Its name in alerts and tables.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Info => "info",
+            Self::Warning => "warning",
+            Self::High => "high",
+            Self::Critical => "critical",
+        }
+    }
+}
+
 /// A value of a finding's context.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Value {

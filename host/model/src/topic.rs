@@ -264,12 +264,7 @@ fn check_keywords(written: &WrittenMember, types: &[JsonType]) -> Result<(), &'s
     Ok(())
 }
 
-fn kind(
-    written: WrittenMember,
-    types: &[JsonType],
-    owner: &str,
-    wrong: &dyn Fn(&str) -> Error,
-) -> Result<FieldKind> {
+fn kind(written: WrittenMember, types: &[JsonType], owner: &str, wrong: &dyn Fn(&str) -> Error) -> Result<FieldKind> {
     let integer = |bound: Option<Value>, default| match bound {
         None => Ok(default),
         Some(bound) => bound.as_i64().ok_or_else(|| wrong("the bounds of an integer are integers of 64 bits")),
@@ -287,10 +282,9 @@ fn kind(
         ([JsonType::Integer], WrittenMember { minimum, maximum, .. }) => {
             Ok(FieldKind::Integer { min: integer(minimum, i64::MIN)?, max: integer(maximum, i64::MAX)? })
         }
-        ([JsonType::Number], WrittenMember { minimum, maximum, .. }) => Ok(FieldKind::Number {
-            min: number(minimum, f64::NEG_INFINITY)?,
-            max: number(maximum, f64::INFINITY)?,
-        }),
+        ([JsonType::Number], WrittenMember { minimum, maximum, .. }) => {
+            Ok(FieldKind::Number { min: number(minimum, f64::NEG_INFINITY)?, max: number(maximum, f64::INFINITY)? })
+        }
         ([JsonType::Boolean], _) => Ok(FieldKind::Boolean),
         ([JsonType::String, JsonType::Integer], _) => Ok(FieldKind::TextOrInteger),
         ([JsonType::Array], WrittenMember { items: Some(items), .. }) => {
@@ -315,7 +309,10 @@ mod tests {
     #[test]
     fn the_published_schemas_say_what_the_contract_says() {
         let payments = TopicSchema::parse(PAYMENTS).unwrap();
-        assert_eq!((payments.name.as_str(), payments.id.as_str(), payments.fields.len()), ("payments", "payment_id", 21));
+        assert_eq!(
+            (payments.name.as_str(), payments.id.as_str(), payments.fields.len()),
+            ("payments", "payment_id", 21)
+        );
         assert_eq!(required(&payments), ["payment_id", "amount", "method", "status"]);
         assert_eq!(payments.field("risk_score").unwrap().kind, FieldKind::Integer { min: 0, max: 100 });
         assert_eq!(payments.field("created_at").unwrap().kind, FieldKind::TextOrInteger);

@@ -5,7 +5,6 @@
 
 use std::marker::PhantomData;
 use std::sync::Arc;
-use std::time::Duration;
 
 use tamis_model::manifest::Limits;
 use tamis_model::rule::FailureReason;
@@ -56,7 +55,7 @@ impl Signature for Configure {
     type Ok = ();
 }
 
-/// An export whose types were compared with `S`.
+/// An export whose types were compared with `S`: once for each instance, not in each call.
 pub(crate) struct Export<S> {
     func: Func,
     signature: PhantomData<fn() -> S>,
@@ -79,7 +78,6 @@ impl<S: Signature> Export<S> {
 
     fn call(self, store: &mut Store<HostState>, params: S::Params<'_>) -> wasmtime::Result<Result<S::Ok, String>> {
         // SAFETY: `bind` compared the function with this signature; lifetimes are no part of a component's types.
-        // Comparing again on each call would cost as much as judging a hundred rows.
         let typed = unsafe { TypedFunc::<S::Params<'_>, (Result<S::Ok, String>,)>::new_unchecked(self.func) };
         typed.call(store, params).map(|(result,)| result)
     }
@@ -114,7 +112,7 @@ impl Prepared {
 
     fn begin_call(&self, store: &mut Store<HostState>) {
         store.data_mut().begin_call();
-        store.set_epoch_deadline(ticker::ticks(Duration::from_millis(u64::from(self.limits.deadline_ms))));
+        store.set_epoch_deadline(ticker::ticks(self.limits.deadline_ms));
     }
 
     fn instantiate(&self, store: &mut Store<HostState>) -> Result<Result<Instance, Failure>> {

@@ -5,9 +5,9 @@ use std::sync::Arc;
 use tamis_model::error::Context;
 use tamis_model::manifest::{Limits, Manifest, World};
 use tamis_model::{Error, Result};
+use wasmtime::Engine;
 use wasmtime::component::Component;
 use wasmtime::component::types::ComponentItem;
-use wasmtime::Engine;
 
 use crate::cache::hex_sha256;
 use crate::guest::Prepared;
@@ -60,7 +60,8 @@ pub(crate) fn load(sandbox: &Arc<Sandbox>, bytes: &[u8]) -> Result<Arc<Plugin>> 
             world.name()
         )));
     }
-    let config_schema = manifest_check::check(&manifest, limits_max).map_err(|why| refuse(format!("manifest: {why}")))?;
+    let config_schema =
+        manifest_check::check(&manifest, limits_max).map_err(|why| refuse(format!("manifest: {why}")))?;
 
     prepared.name = manifest.name.as_str().into();
     prepared.limits = manifest.limits;

@@ -44,7 +44,8 @@ impl Lowering {
         let mut lowered = Vec::with_capacity(columns.len());
         for (i, ((array, column_type), scratch)) in columns.iter().zip(types).zip(&mut self.columns).enumerate() {
             if array.data_type() != &column_type.arrow() || array.len() != rows {
-                let why = format!("column {i} is {} rows of {}, not of {column_type:?}", array.len(), array.data_type());
+                let why =
+                    format!("column {i} is {} rows of {}, not of {column_type:?}", array.len(), array.data_type());
                 return Err(Error::invalid("hand to a plugin", object(), why));
             }
             lowered.push(scratch.lower(column_type, array)?);
@@ -59,9 +60,7 @@ impl Scratch {
             ColumnType::Text => Values::Text(text(array.as_string(), &mut self.offsets)),
             ColumnType::Int64 => Values::Int64(array.as_primitive::<Int64Type>().values()),
             ColumnType::Float64 => Values::Float64(array.as_primitive::<Float64Type>().values()),
-            ColumnType::Timestamp => {
-                Values::Timestamp(array.as_primitive::<TimestampMicrosecondType>().values())
-            }
+            ColumnType::Timestamp => Values::Timestamp(array.as_primitive::<TimestampMicrosecondType>().values()),
             ColumnType::Date => Values::Date(array.as_primitive::<Date32Type>().values()),
             ColumnType::Int32 => {
                 self.integers.clear();
@@ -106,7 +105,7 @@ fn hundredths(array: &ArrayRef, integers: &mut Vec<i64>) -> Result<()> {
 fn booleans<'a>(array: &BooleanArray, bytes: &'a mut Vec<u8>) -> &'a [u8] {
     let bits = array.values();
     bytes.clear();
-    if bits.offset() % 8 == 0 {
+    if bits.offset().is_multiple_of(8) {
         let packed = &bits.values()[bits.offset() / 8..];
         let packed = &packed[..array.len().div_ceil(8)];
         bytes.resize(packed.len() * 8, 0);
@@ -126,7 +125,7 @@ fn booleans<'a>(array: &BooleanArray, bytes: &'a mut Vec<u8>) -> &'a [u8] {
 fn validity<'a>(nulls: Option<&'a NullBuffer>, shifted: &'a mut Vec<u8>) -> Option<&'a [u8]> {
     let nulls = nulls.filter(|nulls| nulls.null_count() > 0)?;
     let bits = nulls.inner();
-    if bits.offset() % 8 == 0 {
+    if bits.offset().is_multiple_of(8) {
         return Some(&bits.values()[bits.offset() / 8..][..bits.len().div_ceil(8)]);
     }
     shifted.clear();

@@ -22,7 +22,9 @@ pub(crate) fn check(manifest: &Manifest, limits_max: Limits) -> Result<Schema, S
     distinct("context column", manifest.context.iter().map(|column| column.name.as_str()))
         .map_err(|why| format!("at `/context`: {why}"))?;
     if let Some(output) = &manifest.output {
-        check_output(output).and_then(|()| check_privacy(manifest, output)).map_err(|why| format!("at `/output`: {why}"))?;
+        check_output(output)
+            .and_then(|()| check_privacy(manifest, output))
+            .map_err(|why| format!("at `/output`: {why}"))?;
     }
     check_limits(manifest.limits, limits_max).map_err(|why| format!("at `/limits`: {why}"))?;
     let schema = Schema::compile(&manifest.config.schema).map_err(|why| format!("at `/config/schema`: {why}"))?;
@@ -101,7 +103,9 @@ fn check_input(input: &Input) -> Result<(), String> {
     }
     let typed = input.columns.iter().find(|column| column.column_type != ColumnType::Text);
     match (input.format, typed) {
-        (Some(Format::Csv), Some(column)) => Err(format!("column `{}` of a csv is text; parsing it is the plugin's work", column.name)),
+        (Some(Format::Csv), Some(column)) => {
+            Err(format!("column `{}` of a csv is text; parsing it is the plugin's work", column.name))
+        }
         _ => Ok(()),
     }
 }

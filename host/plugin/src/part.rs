@@ -7,11 +7,11 @@ use std::ops::Range;
 
 use arrow_array::ArrayRef;
 use arrow_select::concat::concat;
+use tamis_model::Result;
 use tamis_model::error::Context;
 use tamis_model::rule::{Judged, Keyed, NEVER, NOT_JUDGED, Subject};
 use tamis_model::strings::StringsBuf;
 use tamis_model::time::Millis;
-use tamis_model::Result;
 
 /// What is cut into parts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -135,7 +135,8 @@ impl<'a> Assembly<'a> {
                 (None, _) => NEVER,
             });
         }
-        self.judged.emitted = (0..empty.len()).map(|column| self.column(column, &empty[column])).collect::<Result<_>>()?;
+        self.judged.emitted =
+            (0..empty.len()).map(|column| self.column(column, &empty[column])).collect::<Result<_>>()?;
         Ok(self.judged)
     }
 

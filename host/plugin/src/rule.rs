@@ -120,11 +120,16 @@ impl SandboxedRule {
         };
         let columns = self.lowering.lower(given.rows, self.columns.iter().copied(), columns)?;
         let identities = match events.filter(|_| self.guest.plugin().manifest().remembers) {
-            Some(events) => Some(identities(self.identities.lower(given.rows, [ColumnType::Text; 3].into_iter(), events)?)),
+            Some(events) => {
+                Some(identities(self.identities.lower(given.rows, [ColumnType::Text; 3].into_iter(), events)?))
+            }
             None => None,
         };
         let keyed = wire::Keyed {
-            batch: wire::Batch { rows: u32::try_from(given.rows).expect("a batch has less than 2^32 rows"), columns: &columns },
+            batch: wire::Batch {
+                rows: u32::try_from(given.rows).expect("a batch has less than 2^32 rows"),
+                columns: &columns,
+            },
             input: given.input,
             times: given.times,
             groups: given.groups,

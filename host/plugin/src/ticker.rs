@@ -9,7 +9,7 @@ use tamis_model::error::Context;
 use wasmtime::Engine;
 
 /// How often the epoch advances; deadlines are as coarse as this.
-const TICK: Duration = Duration::from_millis(10);
+const TICK_MS: u64 = 10;
 
 /// A thread that ends when this value is dropped.
 #[derive(Debug)]
@@ -21,11 +21,12 @@ pub(crate) struct Ticker {
 impl Ticker {
     pub fn start(engine: &Engine) -> Result<Self> {
         let engine = engine.clone();
+        let tick = Duration::from_millis(TICK_MS);
         let (alive, dropped) = mpsc::channel::<()>();
         let thread = std::thread::Builder::new()
             .name("tamis-epoch".to_owned())
             .spawn(move || {
-                while dropped.recv_timeout(TICK) == Err(RecvTimeoutError::Timeout) {
+                while dropped.recv_timeout(tick) == Err(RecvTimeoutError::Timeout) {
                     engine.increment_epoch();
                 }
             })
@@ -44,7 +45,7 @@ impl Drop for Ticker {
     }
 }
 
-/// Epochs until `deadline` has surely passed: the one that is running counts for nothing.
-pub(crate) fn ticks(deadline: Duration) -> u64 {
-    u64::try_from(deadline.as_millis().div_ceil(TICK.as_millis())).unwrap_or(u64::MAX - 1).saturating_add(1)
+/// Epochs until `deadline_ms` have surely passed: the one that is running counts for nothing.
+pub(crate) fn ticks(deadline_ms: u32) -> u64 {
+    u64::from(deadline_ms).div_ceil(TICK_MS) + 1
 }

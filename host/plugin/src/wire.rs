@@ -117,6 +117,7 @@ pub(crate) struct BatchBuf {
 
 #[derive(ComponentType, Lift, Clone, Copy, Debug)]
 #[component(enum)]
+#[allow(dead_code, reason = "its values are made by lifting, from their numbers")]
 #[repr(u8)]
 pub(crate) enum Severity {
     #[component(name = "info")]
@@ -228,6 +229,7 @@ pub(crate) struct CheckResult {
 
 #[derive(ComponentType, Lift, Clone, Copy, Debug)]
 #[component(enum)]
+#[allow(dead_code, reason = "its values are made by lifting, from their numbers")]
 #[repr(u8)]
 pub(crate) enum Level {
     #[component(name = "debug")]
@@ -242,6 +244,7 @@ pub(crate) enum Level {
 
 #[derive(ComponentType, Lift, Clone, Copy, Debug)]
 #[component(enum)]
+#[allow(dead_code, reason = "its values are made by lifting, from their numbers")]
 #[repr(u8)]
 pub(crate) enum Pseudonym {
     #[component(name = "short")]

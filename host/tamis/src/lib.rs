@@ -1,3 +1,15 @@
 //! The Tamis host: configuration → plan → supervise. The only place that puts concrete parts together.
 
+pub mod cli;
+pub mod commands;
+pub mod config;
+pub mod demo;
+pub mod exit;
+pub mod home;
+pub mod plan;
 pub mod plugin;
+pub mod streams;
+pub mod table;
+pub mod topics;
+
+pub use commands::run;

@@ -16,7 +16,15 @@ pub trait Row: Serialize {
 /// Prints rows as a table, or as JSON lines. A reader that went away (`| head`) is no failure.
 pub fn print<R: Row>(rows: &[R], json: bool) -> io::Result<()> {
     let mut out = io::stdout().lock();
-    let result = if json { json_lines(rows, &mut out) } else { writeln!(out, "{}", table(rows)) };
+    readers_may_leave(if json { json_lines(rows, &mut out) } else { writeln!(out, "{}", table(rows)) })
+}
+
+/// Prints text as it is.
+pub fn print_text(text: &str) -> io::Result<()> {
+    readers_may_leave(writeln!(io::stdout().lock(), "{text}"))
+}
+
+fn readers_may_leave(result: io::Result<()>) -> io::Result<()> {
     match result {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
         other => other,

@@ -1,6 +1,8 @@
-//! Reading what all macros share: doc comments as text.
+//! Reading what all macros share: doc comments as text, the fields of structs.
 
-use syn::{Attribute, Expr, ExprLit, Lit, Meta};
+use syn::punctuated::Punctuated;
+use syn::token::Comma;
+use syn::{Attribute, Data, DeriveInput, Error, Expr, ExprLit, Field, Fields, Lit, Meta, Result};
 
 /// The doc comment of an item as one paragraph.
 pub fn doc(attributes: &[Attribute]) -> String {
@@ -12,4 +14,15 @@ pub fn doc(attributes: &[Attribute]) -> String {
         _ => None,
     });
     lines.collect::<Vec<_>>().join(" ").trim().to_owned()
+}
+
+/// The fields of a struct that names them.
+pub fn named_fields(input: &DeriveInput) -> Result<&Punctuated<Field, Comma>> {
+    match &input.data {
+        Data::Struct(data) => match &data.fields {
+            Fields::Named(fields) => Ok(&fields.named),
+            _ => Err(Error::new_spanned(&input.ident, "the fields need names")),
+        },
+        _ => Err(Error::new_spanned(&input.ident, "only a struct can be derived")),
+    }
 }

@@ -1,8 +1,157 @@
-//! derive
+//! `#[derive(Config)]`.
 
 use proc_macro2::TokenStream;
+use quote::{quote, quote_spanned};
+use syn::spanned::Spanned;
+use syn::{DeriveInput, Expr, Field, Lit, Result};
 
-/// Expands it.
-pub fn expand(input: syn::DeriveInput) -> syn::Result<TokenStream> {
-    Err(syn::Error::new_spanned(input.ident, "config is not written yet"))
+use crate::attributes::{doc, named_fields};
+
+/// Expands `#[derive(Config)]` on a struct.
+pub fn expand(input: DeriveInput) -> Result<TokenStream> {
+    let name = &input.ident;
+    let settings = named_fields(&input)?.iter().map(Setting::of).collect::<Result<Vec<_>>>()?;
+    let names: Vec<_> = settings.iter().map(|setting| &setting.name).collect();
+    let idents: Vec<_> = settings.iter().map(|setting| &setting.field.ident).collect();
+    let types: Vec<_> = settings.iter().map(|setting| &setting.field.ty).collect();
+    let bounds: Vec<_> = settings.iter().map(Setting::bounds).collect();
+    let descriptions = settings.iter().map(|setting| doc(&setting.field.attrs));
+    let defaults: Vec<_> = settings.iter().map(Setting::default).collect();
+    // The bounds of a window are in its context anyway.
+    let in_context = settings.iter().map(|setting| setting.name != "window_ms");
+    let default_impl = settings.iter().all(Setting::has_default).then(|| default_impl(name, &settings));
+    let setting = quote!(::tamis_sdk::config::Setting);
+    let json = quote!(::tamis_sdk::json);
+    Ok(quote! {
+        impl ::tamis_sdk::config::Config for #name {
+            const CONTEXT: &'static [&'static str] = {
+                const SHOWN: &[(&str, bool)] = &[#((#names, <#types as #setting>::IN_CONTEXT && #in_context)),*];
+                &::tamis_sdk::config::shown::<{ ::tamis_sdk::config::shown_count(SHOWN) }>(SHOWN)
+            };
+
+            fn schema() -> #json::Value {
+                let mut properties = #json::Map::new();
+                let mut required = ::std::vec::Vec::<&str>::new();
+                #(
+                    properties.insert(
+                        #names.into(),
+                        ::tamis_sdk::config::member_schema::<#types>(#descriptions, #bounds, #defaults, &mut required, #names),
+                    );
+                )*
+                #json::json!({
+                    "type": "object",
+                    "additionalProperties": false,
+                    "properties": properties,
+                    "required": required,
+                })
+            }
+
+            fn defaults() -> #json::Value {
+                let mut defaults = #json::Map::new();
+                #(::tamis_sdk::config::member_default::<#types>(&mut defaults, #names, #defaults);)*
+                #json::Value::Object(defaults)
+            }
+
+            fn read(members: &#json::Map<::std::string::String, #json::Value>) -> ::std::result::Result<Self, ::std::string::String> {
+                ::tamis_sdk::config::known(members, &[#(#names),*])?;
+                ::std::result::Result::Ok(Self {
+                    #(#idents: ::tamis_sdk::config::member::<#types>(members, #names, #bounds, #defaults)?,)*
+                })
+            }
+
+            fn context(&self) -> ::std::vec::Vec<::tamis_sdk::bindings::types::Value> {
+                let mut values = ::std::vec::Vec::new();
+                #(
+                    if Self::CONTEXT.contains(&#names) {
+                        values.push(#setting::context(&self.#idents));
+                    }
+                )*
+                values
+            }
+        }
+
+        #default_impl
+    })
+}
+
+/// With a default for every setting the struct itself has one, for unit tests.
+fn default_impl(name: &syn::Ident, settings: &[Setting<'_>]) -> TokenStream {
+    let fields = settings.iter().map(|setting| {
+        let (ident, ty, default) = (&setting.field.ident, &setting.field.ty, setting.default());
+        let message = format!("setting `{}` has a default", setting.name);
+        quote!(#ident: ::tamis_sdk::config::default_of::<#ty>(#default).expect(#message))
+    });
+    quote! {
+        impl ::std::default::Default for #name {
+            fn default() -> Self {
+                Self { #(#fields,)* }
+            }
+        }
+    }
+}
+
+struct Setting<'a> {
+    field: &'a Field,
+    name: String,
+    default: Option<Expr>,
+    min: Option<Expr>,
+    max: Option<Expr>,
+}
+
+impl<'a> Setting<'a> {
+    fn of(field: &'a Field) -> Result<Self> {
+        let name = field.ident.as_ref().map(ToString::to_string).unwrap_or_default();
+        let mut setting =
+            Self { field, name: name.trim_start_matches("r#").to_owned(), default: None, min: None, max: None };
+        for attribute in field.attrs.iter().filter(|attribute| attribute.path().is_ident("config")) {
+            attribute.parse_nested_meta(|meta| {
+                let member = match meta.path.get_ident().map(ToString::to_string).as_deref() {
+                    Some("default") => &mut setting.default,
+                    Some("min") => &mut setting.min,
+                    Some("max") => &mut setting.max,
+                    _ => return Err(meta.error("expected `default = …`, `min = …` or `max = …`")),
+                };
+                *member = Some(meta.value()?.parse()?);
+                Ok(())
+            })?;
+        }
+        Ok(setting)
+    }
+
+    fn has_default(&self) -> bool {
+        let is_option = matches!(&self.field.ty, syn::Type::Path(path)
+            if path.path.segments.last().is_some_and(|segment| segment.ident == "Option"));
+        self.default.is_some() || is_option
+    }
+
+    /// `Option<fn() -> T>`: the default as it was written, texts and lists of them made owned.
+    fn default(&self) -> TokenStream {
+        match &self.default {
+            Some(default) => {
+                let (ty, value) = (&self.field.ty, owned(default));
+                quote_spanned!(default.span()=> ::std::option::Option::Some((|| #value) as fn() -> #ty))
+            }
+            None => quote!(::std::option::Option::None),
+        }
+    }
+
+    fn bounds(&self) -> TokenStream {
+        let [min, max] = [&self.min, &self.max].map(|bound| match bound {
+            Some(bound) => quote_spanned!(bound.span()=> ::std::option::Option::Some((#bound) as f64)),
+            None => quote!(::std::option::Option::None),
+        });
+        quote!(::tamis_sdk::config::Bounds { min: #min, max: #max })
+    }
+}
+
+/// `"a"` and `["a", "b"]` as owned values; everything else as it is.
+fn owned(expression: &Expr) -> TokenStream {
+    match expression {
+        Expr::Array(array) => {
+            let items = array.elems.iter().map(owned);
+            quote!(::std::vec![#(#items),*])
+        }
+        Expr::Lit(literal) if matches!(literal.lit, Lit::Str(_)) => quote!(::std::string::String::from(#literal)),
+        other => quote!(#other),
+    }
 }

@@ -7,11 +7,13 @@ use syn::parse_macro_input;
 mod attributes;
 mod check;
 mod config;
+mod lifetimes;
 mod output;
 mod row;
 mod rule;
 mod state;
 mod transform;
+mod world;
 
 /// Makes a rule of a function: see `tamis_sdk`, "Rules".
 #[proc_macro_attribute]
@@ -57,6 +59,13 @@ pub fn output(item: TokenStream) -> TokenStream {
 #[proc_macro_derive(State)]
 pub fn state(item: TokenStream) -> TokenStream {
     finish(state::expand(parse_macro_input!(item as syn::DeriveInput)))
+}
+
+/// The bindings of a world, `world!(rule)`: a trait `Guest` and a macro `export!`. For the export macros of `tamis_sdk`.
+#[doc(hidden)]
+#[proc_macro]
+pub fn world(name: TokenStream) -> TokenStream {
+    world::expand(&parse_macro_input!(name as syn::Ident)).into()
 }
 
 fn finish(expanded: syn::Result<proc_macro2::TokenStream>) -> TokenStream {

@@ -1,10 +1,13 @@
 //! `#[derive(Output)]`: the columns of a dataset from the fields of a struct.
 
-use proc_macro2::{Group, Ident, TokenStream, TokenTree};
+use proc_macro2::{Ident, TokenStream};
 use quote::{ToTokens, format_ident, quote};
 use syn::meta::ParseNestedMeta;
 use syn::punctuated::Punctuated;
-use syn::{Data, DeriveInput, Error, ExprArray, Field, Fields, LitStr, Result, Token};
+use syn::{DeriveInput, Error, ExprArray, Field, LitStr, Result, Token};
+
+use crate::attributes::named_fields;
+use crate::lifetimes::renamed;
 
 /// `#[output(…)]` on the struct.
 #[derive(Default)]
@@ -22,7 +25,7 @@ pub fn expand(input: DeriveInput) -> Result<TokenStream> {
     let names: Vec<&Ident> = fields.iter().filter_map(|field| field.ident.as_ref()).collect();
     let texts: Vec<String> = names.iter().map(|name| name.to_string().trim_start_matches("r#").to_owned()).collect();
     let types: Vec<_> = fields.iter().map(|field| &field.ty).collect();
-    let statics: Vec<_> = types.iter().map(|ty| made_static(ty)).collect();
+    let statics: Vec<_> = types.iter().map(|ty| renamed(ty.to_token_stream(), "static")).collect();
     let (name, visibility, description) = (&input.ident, &input.vis, dataset.describe(&texts, &types));
     let (parameters, arguments, conditions) = input.generics.split_for_impl();
     let columns = format_ident!("{name}Columns");
@@ -57,16 +60,6 @@ pub fn expand(input: DeriveInput) -> Result<TokenStream> {
     })
 }
 
-fn named_fields(input: &DeriveInput) -> Result<&Punctuated<Field, Token![,]>> {
-    match &input.data {
-        Data::Struct(data) => match &data.fields {
-            Fields::Named(fields) if !fields.named.is_empty() => Ok(&fields.named),
-            _ => Err(Error::new_spanned(&input.ident, "an output needs a struct with named fields")),
-        },
-        _ => Err(Error::new_spanned(&input.ident, "an output needs a struct with named fields")),
-    }
-}
-
 impl Dataset {
     fn parse(input: &DeriveInput, fields: &Punctuated<Field, Token![,]>) -> Result<Self> {
         let mut dataset = Self::default();
@@ -76,7 +69,8 @@ impl Dataset {
         if dataset.name.is_none() {
             return Err(Error::new_spanned(&input.ident, "an output needs `#[output(dataset = \"…\")]`"));
         }
-        let is_field = |name: &LitStr| fields.iter().any(|field| field.ident.as_ref().is_some_and(|ident| ident == &name.value()));
+        let is_field =
+            |name: &LitStr| fields.iter().any(|field| field.ident.as_ref().is_some_and(|ident| ident == &name.value()));
         let named = dataset.partition_by.iter().chain(&dataset.key).chain(&dataset.keep_latest);
         if let Some(unknown) = named.into_iter().find(|name| !is_field(name)) {
             return Err(Error::new_spanned(unknown, "there is no such field"));
@@ -115,20 +109,6 @@ impl Dataset {
             })
         }
     }
-}
-
-/// The type with all its lifetimes `'static`, to name it where no row is at hand.
-pub fn made_static(ty: &impl ToTokens) -> TokenStream {
-    let mut is_lifetime = false;
-    let tokens = ty.to_token_stream().into_iter().map(|token| {
-        let was_quote = std::mem::replace(&mut is_lifetime, matches!(&token, TokenTree::Punct(mark) if mark.as_char() == '\''));
-        match token {
-            TokenTree::Ident(name) if was_quote => Ident::new("static", name.span()).into(),
-            TokenTree::Group(group) => Group::new(group.delimiter(), made_static(&group.stream())).into(),
-            token => token,
-        }
-    });
-    tokens.collect()
 }
 
 /// One name, or several: `"a"` or `["a", "b"]`.

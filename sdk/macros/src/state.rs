@@ -1,8 +1,32 @@
-//! derive
+//! `#[derive(State)]`.
 
 use proc_macro2::TokenStream;
+use quote::quote;
+use syn::DeriveInput;
 
-/// Expands it.
-pub fn expand(input: syn::DeriveInput) -> syn::Result<TokenStream> {
-    Err(syn::Error::new_spanned(input.ident, "state is not written yet"))
+use crate::attributes::named_fields;
+
+/// Expands `#[derive(State)]` on a struct.
+pub fn expand(input: DeriveInput) -> syn::Result<TokenStream> {
+    let name = &input.ident;
+    let fields = named_fields(&input)?;
+    let idents: Vec<_> = fields.iter().filter_map(|field| field.ident.as_ref()).collect();
+    let names = idents.iter().map(ToString::to_string);
+    Ok(quote! {
+        impl ::tamis_sdk::state::State for #name {
+            const FIELDS: &'static [&'static str] = &[#(#names),*];
+
+            fn values(&self, values: &mut ::std::vec::Vec<::tamis_sdk::bindings::types::Value>) {
+                #(values.push(::tamis_sdk::state::StateField::value(&self.#idents));)*
+            }
+
+            fn encode(&self, out: &mut ::std::vec::Vec<u8>) {
+                #(::tamis_sdk::state::StateField::encode(&self.#idents, out);)*
+            }
+
+            fn decode(reader: &mut ::tamis_sdk::encoding::Reader<'_>) -> ::std::option::Option<Self> {
+                ::std::option::Option::Some(Self { #(#idents: ::tamis_sdk::state::StateField::decode(reader)?,)* })
+            }
+        }
+    })
 }

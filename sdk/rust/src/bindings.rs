@@ -1,11 +1,10 @@
-//! The boundary as Rust types: generated from `sdk/wit`, one module for each world.
+//! The boundary as Rust types: generated from `sdk/wit`.
 //!
-//! The three worlds share one set of `types` and one `host`. What makes a component a rule, a transform or a check is the
-//! custom section that describes the world with its exports, and `pub_export_macro` puts that section into the
-//! expansion of the export macro: so a plugin crate, which expands one of them, has one world, and a crate that
-//! links this one natively exports nothing.
+//! What makes a component a rule, a transform or a check is a custom section that describes its world, and bindings
+//! generated in this crate would put the sections of all three worlds into every plugin. So only what the
+//! worlds share is generated here; the world itself by [`world`](crate::world), where a plugin exports it. That happens for
+//! WebAssembly alone: a crate that links plugins natively exports nothing.
 
-/// Types and imports that all worlds share.
 mod shared {
     #![allow(missing_docs, reason = "generated; documented in sdk/wit/tamis.wit")]
     wit_bindgen::generate!({
@@ -18,36 +17,3 @@ mod shared {
 }
 
 pub use shared::tamis::plugin::{host, types};
-
-macro_rules! world {
-    ($(#[$doc:meta])* $module:ident, $world:literal, $export:literal) => {
-        $(#[$doc])*
-        pub mod $module {
-            #![allow(missing_docs, reason = "generated; documented in sdk/wit/tamis.wit")]
-            wit_bindgen::generate!({
-                world: $world,
-                path: "../wit",
-                with: {
-                    "tamis:plugin/types@1.0.0": crate::bindings::types,
-                    "tamis:plugin/host@1.0.0": crate::bindings::host,
-                },
-                pub_export_macro: true,
-                export_macro_name: $export,
-                disable_custom_section_link_helpers: true,
-            });
-        }
-    };
-}
-
-world!(
-    /// The world of rules.
-    rule, "rule", "export_rule"
-);
-world!(
-    /// The world of transforms.
-    transform, "transform", "export_transform"
-);
-world!(
-    /// The world of checks.
-    check, "check", "export_check"
-);

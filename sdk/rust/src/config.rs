@@ -251,30 +251,79 @@ pub fn member<T: Setting>(
     default: Option<fn() -> T>,
 ) -> Result<T, String> {
     let Some(value) = members.get(name) else {
-        let absent = default.map(|default| default()).or_else(T::absent);
-        return absent.ok_or_else(|| format!("setting `{name}` is missing"));
+        return default_of(default).ok_or_else(|| format!("setting `{name}` is missing"));
     };
     let read = T::read(value).map_err(|reason| format!("setting `{name}`: {reason}"))?;
     if let Some(number) = value.as_f64() {
         match bounds {
-            Bounds { min: Some(min), .. } if number < min => return Err(format!("setting `{name}`: {number} is below {min}")),
-            Bounds { max: Some(max), .. } if number > max => return Err(format!("setting `{name}`: {number} is above {max}")),
+            Bounds { min: Some(min), .. } if number < min => {
+                return Err(format!("setting `{name}`: {number} is below {min}"));
+            }
+            Bounds { max: Some(max), .. } if number > max => {
+                return Err(format!("setting `{name}`: {number} is above {max}"));
+            }
             _ => {}
         }
     }
     Ok(read)
 }
 
-/// The schema of a member; for the code that `#[derive(Config)]` writes.
-pub fn member_schema<T: Setting>(description: &str, bounds: Bounds) -> Json {
+/// The default of a setting: its own, or what stands for an absent one.
+pub fn default_of<T: Setting>(default: Option<fn() -> T>) -> Option<T> {
+    default.map(|default| default()).or_else(T::absent)
+}
+
+/// Adds the default of a member, if it has one; for the code that `#[derive(Config)]` writes.
+pub fn member_default<T: Setting>(defaults: &mut Map<String, Json>, name: &str, default: Option<fn() -> T>) {
+    if let Some(default) = default_of(default) {
+        defaults.insert(name.to_owned(), default.json());
+    }
+}
+
+/// The schema of a member, which is also noted among the required ones when it has no default; for the code that
+/// `#[derive(Config)]` writes.
+pub fn member_schema<T: Setting>(
+    description: &str,
+    bounds: Bounds,
+    default: Option<fn() -> T>,
+    required: &mut Vec<&'static str>,
+    name: &'static str,
+) -> Json {
     let mut schema = T::schema();
     for (keyword, bound) in [("minimum", bounds.min), ("maximum", bounds.max)] {
         if let Some(bound) = bound {
-            schema[keyword] = if bound.fract() == 0.0 && bound.abs() < 1e15 { json!(bound as i64) } else { json!(bound) };
+            schema[keyword] =
+                if bound.fract() == 0.0 && bound.abs() < 1e15 { json!(bound as i64) } else { json!(bound) };
         }
     }
     if !description.is_empty() {
         schema["description"] = json!(description);
     }
+    if default_of(default).is_none() {
+        required.push(name);
+    }
     schema
+}
+
+/// How many settings stand in the context; for the code that `#[derive(Config)]` writes.
+pub const fn shown_count(settings: &[(&str, bool)]) -> usize {
+    let (mut count, mut i) = (0, 0);
+    while i < settings.len() {
+        count += settings[i].1 as usize;
+        i += 1;
+    }
+    count
+}
+
+/// The names of the settings that stand in the context; for the code that `#[derive(Config)]` writes.
+pub const fn shown<const N: usize>(settings: &[(&'static str, bool)]) -> [&'static str; N] {
+    let (mut names, mut at, mut i) = ([""; N], 0, 0);
+    while i < settings.len() {
+        if settings[i].1 {
+            names[at] = settings[i].0;
+            at += 1;
+        }
+        i += 1;
+    }
+    names
 }

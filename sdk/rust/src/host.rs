@@ -18,6 +18,12 @@ pub fn log(level: Level, message: &str) {
     }
 }
 
+/// Lets the host's log say why a plugin panics; the trap that follows cannot.
+#[doc(hidden)]
+pub fn log_panics() {
+    std::panic::set_hook(Box::new(|panic| log(Level::Error, &panic.to_string())));
+}
+
 /// The pseudonyms of trimmed values; empty stays empty. One call for a whole column.
 pub fn pseudonymize(values: &Strings, form: Pseudonym) -> Strings {
     #[cfg(target_arch = "wasm32")]
@@ -42,7 +48,9 @@ mod stand_in {
                 let digest = format!("{:016x}", fnv1a(value.as_bytes()));
                 pseudonyms.data.extend(digest.bytes().cycle().take(digits));
             }
-            pseudonyms.offsets.push(u32::try_from(pseudonyms.data.len()).expect("a batch holds less than 4 GiB of text"));
+            pseudonyms
+                .offsets
+                .push(u32::try_from(pseudonyms.data.len()).expect("a batch holds less than 4 GiB of text"));
         }
         pseudonyms
     }
@@ -58,7 +66,8 @@ mod stand_in {
 
         #[test]
         fn stand_ins_have_the_right_form() {
-            let values = Strings { offsets: vec![0, 3, 4, 8], data: b"a@B a@b".to_vec().into_iter().chain([b' ']).collect() };
+            let values =
+                Strings { offsets: vec![0, 3, 4, 8], data: b"a@B a@b".to_vec().into_iter().chain([b' ']).collect() };
             let email = pseudonymize(&values, Pseudonym::Email);
             assert_eq!(email.offsets, [0, 64, 64, 128]);
             assert_eq!(email.data[..64], email.data[64..]);

@@ -4,15 +4,17 @@
 //! `Option` of them may be null; and a [`Cell`] of them is what a reader gives: null, and counted, where it could not
 //! read.
 
-use std::borrow::Cow;
-use std::fmt::{self, Write};
-
 use serde_json::json;
 
-use crate::bindings::host::Pseudonym;
-use crate::bindings::types::{Column, Strings, Values};
+use crate::bindings::types::{Column, Values};
 use crate::read::{Cell, Unreadable};
-use crate::value::{Cents, Date, Timestamp};
+use crate::row::ColumnType;
+
+mod value;
+
+pub use value::{
+    Booleans, Dates, Decimals, EmailPseudo, Floats, Integers, Pseudo, Pseudonyms, Texts, Timestamps, Written,
+};
 
 /// A row of a dataset.
 pub trait Output {
@@ -39,8 +41,8 @@ pub trait Columns {
 pub trait Field {
     /// Where its values are stored.
     type Store: Store;
-    /// Its type in the manifest.
-    const TYPE: &'static str;
+    /// Its type.
+    const TYPE: ColumnType;
     /// Whether it is never null.
     const REQUIRED: bool;
 
@@ -50,7 +52,7 @@ pub trait Field {
 
 /// The manifest entry of a column.
 pub fn describe_column<F: Field>(name: &str) -> serde_json::Value {
-    let mut column = json!({ "name": name, "type": F::TYPE });
+    let mut column = json!({ "name": name, "type": F::TYPE.name() });
     if F::REQUIRED {
         column["required"] = true.into();
     }
@@ -64,8 +66,8 @@ pub fn describe_column<F: Field>(name: &str) -> serde_json::Value {
 pub trait Value {
     /// Where values of this type are stored.
     type Store: Store;
-    /// Its type in the manifest.
-    const TYPE: &'static str;
+    /// Its type.
+    const TYPE: ColumnType;
 
     /// Adds the value at the end.
     fn push(self, store: &mut Self::Store);
@@ -73,7 +75,7 @@ pub trait Value {
 
 impl<T: Value> Field for T {
     type Store = T::Store;
-    const TYPE: &'static str = T::TYPE;
+    const TYPE: ColumnType = T::TYPE;
     const REQUIRED: bool = true;
 
     fn write(self, column: &mut Builder<Self::Store>) {
@@ -83,7 +85,7 @@ impl<T: Value> Field for T {
 
 impl<T: Value> Field for Option<T> {
     type Store = T::Store;
-    const TYPE: &'static str = T::TYPE;
+    const TYPE: ColumnType = T::TYPE;
     const REQUIRED: bool = false;
 
     fn write(self, column: &mut Builder<Self::Store>) {
@@ -96,7 +98,7 @@ impl<T: Value> Field for Option<T> {
 
 impl<T: Value> Field for Cell<T> {
     type Store = T::Store;
-    const TYPE: &'static str = T::TYPE;
+    const TYPE: ColumnType = T::TYPE;
     const REQUIRED: bool = false;
 
     fn write(self, column: &mut Builder<Self::Store>) {
@@ -182,171 +184,13 @@ impl Validity {
     }
 }
 
-/// A personal value that only its pseudonym may leave the plugin of: the first 32 hex digits of its HMAC.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub struct Pseudo<'a>(pub &'a str);
-
-/// An e-mail address that only its pseudonym may leave the plugin of: all 64 hex digits of the HMAC of its lower case.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub struct EmailPseudo<'a>(pub &'a str);
-
-impl fmt::Debug for Pseudo<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Pseudo(..)")
-    }
-}
-
-impl fmt::Debug for EmailPseudo<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("EmailPseudo(..)")
-    }
-}
-
-/// Text that a value writes when it is stored, without a string in between.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Written<T>(pub T);
-
-/// Text values, one behind the other.
-pub struct Texts(Strings);
-
-impl Texts {
-    fn end(&mut self) {
-        // A batch that reached 4 GiB of text is far beyond the memory of an instance.
-        self.0.offsets.push(self.0.data.len() as u32);
-    }
-
-    fn push(&mut self, value: &str) {
-        self.0.data.extend_from_slice(value.as_bytes());
-        self.end();
-    }
-}
-
-impl Write for Texts {
-    fn write_str(&mut self, text: &str) -> fmt::Result {
-        self.0.data.extend_from_slice(text.as_bytes());
-        Ok(())
-    }
-}
-
-impl Store for Texts {
-    fn with_capacity(rows: usize) -> Self {
-        let mut offsets = Vec::with_capacity(rows + 1);
-        offsets.push(0);
-        Self(Strings { offsets, data: Vec::new() })
-    }
-
-    fn push_null(&mut self) {
-        self.end();
-    }
-
-    fn finish(self) -> Values {
-        Values::Text(self.0)
-    }
-}
-
-/// Values that become pseudonyms when the column is finished; `EMAIL` tells the form.
-pub struct Pseudonyms<const EMAIL: bool>(Texts);
-
-impl<const EMAIL: bool> Store for Pseudonyms<EMAIL> {
-    const PSEUDONYM: bool = true;
-
-    fn with_capacity(rows: usize) -> Self {
-        Self(Texts::with_capacity(rows))
-    }
-
-    fn push_null(&mut self) {
-        self.0.end();
-    }
-
-    fn finish(self) -> Values {
-        let form = if EMAIL { Pseudonym::Email } else { Pseudonym::Short };
-        Values::Text(crate::host::pseudonymize(&self.0.0, form))
-    }
-}
-
-macro_rules! text_values {
-    ($($type:ty => $store:ty: |$value:ident, $into:ident| $push:expr;)*) => { $(
-        impl Value for $type {
-            type Store = $store;
-            const TYPE: &'static str = "text";
-
-            fn push(self, $into: &mut Self::Store) {
-                let $value = self;
-                $push
-            }
-        }
-    )* };
-}
-
-text_values! {
-    &str => Texts: |value, texts| texts.push(value);
-    Cow<'_, str> => Texts: |value, texts| texts.push(&value);
-    Pseudo<'_> => Pseudonyms<false>: |value, texts| texts.0.push(value.0);
-    EmailPseudo<'_> => Pseudonyms<true>: |value, texts| texts.0.push(value.0);
-}
-
-impl<T: fmt::Display> Value for Written<T> {
-    type Store = Texts;
-    const TYPE: &'static str = "text";
-
-    fn push(self, texts: &mut Texts) {
-        // Writing to memory does not fail; a `Display` that does gives what it had written.
-        let _ = write!(texts, "{}", self.0);
-        texts.end();
-    }
-}
-
-macro_rules! fixed_values {
-    ($($(#[$doc:meta])* $store:ident($item:ty) => $variant:ident: $($type:ty, $name:literal, |$value:ident| $item_of:expr;)+)*) => { $(
-        $(#[$doc])*
-        pub struct $store(Vec<$item>);
-
-        impl Store for $store {
-            fn with_capacity(rows: usize) -> Self {
-                Self(Vec::with_capacity(rows))
-            }
-
-            fn push_null(&mut self) {
-                self.0.push(<$item>::default());
-            }
-
-            fn finish(self) -> Values {
-                Values::$variant(self.0)
-            }
-        }
-
-        $(impl Value for $type {
-            type Store = $store;
-            const TYPE: &'static str = $name;
-
-            fn push(self, store: &mut $store) {
-                let $value = self;
-                store.0.push($item_of);
-            }
-        })+
-    )* };
-}
-
-fixed_values! {
-    /// Integers; those of 32 bits cross the boundary as 64.
-    Integers(i64) => Int64: i64, "int64", |value| value; i32, "int32", |value| i64::from(value);
-    /// Floating-point numbers.
-    Floats(f64) => Float64: f64, "float64", |value| value;
-    /// One byte each, 0 or 1.
-    Booleans(u8) => Boolean: bool, "boolean", |value| u8::from(value);
-    /// Days since the Unix epoch.
-    Dates(i32) => Date: Date, "date", |value| value.0;
-    /// Microseconds since the Unix epoch.
-    Timestamps(i64) => Timestamp: Timestamp, "timestamp", |value| value.0;
-    /// Hundredths.
-    Decimals(i64) => Decimal: Cents, "decimal", |value| value.0;
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::bindings::types::Strings;
+    use crate::value::{Cents, Date};
 
     fn build<F: Field>(fields: impl IntoIterator<Item = F>) -> (Column, u64) {
         let mut column = Builder::with_capacity(0);
@@ -384,7 +228,10 @@ mod tests {
     fn the_manifest_tells_types_nullability_and_pseudonyms() {
         assert_eq!(describe_column::<i32>("a"), json!({ "name": "a", "type": "int32", "required": true }));
         assert_eq!(describe_column::<Cell<Date>>("b"), json!({ "name": "b", "type": "date" }));
-        assert_eq!(describe_column::<Option<Pseudo<'_>>>("c"), json!({ "name": "c", "type": "text", "pseudonym": true }));
+        assert_eq!(
+            describe_column::<Option<Pseudo<'_>>>("c"),
+            json!({ "name": "c", "type": "text", "pseudonym": true })
+        );
     }
 
     proptest! {

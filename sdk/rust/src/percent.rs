@@ -59,7 +59,11 @@ mod tests {
     #[test]
     fn comparisons_are_exact() {
         let check = |percent: f64, part: i64, whole: i64, expected: bool| {
-            assert_eq!(Percent::from_f64(percent).unwrap().is_exceeded(part, whole), expected, "{part} of {whole}, {percent} %");
+            assert_eq!(
+                Percent::from_f64(percent).unwrap().is_exceeded(part, whole),
+                expected,
+                "{part} of {whole}, {percent} %"
+            );
         };
         check(20.0, 1, 5, false);
         check(20.0, 2, 9, true);

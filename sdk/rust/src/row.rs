@@ -77,6 +77,26 @@ impl InputSpec {
     pub fn position(&self, name: &str) -> Option<usize> {
         self.columns.iter().position(|column| column.name == name)
     }
+
+    /// Whether there is a column `name`, for the compiler to check.
+    pub const fn declares(&self, name: &str) -> bool {
+        let mut i = 0;
+        while i < self.columns.len() {
+            if equal(self.columns[i].name.as_bytes(), name.as_bytes()) {
+                return true;
+            }
+            i += 1;
+        }
+        false
+    }
+}
+
+const fn equal(a: &[u8], b: &[u8]) -> bool {
+    let mut i = 0;
+    while i < a.len() && i < b.len() && a[i] == b[i] {
+        i += 1;
+    }
+    i == a.len() && i == b.len()
 }
 
 /// Which rows of a batch belong to an input.
@@ -137,7 +157,8 @@ pub fn resolve<'a, F: Field<'a>>(
     let name = spec.columns[index].name;
     let column = columns.get(index).ok_or_else(|| format!("column `{name}` is missing"))?;
     if !F::NULLABLE && column.validity.is_some() {
-        let validity = Validity::of(column, members.rows).ok_or_else(|| format!("column `{name}` has a short validity"))?;
+        let validity =
+            Validity::of(column, members.rows).ok_or_else(|| format!("column `{name}` has a short validity"))?;
         if let Some(row) = (0..members.rows).find(|&row| members.contains(row) && validity.is_null(row)) {
             return Err(format!("column `{name}` is required and null in row {row}"));
         }

@@ -10,8 +10,8 @@ mod describe;
 mod rows;
 
 pub(crate) use by_key::ByKey;
-pub use describe::{Description, Late};
-pub use rows::apply as apply_to_rows;
+pub use describe::{ContextColumn, Description, Late, row_context};
+pub use rows::{apply as apply_to_rows, nothing};
 
 /// The wake of a key that needs no further call of `advance`.
 pub const NEVER: i64 = i64::MAX;
@@ -83,7 +83,9 @@ impl Terms<'_> {
     pub(crate) fn foreign_state(&self, group: usize, state: &[u8]) -> String {
         let ours = self.state_version;
         match state.first() {
-            Some(found) if *found != ours => format!("the state of key {group} has version {found}, this plugin reads version {ours}"),
+            Some(found) if *found != ours => {
+                format!("the state of key {group} has version {found}, this plugin reads version {ours}")
+            }
             _ => format!("the state of key {group} is no state of version {ours}"),
         }
     }

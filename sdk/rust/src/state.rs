@@ -45,7 +45,7 @@ macro_rules! numbers {
             }
 
             fn decode(reader: &mut Reader<'_>) -> Option<Self> {
-                $from(reader.$read()?)
+                reader.$read().and_then($from)
             }
         }
     )*};

@@ -2,16 +2,46 @@
 //!
 //! `#[transform]` makes a plugin of a function from one raw row to an [`Outcome`]:
 //!
-//! ```ignore
-//! #[transform(title = "Customers of the CRM", owner = "data")]
-//! pub fn crm<'a>(config: &Config, client: &Export<'a>) -> Outcome<Client<'a>> { … }
+//! ```
+//! use tamis_sdk::prelude::*;
+//!
+//! #[derive(Row)]
+//! #[row(source = "orders", format = "csv")]
+//! pub struct Raw<'a> {
+//!     #[row(name = "CUSTOMER_ID", personal)]
+//!     customer_id: Option<&'a str>,
+//!     #[row(name = "TOTAL")]
+//!     total: Option<&'a str>,
+//! }
+//!
+//! #[derive(Debug, PartialEq, Output)]
+//! #[output(dataset = "silver.orders", key = "client_id")]
+//! pub struct Order<'a> {
+//!     client_id: Pseudo<'a>,
+//!     total: Cell<Cents>,
+//! }
+//!
+//! #[transform(title = "Orders", owner = "data")]
+//! pub fn orders<'a>(raw: &Raw<'a>) -> Outcome<Order<'a>> {
+//!     let Some(customer) = read::text(raw.customer_id) else { return Outcome::Reject("no CUSTOMER_ID") };
+//!     Outcome::Keep(Order { client_id: Pseudo(customer), total: read::amount(raw.total) })
+//! }
+//!
+//! let order = Order { client_id: Pseudo("c1"), total: Ok(Some(Cents(123_456))) };
+//! assert_eq!(orders(&Raw { customer_id: Some("c1 "), total: Some("1 234,56 €") }), Outcome::Keep(order));
 //! ```
 //!
-//! The configuration may be left out. `remove = "\0"` takes characters out of every text cell before the function
-//! sees it.
+//! - A `&Config` may stand before the row. A setting `as_of` of type `Option<Date>` is filled in by the host.
+//! - The output's field types are in [`crate::output`]: a [`Cell`](crate::read::Cell) that could not be read becomes null
+//!   and is counted under the name of its field, and only where the row is kept.
+//! - `#[output(…)]` has `dataset`, and perhaps `partition_by` and `key` (a name, or `["a", "b"]`) and `keep_latest`.
+//! - `#[transform(remove = "\0")]` takes characters out of every text cell before the function sees it.
 
 use crate::bindings::types::{Batch, Rejection, TransformOutcome, Values};
+use crate::config::Config;
+use crate::manifest::{self, About};
 use crate::output::{Columns, Output};
+use crate::row::Row;
 
 /// What becomes of a row.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -33,7 +63,59 @@ pub trait TransformPlugin: Sized {
     fn configure(config: &str) -> Result<Self, String>;
 
     /// Makes rows of a batch whose columns are those that the manifest declares.
-    fn apply(&mut self, rows: Batch) -> Result<TransformOutcome, String>;
+    fn apply(&self, rows: Batch) -> Result<TransformOutcome, String>;
+}
+
+/// The manifest of a transform, by its types.
+pub fn manifest<C: Config, R: Row, O: Output>(about: About) -> String {
+    let mut manifest = manifest::begin::<C>(about, "transform");
+    manifest["inputs"] = [manifest::input(&R::INPUT)].into_iter().collect();
+    manifest["output"] = O::describe();
+    manifest.to_string()
+}
+
+/// Exports a [`TransformPlugin`] from a component; nothing elsewhere. `#[transform]` expands to it.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! export_transform {
+    ($plugin:ident) => {
+        #[cfg(target_arch = "wasm32")]
+        mod component {
+            use ::std::string::String;
+
+            use super::$plugin;
+            use $crate::transform::TransformPlugin;
+
+            ::std::thread_local! {
+                static PLUGIN: ::std::cell::RefCell<Option<$plugin>> = const { ::std::cell::RefCell::new(None) };
+            }
+
+            struct Component;
+
+            impl Guest for Component {
+                fn describe() -> String {
+                    $plugin::manifest()
+                }
+
+                fn configure(config: String) -> Result<(), String> {
+                    $crate::host::log_panics();
+                    let configured = $plugin::configure(&config)?;
+                    PLUGIN.set(Some(configured));
+                    Ok(())
+                }
+
+                fn apply(rows: Batch) -> Result<TransformOutcome, String> {
+                    PLUGIN.with_borrow(|plugin| match plugin {
+                        Some(plugin) => plugin.apply(rows),
+                        None => Err("not configured".into()),
+                    })
+                }
+            }
+
+            $crate::world!(transform);
+            export!(Component);
+        }
+    };
 }
 
 /// The outcome of a batch under construction; `C` are the columns of its output.

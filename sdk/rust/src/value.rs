@@ -1,5 +1,10 @@
 //! Values that Rust has no type of its own for: amounts, dates, instants.
 
+use serde_json::{Value as Json, json};
+
+use crate::config::Setting;
+use crate::read;
+
 /// An amount in hundredths: 12.34 is `Cents(1234)`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Cents(pub i64);
@@ -12,13 +17,32 @@ pub struct Date(pub i32);
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Timestamp(pub i64);
 
+/// Written `YYYY-MM-DD` in a configuration.
+impl Setting for Date {
+    fn schema() -> Json {
+        json!({"type": "string", "format": "date"})
+    }
+
+    fn read(value: &Json) -> Result<Self, String> {
+        let date = value.as_str().and_then(|text| read::date(text).ok().flatten());
+        // Of the forms that files use this is the only one here: a date is written as it was read.
+        date.filter(|date| date.json() == *value).ok_or_else(|| format!("expected a date, YYYY-MM-DD, found {value}"))
+    }
+
+    fn json(&self) -> Json {
+        let (year, month, day) = self.ymd();
+        format!("{year:04}-{month:02}-{day:02}").into()
+    }
+}
+
 /// Microseconds of a day.
 const DAY_MICROS: i64 = 86_400_000_000;
 
 impl Date {
     /// The day `year`-`month`-`day`, or nothing when the calendar has no such day. Years run from 1 to 9999.
     pub fn from_ymd(year: i32, month: i32, day: i32) -> Option<Self> {
-        let exists = (1..=9999).contains(&year) && (1..=12).contains(&month) && (1..=days_in(year, month)).contains(&day);
+        let exists =
+            (1..=9999).contains(&year) && (1..=12).contains(&month) && (1..=days_in(year, month)).contains(&day);
         exists.then(|| Self(days_from_civil(year, month, day)))
     }
 
@@ -110,16 +134,35 @@ mod tests {
 
     #[test]
     fn days_that_do_not_exist() {
-        for (year, month, d) in [(2026, 2, 29), (1900, 2, 29), (2026, 4, 31), (2026, 13, 1), (2026, 0, 1), (2026, 1, 0), (0, 1, 1), (10_000, 1, 1)]
-        {
+        for (year, month, d) in [
+            (2026, 2, 29),
+            (1900, 2, 29),
+            (2026, 4, 31),
+            (2026, 13, 1),
+            (2026, 0, 1),
+            (2026, 1, 0),
+            (0, 1, 1),
+            (10_000, 1, 1),
+        ] {
             assert_eq!(Date::from_ymd(year, month, d), None, "{year}-{month}-{d}");
         }
         assert!(Date::from_ymd(2000, 2, 29).is_some());
     }
 
     #[test]
+    fn a_setting_is_written_one_way() {
+        assert_eq!(Date::read(&json!("2026-03-18")), Ok(day(2026, 3, 18)));
+        assert_eq!(day(2026, 3, 8).json(), json!("2026-03-08"));
+        for value in [json!("18/03/2026"), json!("2026-02-30"), json!("20260318"), json!(20_260_318), json!(null)] {
+            assert!(Date::read(&value).is_err(), "{value}");
+        }
+    }
+
+    #[test]
     fn full_years() {
-        let check = |born: Date, on: Date, years| assert_eq!(born.full_years_until(on), years, "{:?} {:?}", born.ymd(), on.ymd());
+        let check = |born: Date, on: Date, years| {
+            assert_eq!(born.full_years_until(on), years, "{:?} {:?}", born.ymd(), on.ymd())
+        };
         check(day(1990, 3, 20), day(2026, 3, 19), 35);
         check(day(1990, 3, 20), day(2026, 3, 20), 36);
         check(day(2004, 2, 29), day(2026, 2, 28), 21);

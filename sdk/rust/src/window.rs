@@ -1,16 +1,15 @@
 //! Keyed state: what the function of a rule sees of the events of a key.
 
-mod distinct;
+pub mod distinct;
 mod events;
-mod joined;
-mod sliding;
-mod tumbling;
+mod history;
+mod identity;
+pub mod joined;
+pub mod sliding;
+pub mod tumbling;
 
-pub use distinct::{Distinct, apply as apply_to_distinct};
-pub use events::{Event, advance as advance_events};
-pub use joined::{Joined, Pairing, advance as advance_joined, apply as apply_to_joined};
-pub use sliding::{Counted, Keeping, Kept, Sliding, apply as apply_to_sliding};
-pub use tumbling::{Tumbling, advance as advance_tumbling, apply as apply_to_tumbling};
+#[cfg(not(target_arch = "wasm32"))]
+pub(crate) use history::Event;
 
 /// The length of a window as it is configured, in milliseconds.
 pub fn length(window_ms: impl TryInto<i64>) -> Result<i64, String> {

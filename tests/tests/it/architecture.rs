@@ -5,12 +5,7 @@ mod document;
 mod files;
 mod walls;
 
-use std::path::{Path, PathBuf};
-
-/// The root of the checkout.
-fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("tests/ lies in the checkout").to_owned()
-}
+use crate::components::root;
 
 /// Fails with one line for each finding, all of them at once.
 fn assert_none(findings: &[String]) {

@@ -1,4 +1,4 @@
-//! Alerts in object storage: `alerts/<rule>/event_date=YYYY-MM-DD/<stage>-<part>.jsonl.zst`.
+//! Alerts in object storage: `alerts/<rule>/event_date=YYYY-MM-DD/<writer>-<stage>-<part>.jsonl.zst`.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -12,18 +12,18 @@ use tamis_model::error::Context;
 use tamis_model::pseudonym::Pepper;
 use tamis_model::{Error, Result};
 
-use super::json_lines::{self, JsonLines};
+use super::json_lines::{self, EXTENSION, JsonLines, check_name};
 use crate::durable;
 
 /// Files that are open at a time; each holds a compressor of about a megabyte.
 const OPEN_MAX: usize = 32;
-const EXTENSION: &str = ".jsonl.zst";
 
 /// Writes alerts as they are stored (personal values are pseudonyms), by rule and UTC date of `event_time`.
 ///
-/// They become visible with a commit. File names count stages and parts of a stage, so that a commit repeated after a crash finds
-/// its own files: what is staged lies in `.staged/<writer>` and the stage's JSON lists it. Every alert is in exactly one file;
-/// files of one stage and partition are several when more than a few partitions fill at the same time.
+/// They become visible with a commit. File names count stages and parts of a stage, so that a commit repeated after a
+/// crash finds its own files: what is staged lies in `.staged/<writer>` and the stage's JSON lists it. Every alert is
+/// in exactly one file; files of one stage and partition are several when more than a few partitions fill at the same
+/// time.
 pub struct AlertFiles {
     folder: PathBuf,
     staging: PathBuf,
@@ -56,13 +56,13 @@ struct Staged {
 }
 
 impl AlertFiles {
-    /// A sink over `folder` (the lake's `alerts`, created when missing). Each pipeline has a `writer` name of its own, which
-    /// becomes part of the file names.
+    /// A sink over `folder` (the lake's `alerts`, created when missing). Each pipeline has a `writer` name of its
+    /// own, which becomes part of the file names.
     pub fn open(folder: impl Into<PathBuf>, writer: &str, pepper: Pepper) -> Result<Self> {
         let folder = folder.into();
-        check_name("writer", writer)?;
+        check_name(writer)?;
         let staging = folder.join(".staged").join(writer);
-        fs::create_dir_all(&staging).outage("create", staging.display())?;
+        durable::create_folder(&staging).outage("create", staging.display())?;
         let stage = next_stage(&folder, writer)?;
         let (open, finished) = (BTreeMap::new(), BTreeMap::new());
         Ok(Self { folder, staging, pepper, open, stage, parts: 0, finished })
@@ -83,8 +83,8 @@ impl AlertFiles {
 
     /// Begins a file for a group; closes the one that was begun or used longest ago when too many are open.
     fn begin(&mut self, group: Group) -> Result<()> {
-        check_name("rule", &group.0)?;
-        check_name("date", &group.1)?;
+        check_name(&group.0)?;
+        check_name(&group.1)?;
         if self.open.len() >= OPEN_MAX {
             let oldest = self.open.iter().min_by_key(|(_, part)| part.last_used).map(|(group, _)| group.clone());
             oldest.map_or(Ok(()), |group| self.finish(&group))?;
@@ -103,15 +103,6 @@ impl AlertFiles {
             let (rule, date) = group;
             let path = format!("{rule}/event_date={date}/{}", part.name);
             self.finished.insert(part.name, path);
-        }
-        Ok(())
-    }
-
-    /// Removes what lies in the staging folder: it was never committed.
-    fn clear_staging(&self) -> Result<()> {
-        for entry in fs::read_dir(&self.staging).outage("list", self.staging.display())? {
-            let path = entry.outage("list", self.staging.display())?.path();
-            fs::remove_file(&path).outage("remove", path.display())?;
         }
         Ok(())
     }
@@ -137,9 +128,10 @@ impl Sink<Alert> for AlertFiles {
         self.open.clear();
         self.finished.clear();
         for (name, path) in &staged.files {
-            json_lines::publish(&self.staging.join(name), &self.folder, &self.folder.join(path))?;
+            json_lines::publish(&self.staging.join(name), &self.folder.join(path))?;
         }
-        self.clear_staging()?;
+        // What else lies there was never committed.
+        json_lines::remove_files(&self.staging, |_| true)?;
         self.stage = staged.next;
         self.parts = 0;
         Ok(())
@@ -179,14 +171,4 @@ fn entries(folder: &Path) -> Result<Vec<PathBuf>> {
         }
     }
     Ok(paths)
-}
-
-/// Names become folders, so they must stay in theirs.
-fn check_name(what: &str, name: &str) -> Result<()> {
-    let legal = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-');
-    if name.is_empty() || name.starts_with('.') || !name.bytes().all(legal) {
-        let reason = "a name has letters, digits, dots, dashes and underscores and does not begin with a dot";
-        return Err(Error::invalid("store alerts by", format!("{what} {name:?}"), reason));
-    }
-    Ok(())
 }

@@ -5,10 +5,13 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
-use tamis_model::Result;
 use tamis_model::error::Context;
+use tamis_model::{Error, Result};
 
 use crate::durable;
+
+/// The ending of the files' names.
+pub(super) const EXTENSION: &str = ".jsonl.zst";
 
 /// A file being written where nobody looks.
 pub(super) struct JsonLines {
@@ -38,10 +41,10 @@ impl JsonLines {
     }
 }
 
-/// Moves a finished file to `path` below `root`. Done twice it does nothing: then `staged` is gone and `path` is there.
-pub(super) fn publish(staged: &Path, root: &Path, path: &Path) -> Result<()> {
+/// Moves a finished file to `path`. Done twice it does nothing: then `staged` is gone and `path` is there.
+pub(super) fn publish(staged: &Path, path: &Path) -> Result<()> {
     if let Some(folder) = path.parent() {
-        durable::create_folder(root, folder).outage("create", folder.display())?;
+        durable::create_folder(folder).outage("create", folder.display())?;
     }
     match fs::rename(staged, path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound && path.exists() => return Ok(()),
@@ -51,4 +54,29 @@ pub(super) fn publish(staged: &Path, root: &Path, path: &Path) -> Result<()> {
         Some(folder) => durable::sync_folder(folder).outage("sync", folder.display()),
         None => Ok(()),
     }
+}
+
+/// Removes the files of a folder whose names are `unwanted`; a folder that does not exist has none.
+pub(super) fn remove_files(folder: &Path, unwanted: impl Fn(&str) -> bool) -> Result<()> {
+    let entries = match fs::read_dir(folder) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        entries => entries.outage("list", folder.display())?,
+    };
+    for entry in entries {
+        let entry = entry.outage("list", folder.display())?;
+        if entry.file_name().to_str().is_some_and(&unwanted) {
+            fs::remove_file(entry.path()).outage("remove", entry.path().display())?;
+        }
+    }
+    Ok(())
+}
+
+/// Refuses a name that is not one plain folder or file.
+pub(super) fn check_name(name: &str) -> Result<()> {
+    let legal = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-');
+    if name.is_empty() || name.starts_with('.') || !name.bytes().all(legal) {
+        let reason = "a name has letters, digits, dots, dashes and underscores and does not begin with a dot";
+        return Err(Error::invalid("use as a file name", format!("{name:?}"), reason));
+    }
+    Ok(())
 }

@@ -1,7 +1,7 @@
 //! The lake in a local folder: alerts and quarantine as compressed JSON lines, datasets as Delta tables.
 //!
-//! JSON lines are written with plain files and not through an object store, because a stage has to be durable and the local
-//! object store does not sync; tables go through the object store that deltalake brings.
+//! JSON lines are written with plain files and not through an object store, because a stage has to be durable and the
+//! local object store does not sync; tables go through the object store that deltalake brings.
 
 mod alerts;
 mod json_lines;
@@ -10,4 +10,4 @@ mod tables;
 
 pub use alerts::AlertFiles;
 pub use quarantine::QuarantineFiles;
-pub use tables::{Dataset, DeltaTables, Rows, TableSpec};
+pub use tables::{DeltaTables, TableSpec};

@@ -1,40 +1,41 @@
-//! Rows that were set aside: `quarantine/<source>/run=<id>/part-0.jsonl.zst`.
+//! Rows that were set aside: `quarantine/<source>/run=<id>/part-<n>.jsonl.zst`.
 //!
 //! A line has `file`, `row`, `reason`, `message` and `raw`, or `raw_base64` where the bytes are not UTF-8.
 
-use std::fs;
 use std::path::PathBuf;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use tamis_engine::Sink;
 use tamis_engine::transform::QuarantinedRow;
 use tamis_model::error::Context;
 use tamis_model::{Error, Kind, Result};
 
-use super::json_lines::{self, JsonLines};
+use super::json_lines::{self, EXTENSION, JsonLines, check_name};
 use crate::durable;
 
-const PART: &str = "part-0.jsonl.zst";
-
-/// Writes the quarantined rows of one run of one source. They become visible with the commit; a run without any leaves no
-/// file, and the same run again replaces its own.
+/// Writes the quarantined rows of one run of one source.
 ///
-/// A run has one stage: a job that is interrupted starts over, so `write` after `stage` is an error.
+/// They become visible with the commit, in `part-<n>` for the `n`-th stage that has any; a run without any leaves no
+/// file, and the same run begun anew replaces what an earlier attempt left.
 pub struct QuarantineFiles {
-    folder: PathBuf,
-    /// `run=<id>` below the source's folder.
-    path: PathBuf,
-    staged: PathBuf,
+    /// `<source>/run=<id>`.
+    run: PathBuf,
+    staging: PathBuf,
     files: Vec<String>,
-    state: State,
+    open: Option<JsonLines>,
+    /// The number of the next part.
+    part: u64,
 }
 
-enum State {
-    Empty,
-    Writing(JsonLines),
-    Staged,
+/// What a stage describes.
+#[derive(Debug, Serialize, Deserialize)]
+struct Staged {
+    /// Parts of the run, this stage's included.
+    parts: u64,
+    /// Whether the last of them is this stage's.
+    is_new: bool,
 }
 
 /// A line of the file.
@@ -51,33 +52,28 @@ struct Line<'a> {
 }
 
 impl QuarantineFiles {
-    /// A sink for run `run` of `source` below `folder` (the lake's `quarantine`, created when missing). `files` are the paths that
-    /// the rows' file indices name.
+    /// A sink for run `run` of `source` below `folder` (the lake's `quarantine`, created when missing). `files` are the
+    /// paths that the rows' file indices name.
     pub fn open(folder: impl Into<PathBuf>, source: &str, run: &str, files: Vec<String>) -> Result<Self> {
         let folder = folder.into();
-        fs::create_dir_all(&folder).outage("create", folder.display())?;
-        let staging = folder.join(".staged");
-        durable::create_folder(&folder, &staging).outage("create", staging.display())?;
-        let path = folder.join(source).join(format!("run={run}")).join(PART);
-        let staged = staging.join(format!("{source}-{run}-{PART}"));
-        Ok(Self { folder, path, staged, files, state: State::Empty })
+        [source, run].into_iter().try_for_each(check_name)?;
+        let staging = folder.join(".staged").join(format!("{source}-{run}"));
+        durable::create_folder(&staging).outage("create", staging.display())?;
+        let run = folder.join(source).join(format!("run={run}"));
+        Ok(Self { run, staging, files, open: None, part: 0 })
     }
 
-    /// Sets a whole file aside: no row of it counts, and the bytes stay in Bronze.
+    /// Sets a whole file aside: no row of it counts, and its bytes stay in Bronze.
     pub fn write_file(&mut self, file: &str, reason: &str, message: &str) -> Result<()> {
-        self.lines()?.append(&Line { file, row: None, reason, message, raw: None, raw_base64: None })
+        self.append(&Line { file, row: None, reason, message, raw: None, raw_base64: None })
     }
 
-    fn lines(&mut self) -> Result<&mut JsonLines> {
-        if matches!(self.state, State::Empty) {
-            self.state = State::Writing(JsonLines::create(self.staged.clone())?);
-        }
-        match &mut self.state {
-            State::Writing(lines) => Ok(lines),
-            State::Empty | State::Staged => {
-                Err(Error::invalid("append to", self.path.display(), "the run's quarantine is staged already"))
-            }
-        }
+    fn append(&mut self, line: &Line<'_>) -> Result<()> {
+        let lines = match self.open.take() {
+            Some(lines) => lines,
+            None => JsonLines::create(self.staging.join(part_name(self.part)))?,
+        };
+        self.open.insert(lines).append(line)
     }
 }
 
@@ -87,42 +83,40 @@ impl Sink<QuarantinedRow> for QuarantineFiles {
             let Some(file) = self.files.get(row.file as usize).cloned() else {
                 return Err(Error::new(Kind::Missing, "name file", format!("{} of the run", row.file)));
             };
-            let text = str::from_utf8(&row.raw).ok();
-            let raw_base64 = text.is_none().then(|| STANDARD.encode(&row.raw));
+            let raw = str::from_utf8(&row.raw).ok();
+            let raw_base64 = raw.is_none().then(|| STANDARD.encode(&row.raw));
             let (reason, message) = (row.reason.as_str(), row.message.as_str());
-            let row = Some(row.row);
-            self.lines()?.append(&Line { file: &file, row, reason, message, raw: text, raw_base64 })?;
+            self.append(&Line { file: &file, row: Some(row.row), reason, message, raw, raw_base64 })?;
         }
         Ok(())
     }
 
     fn stage(&mut self) -> Result<serde_json::Value> {
-        let has_rows = match std::mem::replace(&mut self.state, State::Staged) {
-            State::Empty => false,
-            State::Writing(lines) => {
-                lines.finish()?;
-                true
-            }
-            State::Staged => self.staged.exists(),
-        };
-        if let Some(staging) = self.staged.parent() {
-            durable::sync_folder(staging).outage("sync", staging.display())?;
-        }
-        Ok(serde_json::json!({ "rows": has_rows }))
+        let is_new = self.open.is_some();
+        self.open.take().map_or(Ok(()), JsonLines::finish)?;
+        durable::sync_folder(&self.staging).outage("sync", self.staging.display())?;
+        self.part += u64::from(is_new);
+        Ok(serde_json::to_value(Staged { parts: self.part, is_new }).expect("a stage is JSON"))
     }
 
     fn commit(&mut self, staged: &serde_json::Value) -> Result<()> {
-        match staged["rows"].as_bool() {
-            Some(true) => json_lines::publish(&self.staged, &self.folder, &self.path),
-            Some(false) => remove_if_there(&self.path).outage("remove", self.path.display()),
-            None => Err(Error::new(Kind::Corrupt, "commit to", self.path.display())),
+        let staged = Staged::deserialize(staged).corrupt("commit to", self.run.display())?;
+        self.open = None;
+        if staged.is_new {
+            let name = part_name(staged.parts.saturating_sub(1));
+            json_lines::publish(&self.staging.join(&name), &self.run.join(&name))?;
         }
+        json_lines::remove_files(&self.staging, |_| true)?;
+        json_lines::remove_files(&self.run, |name| part_number(name).is_some_and(|part| part >= staged.parts))?;
+        self.part = staged.parts;
+        Ok(())
     }
 }
 
-fn remove_if_there(path: &std::path::Path) -> std::io::Result<()> {
-    match fs::remove_file(path) {
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
-        removed => removed,
-    }
+fn part_name(part: u64) -> String {
+    format!("part-{part}{EXTENSION}")
+}
+
+fn part_number(name: &str) -> Option<u64> {
+    name.strip_prefix("part-")?.strip_suffix(EXTENSION)?.parse().ok()
 }

@@ -27,7 +27,9 @@ pub(super) fn append(out: &mut Vec<u8>, offset: i64, parts: &Parts<'_>) {
             append_string(out, key);
             out.push(b',');
         }
-        Some(Err(_)) => put(out, format_args!("\"key_base64\":\"{}\",", STANDARD.encode(parts.key.unwrap_or_default()))),
+        Some(Err(_)) => {
+            put(out, format_args!("\"key_base64\":\"{}\",", STANDARD.encode(parts.key.unwrap_or_default())))
+        }
     }
     match parts.value {
         None => out.extend_from_slice(b"\"value\":null"),
@@ -126,9 +128,8 @@ mod tests {
             let line = line(None, Some(value));
             assert!(line.ends_with(&format!("\"key\":null,\"value\":{expected}}}\n")), "{line}");
         }
-        let encoded: [&[u8]; 9] = [
-            b"", b"null", b" null\n", b"{", b"{} {}", b"\"\xff\"", b"\xef\xbb\xbf{}", b"\"a\nb\"", b"nul",
-        ];
+        let encoded: [&[u8]; 9] =
+            [b"", b"null", b" null\n", b"{", b"{} {}", b"\"\xff\"", b"\xef\xbb\xbf{}", b"\"a\nb\"", b"nul"];
         for value in encoded {
             let expected = format!("\"value_base64\":\"{}\"}}\n", STANDARD.encode(value));
             assert!(line(None, Some(value)).ends_with(&expected), "{value:?}");

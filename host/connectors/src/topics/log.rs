@@ -88,11 +88,15 @@ impl Log {
         }
         let path = segment_path(&self.folder, self.end.segment);
         if self.file.is_none() {
-            let file = File::options().append(true).create(true).open(&path).outage("open", path.display())?;
+            let file =
+                File::options().write(true).create(true).truncate(false).open(&path).outage("open", path.display())?;
             self.file = Some(file);
         }
         if let Some(file) = &mut self.file {
-            file.write_all(&self.buffer).outage("append to", path.display())?;
+            // At its own place and not at the file's end: a write that failed half way is simply written again.
+            let at = self.end.bytes - self.buffer.len() as u64;
+            let written = file.seek(SeekFrom::Start(at)).and_then(|_| file.write_all(&self.buffer));
+            written.outage("append to", path.display())?;
         }
         self.buffer.clear();
         self.dirty = true;

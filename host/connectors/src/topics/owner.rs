@@ -49,7 +49,13 @@ pub(super) fn write(topic: &Path, owner: &Owner) -> Result<()> {
 /// Locks a topic for this process until the file is dropped.
 pub(super) fn lock(topic: &Path) -> Result<File> {
     let path = topic.join(LOCK);
-    let mut file = File::options().read(true).write(true).create(true).truncate(false).open(&path).outage("open", path.display())?;
+    let mut file = File::options()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .open(&path)
+        .outage("open", path.display())?;
     match file.try_lock() {
         Ok(()) => {}
         Err(TryLockError::WouldBlock) => {

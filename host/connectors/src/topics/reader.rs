@@ -41,8 +41,8 @@ impl ReaderSettings {
 /// Reads the record lines of embedded topics. No work is done for single lines: a chunk is a block of the file up to
 /// its last line break.
 ///
-/// Positions are record offsets. A line whose offset cannot be read keeps its place behind the last record before it; on
-/// reopening right there it is read again rather than lost.
+/// Positions are record offsets. A line whose offset cannot be read keeps its place behind the last record before it;
+/// on reopening right there it is read again rather than lost.
 #[derive(Debug)]
 pub struct TopicReader {
     folder: PathBuf,

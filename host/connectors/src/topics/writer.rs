@@ -65,8 +65,8 @@ struct Staged {
 }
 
 impl TopicWriter {
-    /// A writer of that name over `folder` (the `topics` folder, created when missing). Takes the lock of every topic that
-    /// the name owns; a topic belongs to the first name that wrote to it.
+    /// A writer of that name over `folder` (the `topics` folder, created when missing). Takes the lock of every topic
+    /// that the name owns; a topic belongs to the first name that wrote to it.
     ///
     /// # Errors
     /// `Kind::Outage` when another process holds such a topic (its id is in the message), `Kind::Corrupt` when a
@@ -77,7 +77,7 @@ impl TopicWriter {
         if partitions.any(|number| number == 0) {
             return Err(Error::invalid("open topics in", folder.display(), "a topic has at least one partition"));
         }
-        fs::create_dir_all(&folder).outage("create", folder.display())?;
+        durable::create_folder(&folder).outage("create", folder.display())?;
         let mut writer = Self { folder, name, settings, topics: BTreeMap::new() };
         for topic in names(&writer.folder)? {
             if owner::read(&writer.folder.join(&topic))?.is_some_and(|owner| owner.writer == writer.name) {
@@ -87,8 +87,8 @@ impl TopicWriter {
         Ok(writer)
     }
 
-    /// Appends one record to a partition and returns its offset. It reaches readers with the next [`flush`](Self::flush)
-    /// or when the partition's buffer is full.
+    /// Appends one record to a partition and returns its offset. It reaches readers with the next
+    /// [`flush`](Self::flush) or when the partition's buffer is full.
     pub fn append(
         &mut self,
         topic: &str,
@@ -135,7 +135,7 @@ impl TopicWriter {
     fn take(&mut self, name: &str) -> Result<()> {
         check_topic_name(name)?;
         let folder = self.folder.join(name);
-        durable::create_folder(&self.folder, &folder).outage("create", folder.display())?;
+        durable::create_folder(&folder).outage("create", folder.display())?;
         let lock = owner::lock(&folder)?;
         let mut logs = BTreeMap::new();
         for number in partition_numbers(&folder)? {
@@ -162,7 +162,8 @@ impl Sink<Record> for TopicWriter {
     fn write(&mut self, output: &[Record]) -> Result<()> {
         for record in output {
             let key = record.key.as_deref();
-            let parts = Parts { timestamp: record.timestamp, key, value: record.value.as_deref(), headers: &record.headers };
+            let parts =
+                Parts { timestamp: record.timestamp, key, value: record.value.as_deref(), headers: &record.headers };
             let partition = self.partition_for(&record.topic, key)?;
             self.append_parts(&record.topic, partition, &parts)?;
         }
@@ -181,7 +182,8 @@ impl Sink<Record> for TopicWriter {
 
     fn commit(&mut self, staged: &serde_json::Value) -> Result<()> {
         let mut staged = Staged::deserialize(staged).corrupt("commit to", self.folder.display())?;
-        let missing: BTreeSet<_> = staged.topics.keys().filter(|name| !self.topics.contains_key(*name)).cloned().collect();
+        let missing: BTreeSet<_> =
+            staged.topics.keys().filter(|name| !self.topics.contains_key(*name)).cloned().collect();
         missing.iter().try_for_each(|name| self.take(name))?;
         for (name, topic) in &mut self.topics {
             let ends = staged.topics.remove(name).unwrap_or_else(|| topic.base.clone());
@@ -195,7 +197,7 @@ impl Topic {
     fn log(&mut self, number: u32) -> Result<&mut Log> {
         if !self.logs.contains_key(&number) {
             let folder = self.folder.join(number.to_string());
-            durable::create_folder(&self.folder, &folder).outage("create", folder.display())?;
+            durable::create_folder(&folder).outage("create", folder.display())?;
             self.logs.insert(number, Log::open(folder)?);
         }
         Ok(self.logs.get_mut(&number).expect("the log was just opened"))

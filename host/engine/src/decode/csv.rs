@@ -90,7 +90,7 @@ impl CsvDecoder {
             return Some(("surplus_cells", message));
         }
         let mut required = self.columns.iter().zip(&header.positions).filter(|(column, _)| column.required);
-        let (column, _) = required.find(|(_, position)| is_null(self.record.cell(**position)))?;
+        let (column, _) = required.find(|(_, position)| is_null_token(self.record.cell(**position)))?;
         Some(("missing_field", format!("{} is required", column.name)))
     }
 }
@@ -181,19 +181,16 @@ impl Record {
     /// A cell; empty when the record has none there.
     fn cell(&self, position: Option<usize>) -> &[u8] {
         match position {
-            Some(i) if i < self.cells => &self.text[i.checked_sub(1).map_or(0, |before| self.ends[before])..self.ends[i]],
+            Some(i) if i < self.cells => {
+                &self.text[i.checked_sub(1).map_or(0, |before| self.ends[before])..self.ends[i]]
+            }
             _ => b"",
         }
     }
 }
 
-/// Whether a cell means null; invalid UTF-8 never does.
-fn is_null(cell: &[u8]) -> bool {
-    is_null_token(cell)
-}
-
 fn push(column: &mut StringBuilder, cell: &[u8]) {
-    if is_null(cell) {
+    if is_null_token(cell) {
         return column.append_null();
     }
     match std::str::from_utf8(cell) {
@@ -214,3 +211,6 @@ fn normalized(name: &[u8]) -> String {
     let kept = |c: &char| !c.is_whitespace() && !matches!(c, '_' | '-');
     String::from_utf8_lossy(name).chars().filter(kept).flat_map(char::to_lowercase).collect()
 }
+
+#[cfg(test)]
+mod tests;

@@ -73,6 +73,7 @@ impl Decoder for LineDecoder {
 
 #[cfg(test)]
 mod tests {
+    use arrow_array::Array;
     use arrow_array::cast::AsArray;
     use proptest::prelude::*;
 

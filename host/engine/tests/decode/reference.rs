@@ -5,6 +5,10 @@ use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use tamis_model::topic::{Field, FieldKind, TopicSchema};
 
+mod json;
+
+use json::{Json, Parser};
+
 /// What became of a line.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Outcome {
@@ -30,16 +34,6 @@ pub enum Cell {
     Kept,
 }
 
-#[derive(Clone, Debug)]
-enum Json {
-    Null,
-    Boolean(bool),
-    Number(String),
-    Text(String),
-    Array(Vec<Json>),
-    Object(Vec<(String, Json)>),
-}
-
 const DEPTH_MAX: usize = 128;
 
 /// The outcome of one line, its line break left out.
@@ -52,7 +46,7 @@ pub fn decode_line(schema: &TopicSchema, line: &[u8]) -> Outcome {
     let refused = |reason, field: &str| Outcome::Refused { offset, time, reason, field: field.to_owned() };
     // The envelope is not part of the record: nesting is counted from the value on.
     let Some(Json::Object(members)) = Parser::parse(&line, DEPTH_MAX + 1) else {
-        return match Parser::parse(&line, DEPTH_MAX + 1) {
+        return match Parser::parse(&line, DEPTH_MAX) {
             Some(_) => refused("invalid_record", ""),
             None => refused("invalid_json", ""),
         };
@@ -151,7 +145,11 @@ fn cell(field: &Field, member: Option<&(String, Json)>) -> Result<Cell, (&'stati
     match (&field.kind, value) {
         (FieldKind::Text, Json::Text(text)) => Ok(Cell::Text(text.clone())),
         (FieldKind::Enum(values), Json::Text(text)) => {
-            if values.contains(text) { Ok(Cell::Text(text.clone())) } else { fail("not_in_enum") }
+            if values.contains(text) {
+                Ok(Cell::Text(text.clone()))
+            } else {
+                fail("not_in_enum")
+            }
         }
         (FieldKind::Amount, Json::Number(text)) => match cents(text) {
             Some(cents) => Ok(Cell::Amount(cents)),
@@ -170,7 +168,11 @@ fn cell(field: &Field, member: Option<&(String, Json)>) -> Result<Cell, (&'stati
         (FieldKind::Boolean, Json::Boolean(value)) => Ok(Cell::Boolean(*value)),
         (FieldKind::TextOrInteger, Json::Text(_)) => Ok(Cell::Kept),
         (FieldKind::TextOrInteger, Json::Number(text)) => {
-            if is_integral(text) { Ok(Cell::Kept) } else { fail("wrong_type") }
+            if is_integral(text) {
+                Ok(Cell::Kept)
+            } else {
+                fail("wrong_type")
+            }
         }
         (FieldKind::Items(inner), Json::Array(elements)) => {
             for (i, element) in elements.iter().enumerate() {
@@ -248,155 +250,4 @@ fn cents(text: &str) -> Option<i128> {
         kept + i128::from(dropped.as_bytes()[0] >= b'5')
     };
     if value >= 10_i128.pow(18) { None } else { Some(if negative { -value } else { value }) }
-}
-
-/// A recursive JSON parser.
-struct Parser<'a> {
-    rest: &'a str,
-    depth_left: usize,
-}
-
-impl<'a> Parser<'a> {
-    fn parse(text: &'a str, depth_max: usize) -> Option<Json> {
-        let mut parser = Self { rest: text, depth_left: depth_max };
-        let value = parser.value()?;
-        parser.space();
-        parser.rest.is_empty().then_some(value)
-    }
-
-    fn space(&mut self) {
-        self.rest = self.rest.trim_start_matches([' ', '\t', '\r', '\n']);
-    }
-
-    fn take(&mut self, token: &str) -> bool {
-        match self.rest.strip_prefix(token) {
-            Some(rest) => {
-                self.rest = rest;
-                true
-            }
-            None => false,
-        }
-    }
-
-    fn value(&mut self) -> Option<Json> {
-        self.space();
-        match self.rest.chars().next()? {
-            '{' => self.nested(Self::object),
-            '[' => self.nested(Self::array),
-            '"' => self.text().map(Json::Text),
-            't' => self.take("true").then_some(Json::Boolean(true)),
-            'f' => self.take("false").then_some(Json::Boolean(false)),
-            'n' => self.take("null").then_some(Json::Null),
-            _ => self.number(),
-        }
-    }
-
-    fn nested(&mut self, inner: fn(&mut Self) -> Option<Json>) -> Option<Json> {
-        self.depth_left = self.depth_left.checked_sub(1)?;
-        let value = inner(self)?;
-        self.depth_left += 1;
-        Some(value)
-    }
-
-    fn object(&mut self) -> Option<Json> {
-        let mut members = Vec::new();
-        self.take("{");
-        self.space();
-        if self.take("}") {
-            return Some(Json::Object(members));
-        }
-        loop {
-            self.space();
-            let name = self.text()?;
-            self.space();
-            if !self.take(":") {
-                return None;
-            }
-            members.push((name, self.value()?));
-            self.space();
-            if self.take("}") {
-                return Some(Json::Object(members));
-            }
-            if !self.take(",") {
-                return None;
-            }
-        }
-    }
-
-    fn array(&mut self) -> Option<Json> {
-        let mut elements = Vec::new();
-        self.take("[");
-        self.space();
-        if self.take("]") {
-            return Some(Json::Array(elements));
-        }
-        loop {
-            elements.push(self.value()?);
-            self.space();
-            if self.take("]") {
-                return Some(Json::Array(elements));
-            }
-            if !self.take(",") {
-                return None;
-            }
-        }
-    }
-
-    fn text(&mut self) -> Option<String> {
-        let mut units: Vec<u16> = Vec::new();
-        if !self.take("\"") {
-            return None;
-        }
-        loop {
-            let c = self.rest.chars().next()?;
-            self.rest = &self.rest[c.len_utf8()..];
-            match c {
-                '"' => return String::from_utf16(&units).ok(),
-                '\\' => units.push(self.escape()?),
-                '\0'..='\x1f' => return None,
-                _ => units.extend(c.encode_utf16(&mut [0; 2]).iter()),
-            }
-        }
-    }
-
-    fn escape(&mut self) -> Option<u16> {
-        let c = self.rest.chars().next()?;
-        self.rest = &self.rest[c.len_utf8()..];
-        Some(match c {
-            '"' | '\\' | '/' => c as u16,
-            'b' => 8,
-            'f' => 12,
-            'n' => 10,
-            'r' => 13,
-            't' => 9,
-            'u' => {
-                let digits = self.rest.get(..4).filter(|d| d.bytes().all(|b| b.is_ascii_hexdigit()))?;
-                self.rest = &self.rest[4..];
-                u16::from_str_radix(digits, 16).ok()?
-            }
-            _ => return None,
-        })
-    }
-
-    fn number(&mut self) -> Option<Json> {
-        let end = self.rest.find(|c| !"+-.0123456789eE".contains(c)).unwrap_or(self.rest.len());
-        let (text, rest) = self.rest.split_at(end);
-        let unsigned = text.strip_prefix('-').unwrap_or(text);
-        let (mantissa, exponent) = match unsigned.find(['e', 'E']) {
-            Some(at) => (&unsigned[..at], Some(&unsigned[at + 1..])),
-            None => (unsigned, None),
-        };
-        let (whole, fraction) = match mantissa.split_once('.') {
-            Some((whole, fraction)) => (whole, Some(fraction)),
-            None => (mantissa, None),
-        };
-        let digits = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
-        let whole_fits = digits(whole) && (whole == "0" || !whole.starts_with('0'));
-        let exponent_fits = exponent.is_none_or(|e| digits(e.strip_prefix(['+', '-']).unwrap_or(e)));
-        if !whole_fits || !fraction.is_none_or(digits) || !exponent_fits {
-            return None;
-        }
-        self.rest = rest;
-        text.parse::<f64>().ok()?.is_finite().then(|| Json::Number(text.to_owned()))
-    }
 }

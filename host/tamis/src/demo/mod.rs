@@ -5,11 +5,18 @@
 
 mod company;
 mod crm;
+mod generate;
+mod live;
 mod nginx;
 mod orders;
 mod payments;
+mod run;
+mod summary;
 
 use tamis_model::time::Millis;
+
+pub use generate::{Marker, generate};
+pub use run::run;
 
 /// The day that is generated, UTC.
 pub const DAY: &str = "2026-03-19";
@@ -22,7 +29,7 @@ fn day_start() -> Millis {
 }
 
 /// How many times the company's usual volume.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Scale(pub u32);
 
 impl Scale {

@@ -3,7 +3,7 @@
 use super::company::{DAY_MS, Dice, customer};
 use super::{Event, Scale, cents, day_start};
 
-const PER_DAY: u64 = 10_000;
+pub(super) const PER_DAY: u64 = 10_000;
 
 /// A whole day of order events, ordered as they arrive.
 pub fn day(seed: u64, scale: Scale) -> impl Iterator<Item = Event> {

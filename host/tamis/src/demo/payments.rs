@@ -1,11 +1,10 @@
-//! A day of payment attempts with 8 % fraud, in the order in which a broker would hold them: slightly out of
+//! Payment attempts with 8 % fraud, in the order in which a broker would hold them: slightly out of
 //! order, a few late, a few broken.
 
 use super::company::{Customer, DAY_MS, Dice, customer};
 use super::{Event, Scale, cents, day_start};
 
-/// Payment attempts a day.
-pub const PER_DAY: u64 = 25_000;
+pub(super) const PER_DAY: u64 = 25_000;
 const PSPS: [&str; 4] = ["psp-alpha", "psp-beta", "psp-gamma", "psp-delta"];
 const HIGH_RISK: [&str; 6] = ["NG", "RU", "KP", "IR", "UA", "VN"];
 
@@ -14,13 +13,15 @@ pub struct Payments {
     seed: u64,
     scale: Scale,
     dice: Dice,
+    /// What the ids of its payments begin with.
+    prefix: String,
     made: u64,
 }
 
 impl Payments {
-    /// Follows from the seed.
-    pub fn new(seed: u64, scale: Scale) -> Self {
-        Self { seed, scale, dice: Dice::new(seed, "payments"), made: 0 }
+    /// Follows from the seed; `prefix` tells its payments from those of another day.
+    pub fn new(seed: u64, scale: Scale, prefix: &str) -> Self {
+        Self { seed, scale, dice: Dice::new(seed, "payments"), prefix: prefix.to_owned(), made: 0 }
     }
 
     /// A whole day, ordered as it arrives.
@@ -86,11 +87,12 @@ impl Payments {
         };
         let value = format!(
             concat!(
-                r#"{{"payment_id":"pay-{:08}","order_id":"ord-{:08}","customer_id":"{}","session_id":"{}","amount":{},"currency":"{}","#,
+                r#"{{"payment_id":"{}-{:08}","order_id":"ord-{:08}","customer_id":"{}","session_id":"{}","amount":{},"currency":"{}","#,
                 r#""method":"{}","status":"{}","psp":"{}","risk_score":{},"fraud_flag":{},"billing_country":"{}","ip_country":{},"#,
                 r#""ip_address":"{}","device_fingerprint":"{}","card_ref":"{}","card_masked":"{}","user_agent":"{}","#,
                 r#""processing_time_ms":{},"error_code":{},"created_at":"{}"}}"#
             ),
+            self.prefix,
             number,
             number,
             shopper.id,

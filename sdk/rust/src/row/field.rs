@@ -116,7 +116,7 @@ macro_rules! number {
             }
 
             fn decode(reader: &mut Reader<'a>) -> Option<Self> {
-                $from_wire(reader.signed()?)
+                reader.signed().and_then($from_wire)
             }
         }
     };
@@ -125,7 +125,9 @@ macro_rules! number {
 number!(i64, Int64, Int64 as i64, |v| v, Value::Int64, |v| v, Some);
 // The host sends no 32-bit column a value that 32 bits cannot hold.
 number!(i32, Int32, Int64 as i64, |v| v as i32, |v| Value::Int64(i64::from(v)), i64::from, |v: i64| v.try_into().ok());
-number!(f64, Float64, Float64 as f64, |v| v, Value::Float64, |v: f64| v.to_bits() as i64, |v: i64| Some(f64::from_bits(v as u64)));
+number!(f64, Float64, Float64 as f64, |v| v, Value::Float64, |v: f64| v.to_bits() as i64, |v: i64| Some(
+    f64::from_bits(v as u64)
+));
 number!(bool, Boolean, Boolean as u8, |v| v != 0, Value::Boolean, i64::from, |v| (v & !1 == 0).then_some(v == 1));
 number!(Cents, Decimal, Decimal as i64, Cents, |v: Cents| Value::Decimal(v.0), |v: Cents| v.0, |v| Some(Cents(v)));
 number!(

@@ -3,7 +3,11 @@
 use serde_json::{Value as Json, json};
 
 use crate::config::Config;
+use crate::manifest::{self, About};
 use crate::row::InputSpec;
+
+/// A column of a context: its name, and whether it is personal.
+pub type ContextColumn = (String, bool);
 
 /// What becomes of events behind the watermark.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,14 +21,8 @@ pub enum Late {
 /// What `#[rule]` knows of a rule; together with its configuration it is the manifest.
 #[derive(Clone, Debug)]
 pub struct Description {
-    /// The plugin's name.
-    pub name: &'static str,
-    /// Its version.
-    pub version: &'static str,
-    /// One line for people.
-    pub title: &'static str,
-    /// Who answers for it.
-    pub owner: &'static str,
+    /// Name, version, title and owner.
+    pub about: About,
     /// What it reads.
     pub inputs: Vec<InputSpec>,
     /// The column that groups events, or `all`.
@@ -32,7 +30,7 @@ pub struct Description {
     /// Names of its criteria.
     pub criteria: &'static [&'static str],
     /// Names of its context columns, and whether they are personal; the settings come behind them.
-    pub context: Vec<(&'static str, bool)>,
+    pub context: Vec<ContextColumn>,
     /// What becomes of late events.
     pub late: Late,
     /// Whether the identities of events travel with the rows.
@@ -46,22 +44,18 @@ pub struct Description {
 impl Description {
     /// The manifest as JSON text, for a rule that is configured by `C`.
     pub fn manifest<C: Config>(&self) -> String {
-        let settings = C::CONTEXT.iter().map(|name| (*name, false));
-        let context = self.context.iter().copied().chain(settings);
-        let mut manifest = json!({
-            "name": self.name,
-            "version": self.version,
-            "title": self.title,
-            "owner": self.owner,
-            "world": "rule",
-            "inputs": self.inputs.iter().map(|input| self.input(input)).collect::<Vec<_>>(),
-            "criteria": self.criteria,
-            "context": context.map(|(name, personal)| json!({"name": name, "personal": personal})).collect::<Vec<_>>(),
-            "late": match self.late { Late::Judge => "judge", Late::Ignore => "ignore" },
-            "remembers": self.remembers,
-            "config": {"schema": C::schema(), "defaults": C::defaults()},
-            "state_version": self.state_version,
+        let settings = C::CONTEXT.iter().map(|name| ((*name).to_owned(), false));
+        let context = self.context.iter().cloned().chain(settings);
+        let mut manifest = manifest::begin::<C>(self.about, "rule");
+        manifest["inputs"] = self.inputs.iter().map(|input| self.input(input)).collect();
+        manifest["criteria"] = json!(self.criteria);
+        manifest["context"] = context.map(|(name, personal)| json!({"name": name, "personal": personal})).collect();
+        manifest["late"] = json!(match self.late {
+            Late::Judge => "judge",
+            Late::Ignore => "ignore",
         });
+        manifest["remembers"] = json!(self.remembers);
+        manifest["state_version"] = json!(self.state_version);
         if let Some(route) = self.route {
             manifest["route"] = json!(route);
         }
@@ -69,7 +63,7 @@ impl Description {
     }
 
     fn input(&self, spec: &InputSpec) -> Json {
-        let mut input = describe_input(spec);
+        let mut input = manifest::input(spec);
         if let Some(key) = self.key {
             input["key"] = json!(key);
         }
@@ -77,21 +71,7 @@ impl Description {
     }
 }
 
-/// An input as it stands in a manifest.
-pub fn describe_input(spec: &InputSpec) -> Json {
-    let columns = spec.columns.iter().map(|column| {
-        json!({
-            "name": column.name,
-            "type": column.column_type.name(),
-            "required": column.required,
-            "personal": column.personal,
-        })
-    });
-    let mut input = json!({"columns": columns.collect::<Vec<_>>()});
-    for (member, value) in [("topic", spec.topic), ("source", spec.source), ("format", spec.format)] {
-        if let Some(value) = value {
-            input[member] = json!(value);
-        }
-    }
-    input
+/// The context columns of a rule that judges rows by themselves: theirs.
+pub fn row_context(spec: &InputSpec) -> Vec<ContextColumn> {
+    spec.columns.iter().map(|column| (column.name.to_owned(), column.personal)).collect()
 }

@@ -7,16 +7,12 @@ wit_bindgen::generate!({ world: "rule", path: "../../../sdk/wit" });
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use exports_of_the_world::*;
-use tamis::plugin::{host, types};
+use tamis::plugin::types::{Batch, Column, Finding, Remembered, Severity, Strings, Subject, Value, Values, Window};
 
-include!("../../common.rs");
+use common::{broken_text, misbehave, strings, texts};
 
-mod exports_of_the_world {
-    pub use super::tamis::plugin::types::{
-        Batch, Column, Finding, Keyed, Remembered, RuleOutcome, Severity, Strings, Subject, Value, Values, Window,
-    };
-}
+#[path = "../../common.rs"]
+mod common;
 
 const NOT_JUDGED: u32 = u32::MAX;
 const NEVER: i64 = i64::MAX;
@@ -28,12 +24,12 @@ export!(Hostile);
 
 impl Guest for Hostile {
     fn describe() -> String {
-        describe()
+        common::describe()
     }
 
     fn configure(config: String) -> Result<(), String> {
         MIRROR.store(config.contains("\"mirror\":true"), Ordering::Relaxed);
-        configure(&config)
+        common::configure(&config)
     }
 
     fn apply(rows: Keyed) -> Result<RuleOutcome, String> {
@@ -102,8 +98,7 @@ fn texts_of(strings: &Strings) -> Vec<String> {
 /// Breaks the contract in the way that the command names.
 fn spoil(command: &str, row: u32, outcome: &mut RuleOutcome) {
     let mut find = |subject| outcome.findings.push(finding(subject, command.to_owned()));
-    let earlier =
-        Remembered { group: 0, input: 0, time: 0, id: "e".to_owned(), order_id: None, customer_id: None };
+    let earlier = Remembered { group: 0, input: 0, time: 0, id: "e".to_owned(), order_id: None, customer_id: None };
     match command {
         "bad_row" => find(Subject::Row(u32::MAX)),
         "unjudged_row" => find(Subject::Row(row)),
@@ -129,7 +124,8 @@ fn find_huge(outcome: &mut RuleOutcome) {
 fn spoil_emitted(command: &str, outcome: &mut RuleOutcome) {
     let rows = outcome.emitted.as_ref().map_or(0, |batch| batch.rows as usize);
     let mut replace = |name: &str, values: Values| {
-        if let Some(column) = outcome.emitted.iter_mut().flat_map(|b| &mut b.columns).find(|c| kind(&c.values) == name) {
+        if let Some(column) = outcome.emitted.iter_mut().flat_map(|b| &mut b.columns).find(|c| kind(&c.values) == name)
+        {
             *column = Column { values, validity: None };
         }
     };

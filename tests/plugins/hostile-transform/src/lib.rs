@@ -5,21 +5,23 @@
 
 wit_bindgen::generate!({ world: "transform", path: "../../../sdk/wit" });
 
-use tamis::plugin::types::{Batch, Column, Rejection, TransformOutcome, Values};
-use tamis::plugin::{host, types};
+use tamis::plugin::types::{Column, Rejection, Values};
 
-include!("../../common.rs");
+use common::{broken_text, misbehave, strings, texts};
+
+#[path = "../../common.rs"]
+mod common;
 
 struct Hostile;
 export!(Hostile);
 
 impl Guest for Hostile {
     fn describe() -> String {
-        describe()
+        common::describe()
     }
 
     fn configure(config: String) -> Result<(), String> {
-        configure(&config)
+        common::configure(&config)
     }
 
     fn apply(rows: Batch) -> Result<TransformOutcome, String> {

@@ -28,7 +28,10 @@ pub(super) struct Cursor {
 enum End {
     /// There was no segment.
     Empty,
-    At { segment: i64, bytes: u64 },
+    At {
+        segment: i64,
+        bytes: u64,
+    },
 }
 
 /// The segment being read.

@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use arrow_array::{ArrayRef, BooleanArray, Decimal128Array, Float64Array, Int64Array, RecordBatch, RecordBatchOptions, StringArray};
+use arrow_array::{
+    ArrayRef, BooleanArray, Decimal128Array, Float64Array, Int64Array, RecordBatch, RecordBatchOptions, StringArray,
+};
 use arrow_buffer::{ArrowNativeType, BooleanBuffer, Buffer, NullBuffer, OffsetBuffer, ScalarBuffer};
 use arrow_schema::SchemaRef;
 use tamis_model::schema::{ColumnType, DECIMAL_PRECISION, DECIMAL_SCALE};
@@ -22,6 +24,8 @@ pub(super) struct Columns {
     present: Vec<u64>,
     /// and the set of those that are `true`.
     truths: Vec<u64>,
+    /// How many rows there is room for.
+    room: usize,
 }
 
 /// Where a column is kept.
@@ -82,14 +86,15 @@ impl TextColumn {
     #[inline(always)]
     fn accept(&mut self, present: u64) {
         let length = if present & self.bit != 0 { self.pending } else { 0 };
-        // SAFETY: a present text was written behind the vector's length, all `pending` bytes of it; an absent one
-        // adds nothing.
+        // SAFETY: the last `write` put `pending` bytes behind the vector's length, and nothing has touched it since.
         unsafe { self.bytes.set_len(self.bytes.len() + length) };
+        self.pending = 0;
         self.offsets.push(self.bytes.len() as i32);
     }
 
     fn finish(&mut self, nulls: Option<NullBuffer>) -> StringArray {
         self.last_length = self.bytes.len();
+        self.pending = 0;
         let rows = self.offsets.len();
         let offsets = std::mem::replace(&mut self.offsets, Vec::with_capacity(rows));
         // SAFETY: the offsets begin with 0 and are lengths of a growing vector.
@@ -134,7 +139,7 @@ impl Columns {
         self.present.len()
     }
 
-    /// Makes room for `rows` rows before the first one.
+    /// Makes room for `rows` rows, at least one, before the first one.
     pub(super) fn begin(&mut self, rows: usize) {
         for text in &mut self.texts {
             text.bytes.reserve(text.last_length + WINDOW);
@@ -146,6 +151,7 @@ impl Columns {
 
     /// Makes room for `rows` rows in all.
     fn grow(&mut self, rows: usize) {
+        self.room = rows;
         self.present.reserve(rows - self.present.len());
         self.truths.reserve(rows - self.truths.len());
         self.integers.iter_mut().for_each(|column| column.0.resize(rows, 0));
@@ -159,8 +165,8 @@ impl Columns {
         self.texts.iter_mut().for_each(|column| column.accept(present));
         self.present.push(present);
         self.truths.push(truths);
-        if self.present.len() == self.present.capacity() {
-            self.grow(2 * self.present.len());
+        if self.present.len() == self.room {
+            self.grow(2 * self.room);
         }
     }
 
@@ -191,7 +197,9 @@ impl Columns {
             ColumnType::Decimal => {
                 let values = fixed(&mut self.amounts[place.index], &self.present, place.bit, has_nulls);
                 let amounts = Decimal128Array::new(values, nulls);
-                Arc::new(amounts.with_precision_and_scale(DECIMAL_PRECISION, DECIMAL_SCALE).expect("18 digits, 2 behind"))
+                Arc::new(
+                    amounts.with_precision_and_scale(DECIMAL_PRECISION, DECIMAL_SCALE).expect("18 digits, 2 behind"),
+                )
             }
             ColumnType::Int32 | ColumnType::Int64 | ColumnType::Timestamp | ColumnType::Date => {
                 let values = fixed(&mut self.integers[place.index], &self.present, place.bit, has_nulls);

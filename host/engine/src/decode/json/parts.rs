@@ -43,15 +43,15 @@ pub fn record_parts(line: &[u8]) -> RecordParts {
 }
 
 /// The members of an object: unescaped name and trimmed text of the value.
-struct Members<'a> {
+pub(super) struct Members<'a> {
     line: &'a [u8],
     /// The first byte of the next member; past the end when there is none.
     at: usize,
 }
 
 impl<'a> Members<'a> {
-    fn of(line: &'a [u8]) -> Self {
-        let line = line.trim_ascii();
+    pub(super) fn of(line: &'a [u8]) -> Self {
+        let line = trim(line);
         Self { line, at: if line.first() == Some(&b'{') { 1 } else { usize::MAX } }
     }
 
@@ -91,12 +91,20 @@ impl<'a> Iterator for Members<'a> {
             if end == b'}' {
                 self.at = usize::MAX;
             }
-            let name = colon.and_then(|colon| string(stretch[..colon].trim_ascii()).map(|name| (name, colon)));
+            let name = colon.and_then(|colon| string(trim(&stretch[..colon])).map(|name| (name, colon)));
             if let Some((name, colon)) = name {
-                return Some((name, stretch[colon + 1..].trim_ascii()));
+                return Some((name, trim(&stretch[colon + 1..])));
             }
         }
     }
+}
+
+/// The text without JSON's white space around it.
+fn trim(mut text: &[u8]) -> &[u8] {
+    while let [b' ' | b'\t' | b'\r' | b'\n', rest @ ..] | [rest @ .., b' ' | b'\t' | b'\r' | b'\n'] = text {
+        text = rest;
+    }
+    text
 }
 
 /// The bytes of a JSON string; invalid UTF-8 in it stays as it is.
@@ -130,6 +138,55 @@ fn elements(token: &[u8]) -> impl Iterator<Item = &[u8]> {
         if end != b',' {
             members.at = usize::MAX;
         }
-        Some(element.trim_ascii())
+        Some(trim(element))
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(line: &[u8], expected: RecordParts) {
+        assert_eq!(record_parts(line), expected, "{}", String::from_utf8_lossy(line));
+    }
+
+    fn parts(offset: i64, timestamp: Millis, key: Option<&[u8]>, value: Option<&[u8]>) -> RecordParts {
+        let (key, value) = (key.map(Into::into), value.map(Into::into));
+        RecordParts { offset: Some(offset), timestamp: Some(timestamp), key, value, headers: Vec::new() }
+    }
+
+    #[test]
+    fn whole_lines() {
+        let line = br#"{"offset":12,"timestamp":1773842400000,"key":"c\u00e9\n","value":{"a" : [1, "}"] }}"#;
+        check(line, parts(12, 1_773_842_400_000, Some("cé\n".as_bytes()), Some(br#"{"a" : [1, "}"] }"#)));
+        check(br#"{"offset":0,"timestamp":-5,"key":null,"value":null}"#, parts(0, -5, None, None));
+        check(
+            br#"{ "value_base64" : "bnVsbA==" , "key_base64":"/w==", "timestamp":1e3, "offset":1.0 }"#,
+            parts(1, 1000, Some(b"\xff"), Some(b"null")),
+        );
+        let headers = vec![("h".to_owned(), b"A".to_vec()), ("i".to_owned(), Vec::new())];
+        check(
+            br#"{"offset":1,"timestamp":2,"value":{},"headers":[["h","QQ=="], ["i",""], ["j",7], 8]}"#,
+            RecordParts { headers, ..parts(1, 2, None, Some(b"{}")) },
+        );
+    }
+
+    #[test]
+    fn values_that_are_not_json_are_given_back_as_they_are() {
+        for value in ["{\"a\":01}", "[1e400]", "{\"a\":\"\\ud800\"}", "{\"a\" \"b\"}", "oops", "", "{}{}"] {
+            let line = format!(r#"{{"offset":1,"value":{value},"timestamp":2}}"#);
+            check(line.as_bytes(), parts(1, 2, None, Some(value.as_bytes())));
+        }
+        check(b"{\"offset\":1,\"timestamp\":2,\"value\":\"a\xff\"}", parts(1, 2, None, Some(b"\"a\xff\"")));
+    }
+
+    #[test]
+    fn a_torn_member_does_not_count() {
+        check(br#"{"offset":12,"timestamp":17738"#, RecordParts { offset: Some(12), ..Default::default() });
+        check(br#"{"offset":12,"timestamp":5,"value":{"a":1"#, parts(12, 5, None, None));
+        check(br#"{"offset":1,"timestamp":2]"#, RecordParts { offset: Some(1), ..Default::default() });
+        for nothing in ["", " ", "12", "[1,2]", "oops", "{", "{}", "\0", "{\"offset\":1"] {
+            check(nothing.as_bytes(), RecordParts::default());
+        }
+    }
 }

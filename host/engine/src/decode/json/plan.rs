@@ -39,8 +39,14 @@ pub(super) enum Check {
     TextUnread,
     Enum(Vec<String>),
     Amount,
-    Integer { min: i64, max: i64 },
-    Number { min: f64, max: f64 },
+    Integer {
+        min: i64,
+        max: i64,
+    },
+    Number {
+        min: f64,
+        max: f64,
+    },
     Boolean,
     TextOrInteger,
     Items(Box<ObjectPlan>),
@@ -157,7 +163,13 @@ impl Names {
 
     /// The member that is expected behind `previous`, if it stands at `at`, and the position behind its colon.
     #[inline(always)]
-    pub(super) fn predicted<S: Scan>(&self, scan: S, bytes: &[u8], at: usize, previous: usize) -> Option<(usize, usize)> {
+    pub(super) fn predicted<S: Scan>(
+        &self,
+        scan: S,
+        bytes: &[u8],
+        at: usize,
+        previous: usize,
+    ) -> Option<(usize, usize)> {
         let member = usize::from(self.next[previous]);
         let pattern = self.patterns.get(member)?;
         scan.matches(bytes, at, pattern).then_some((member, at + pattern.length))

@@ -62,8 +62,8 @@ pub(super) use avx2::Avx2;
 #[cfg(target_arch = "x86_64")]
 mod avx2 {
     use std::arch::x86_64::{
-        __m256i, _mm256_cmpeq_epi8, _mm256_loadu_si256, _mm256_min_epu8, _mm256_movemask_epi8, _mm256_or_si256,
-        _mm256_set1_epi8, _mm256_testz_si256, _mm256_and_si256, _mm256_xor_si256,
+        __m256i, _mm256_and_si256, _mm256_cmpeq_epi8, _mm256_loadu_si256, _mm256_min_epu8, _mm256_movemask_epi8,
+        _mm256_or_si256, _mm256_set1_epi8, _mm256_testz_si256, _mm256_xor_si256,
     };
 
     use super::{Pattern, Scan, WINDOW};
@@ -73,7 +73,7 @@ mod avx2 {
     pub(in super::super) struct Avx2(());
 
     impl Avx2 {
-        /// Looks whether the processor has all that [`with_avx2`](super::super::line) functions are compiled for.
+        /// Looks whether the processor has all that `RecordDecoder::lines_avx2` is compiled for.
         pub(in super::super) fn detect() -> Option<Self> {
             let there = is_x86_feature_detected!("avx2")
                 && is_x86_feature_detected!("bmi1")

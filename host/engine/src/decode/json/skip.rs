@@ -109,11 +109,14 @@ mod tests {
 
     #[test]
     fn values_end_where_they_end() {
-        for json in ["1", "-1.5e3", "\"a\\u00e9\"", "true", "false", "null", "[]", "{}", "[ 1 , [ ] ]", "{\"a\" : {}}"] {
+        for json in ["1", "-1.5e3", "\"a\\u00e9\"", "true", "false", "null", "[]", "{}", "[ 1 , [ ] ]", "{\"a\" : {}}"]
+        {
             check(json, 0, Some(json.len()));
             check(&format!("{json},1"), 0, Some(json.len()));
         }
-        for json in ["", "tru", "[1,]", "[,1]", "{\"a\"}", "{\"a\":1,}", "{a:1}", "[1}", "{\"a\":1]", "[1 2]", "nul", "'a'"] {
+        for json in
+            ["", "tru", "[1,]", "[,1]", "{\"a\"}", "{\"a\":1,}", "{a:1}", "[1}", "{\"a\":1]", "[1 2]", "nul", "'a'"]
+        {
             check(json, 0, None);
         }
     }

@@ -1,0 +1,132 @@
+//! Taking checkpoints and going on from them.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use tamis_model::error::Context as _;
+use tamis_model::{Error, Result};
+
+use super::Stream;
+use crate::checkpoint::Checkpoint;
+use crate::recent::RecentAlerts;
+use crate::report::{Report, timed};
+use crate::watermark::TopicTime;
+
+/// The name of the record sink in checkpoints.
+const RECORDS: &str = "records";
+const REPORT: &str = "report";
+const TIMES: &str = "times";
+const RECENT_ALERTS: &str = "recent_alerts";
+
+fn alert_sink(name: &str) -> String {
+    format!("alerts/{name}")
+}
+
+fn rule_state(name: &str) -> String {
+    format!("rule/{name}")
+}
+
+impl Stream {
+    /// A tick: snapshot state → stage sinks → save checkpoint → commit sinks → release source.
+    pub(super) fn checkpoint(&mut self) -> Result<()> {
+        let mut spent_ns = 0;
+        timed(&mut spent_ns, || self.tick())?;
+        self.report.spent.checkpoints_ns += spent_ns;
+        self.checkpointed_at = self.clock.now();
+        self.changed = false;
+        Ok(())
+    }
+
+    fn tick(&mut self) -> Result<()> {
+        let state = self.snapshot()?;
+        let mut staged = BTreeMap::from([(RECORDS.to_owned(), self.sinks.records.stage()?)]);
+        for (name, sink) in &mut self.sinks.alerts {
+            staged.insert(alert_sink(name), sink.stage()?);
+        }
+        let number = self.checkpoint_number;
+        let checkpoint = Checkpoint { number, positions: self.positions.clone(), staged, state };
+        self.checkpoints.save(&checkpoint)?;
+        self.checkpoint_number += 1;
+        self.commit(&checkpoint)?;
+        self.source.release(&self.positions)
+    }
+
+    /// Commits what a checkpoint staged. Returns whether it knows every sink.
+    fn commit(&mut self, checkpoint: &Checkpoint) -> Result<bool> {
+        let mut unknown: Vec<_> = checkpoint.staged.keys().collect();
+        let mut complete = true;
+        let mut find = |name: &str| {
+            unknown.retain(|other| *other != name);
+            let staged = checkpoint.staged.get(name);
+            complete &= staged.is_some();
+            staged
+        };
+        if let Some(staged) = find(RECORDS) {
+            self.sinks.records.commit(staged)?;
+        }
+        for (name, sink) in &mut self.sinks.alerts {
+            if let Some(staged) = find(&alert_sink(name)) {
+                sink.commit(staged)?;
+            }
+        }
+        match unknown.first() {
+            Some(name) => {
+                Err(Error::invalid("go on with", format!("sink {name}"), "it has staged output and is not there"))
+            }
+            None => Ok(complete),
+        }
+    }
+
+    fn snapshot(&self) -> Result<BTreeMap<String, Vec<u8>>> {
+        let times: BTreeMap<&str, &TopicTime> =
+            self.plan.topics.iter().map(|topic| topic.schema.name.as_str()).zip(&self.times).collect();
+        let mut state = BTreeMap::from([
+            (REPORT.to_owned(), encode(REPORT, &self.report)?),
+            (TIMES.to_owned(), encode(TIMES, &times)?),
+            (RECENT_ALERTS.to_owned(), self.outbox.recent.encode()),
+        ]);
+        state.extend(self.runs.iter().map(|run| (rule_state(&run.plan.name), run.encode())));
+        Ok(state)
+    }
+
+    /// Goes on at the last checkpoint. Returns whether one must be taken before anything is written: there was none, or
+    /// it does not know all sinks.
+    pub(super) fn restore(&mut self) -> Result<bool> {
+        let Some(checkpoint) = self.checkpoints.latest()? else {
+            return Ok(true);
+        };
+        let complete = self.commit(&checkpoint)?;
+        let state = &checkpoint.state;
+        let revision = self.report.revision;
+        self.report = Report { revision, ..decode(REPORT, state)? };
+        self.outbox.recent = RecentAlerts::decode(find(RECENT_ALERTS, state)?)?;
+        let mut times: BTreeMap<String, TopicTime> = decode(TIMES, state)?;
+        for (time, topic) in self.times.iter_mut().zip(&self.plan.topics) {
+            if let Some(stored) = times.remove(&topic.schema.name) {
+                *time = stored;
+                time.reopen();
+            }
+        }
+        for run in &mut self.runs {
+            if let Some(stored) = state.get(&rule_state(&run.plan.name)) {
+                run.restore(stored, &self.hasher)?;
+            }
+        }
+        self.checkpoint_number = checkpoint.number + 1;
+        self.positions = checkpoint.positions;
+        Ok(!complete)
+    }
+}
+
+fn encode<T: Serialize>(owner: &str, value: &T) -> Result<Vec<u8>> {
+    serde_json::to_vec(value).invalid("write into a checkpoint", owner)
+}
+
+fn decode<T: DeserializeOwned>(owner: &str, state: &BTreeMap<String, Vec<u8>>) -> Result<T> {
+    serde_json::from_slice(find(owner, state)?).corrupt("read from a checkpoint", owner)
+}
+
+fn find<'a>(owner: &str, state: &'a BTreeMap<String, Vec<u8>>) -> Result<&'a [u8]> {
+    state.get(owner).map(Vec::as_slice).ok_or("it is not there").corrupt("read from a checkpoint", owner)
+}

@@ -1,0 +1,315 @@
+//! The stream pipeline: one loop over a closed set of events.
+//!
+//! [`Stream::run`] is the whole of it; [`Stream::step`] does one event, for tests.
+//!
+//! Each step decides what is next (`next_event`) and does it: judge rows, move time, take a checkpoint, wait.
+//! A batch is judged with the watermark before it and timers fire behind it, so neither batch bounds nor the
+//! interleaving of partitions change what is raised.
+
+mod batch;
+mod checkpointing;
+mod parts;
+mod reader;
+
+use std::sync::Arc;
+use std::sync::mpsc::Receiver;
+
+use hashbrown::DefaultHashBuilder;
+use tamis_model::position::Positions;
+use tamis_model::time::{Millis, rfc3339_millis};
+use tamis_model::topic::TopicSchema;
+use tamis_model::{Error, Result};
+
+pub use self::parts::{Command, Step, StreamParts, StreamSettings};
+use self::reader::{Pending, Reader};
+use crate::checkpoint::CheckpointStore;
+use crate::clock::Clock;
+use crate::grouping::Groups;
+use crate::judge::{Desk, RuleRun};
+use crate::outbox::{Outbox, Sinks};
+use crate::plan::Plan;
+use crate::report::{Progress, Report, of, timed};
+use crate::rules::RuleSet;
+use crate::source::{Read, Source};
+use crate::watermark::{BEGINNING, END, TopicTime};
+
+/// How long an idle stream waits at most before it looks again.
+const IDLE_MS_MAX: u64 = 20;
+
+/// What is next.
+enum Event {
+    CheckpointDue,
+    Rows(Pending),
+    CaughtUp(usize),
+    Ended(usize),
+    Idle,
+    EndOfInput,
+    Finished,
+}
+
+/// A stream of records through rules to alerts.
+///
+/// After an error it is to be dropped; what is opened next goes on at the last checkpoint.
+pub struct Stream {
+    settings: StreamSettings,
+    schemas: Vec<TopicSchema>,
+    source: Box<dyn Source>,
+    sinks: Sinks,
+    checkpoints: Box<dyn CheckpointStore>,
+    clock: Arc<dyn Clock>,
+    plan: Plan,
+    /// By the index of the rule.
+    runs: Vec<RuleRun>,
+    reader: Reader,
+    positions: Positions,
+    /// By the index of the topic.
+    times: Vec<TopicTime>,
+    outbox: Outbox,
+    report: Report,
+    checkpoint_number: u64,
+    checkpointed_at: Millis,
+    /// Whether anything changed since the last checkpoint.
+    changed: bool,
+    finished: bool,
+    idle_ms: u64,
+    hasher: DefaultHashBuilder,
+    /// Buffers for the groups of a batch.
+    groups: Vec<Groups>,
+}
+
+impl Stream {
+    /// Goes on at the last checkpoint: commits its output again, restores state, opens the source at its positions.
+    /// Without one it takes the first, so that everything written later can be undone.
+    pub fn open(parts: StreamParts) -> Result<Self> {
+        let StreamParts { settings, source, schemas, rules, sinks, checkpoints, clock } = parts;
+        if settings.rows_max == 0 {
+            return Err(Error::invalid("open", "stream", "a batch must have room for a row"));
+        }
+        let plan = Plan::new(&schemas, &rules)?;
+        let runs = rules.rules.iter().map(|rule| RuleRun::new(rule.clone())).collect::<Result<_>>()?;
+        let mut stream = Self {
+            times: vec![TopicTime::default(); schemas.len()],
+            checkpointed_at: clock.now(),
+            report: Report { revision: rules.revision, ..Report::default() },
+            settings,
+            schemas,
+            source,
+            sinks,
+            checkpoints,
+            clock,
+            plan,
+            runs,
+            reader: Reader::default(),
+            positions: Positions::default(),
+            outbox: Outbox::default(),
+            checkpoint_number: 0,
+            changed: false,
+            finished: false,
+            idle_ms: 1,
+            hasher: DefaultHashBuilder::default(),
+            groups: Vec::new(),
+        };
+        let is_new = stream.restore()?;
+        stream.source.open(&stream.positions)?;
+        stream.discover()?;
+        for (topic, time) in stream.times.iter_mut().enumerate() {
+            let slots = &stream.reader.slots;
+            time.end_missing(|number| slots.iter().any(|slot| slot.topic == topic && slot.partition.number == number));
+        }
+        if is_new {
+            stream.checkpoint()?;
+        }
+        Ok(stream)
+    }
+
+    /// Runs until the bounded input has ended or [`Command::Stop`] arrives; `observer` sees every step.
+    pub fn run(&mut self, commands: &Receiver<Command>, observer: &mut dyn FnMut(&Progress<'_>)) -> Result<Report> {
+        loop {
+            match commands.try_recv() {
+                Ok(Command::Stop) => {
+                    self.stop()?;
+                    return Ok(self.report.clone());
+                }
+                Ok(Command::Rules(rules)) => {
+                    let revision = rules.revision;
+                    if let Err(error) = self.swap_rules(rules) {
+                        tracing::error!(revision, error = error.chain(), "the rule set cannot be put to work");
+                    }
+                }
+                // Nobody is left who could tell it anything.
+                Err(_) => {}
+            }
+            let step = self.step()?;
+            observer(&Progress { report: &self.report, idle: step == Step::Waited });
+            if step == Step::Finished {
+                return Ok(self.report.clone());
+            }
+        }
+    }
+
+    /// Does what is next.
+    pub fn step(&mut self) -> Result<Step> {
+        let event = self.next_event()?;
+        let step = match event {
+            Event::Rows(pending) => {
+                self.judge_rows(pending)?;
+                Step::Judged
+            }
+            Event::CaughtUp(slot) => {
+                self.reader.caught_up(slot);
+                let slot = &self.reader.slots[slot];
+                self.times[slot.topic].caught_up(slot.partition.number, self.clock.now(), self.settings.quiet_ms);
+                Step::Looked
+            }
+            Event::Ended(slot) => {
+                self.reader.ended(slot);
+                let slot = &self.reader.slots[slot];
+                self.times[slot.topic].ended(slot.partition.number);
+                Step::Looked
+            }
+            Event::Idle => {
+                self.clock.sleep(self.idle_ms);
+                self.idle_ms = (self.idle_ms * 2).min(IDLE_MS_MAX);
+                self.discover()?;
+                self.reader.ask_again();
+                Step::Waited
+            }
+            Event::EndOfInput => {
+                self.close_windows()?;
+                self.checkpoint()?;
+                self.finished = true;
+                return Ok(Step::Finished);
+            }
+            Event::CheckpointDue => {
+                self.checkpoint()?;
+                return Ok(Step::Checkpointed);
+            }
+            Event::Finished => return Ok(Step::Finished),
+        };
+        self.move_time()?;
+        self.flush()?;
+        Ok(step)
+    }
+
+    /// Takes a checkpoint if anything changed. No window closes.
+    pub fn stop(&mut self) -> Result<()> {
+        if self.changed { self.checkpoint() } else { Ok(()) }
+    }
+
+    /// What was done so far.
+    pub fn report(&self) -> &Report {
+        &self.report
+    }
+
+    /// Goes on with other rules, between two batches. State stays with a rule of the same name, plugin and state version.
+    /// Nothing changes when it fails.
+    pub fn swap_rules(&mut self, rules: RuleSet) -> Result<()> {
+        let plan = Plan::new(&self.schemas, &rules)?;
+        let mut runs = Vec::with_capacity(rules.rules.len());
+        let mut kept = Vec::with_capacity(rules.rules.len());
+        for rule in &rules.rules {
+            let run = RuleRun::new(rule.clone())?;
+            kept.push(match self.runs.iter().position(|old| old.plan.name == rule.name) {
+                Some(old) => run.may_replace(&self.runs[old])?.then_some(old),
+                None => None,
+            });
+            runs.push(run);
+        }
+        for (run, old) in runs.iter_mut().zip(kept) {
+            if let Some(old) = old {
+                run.take_over(&mut self.runs[old]);
+            }
+        }
+        self.plan = plan;
+        self.runs = runs;
+        self.report.revision = rules.revision;
+        self.changed = true;
+        Ok(())
+    }
+
+    fn next_event(&mut self) -> Result<Event> {
+        if self.finished {
+            return Ok(Event::Finished);
+        }
+        let since_checkpoint = self.clock.now().saturating_sub(self.checkpointed_at);
+        if self.changed && since_checkpoint >= self.settings.checkpoint_interval_ms {
+            return Ok(Event::CheckpointDue);
+        }
+        if let Some(pending) = self.reader.pending.take() {
+            return Ok(Event::Rows(pending));
+        }
+        let times = &mut self.times;
+        let last_event =
+            |slot: &reader::Slot| times[slot.topic].partition(slot.partition.number).highest().unwrap_or(Millis::MIN);
+        let Some(slot) = self.reader.choose(last_event) else {
+            let at_end = self.settings.bounded && self.reader.all_ended();
+            return Ok(if at_end { Event::EndOfInput } else { Event::Idle });
+        };
+        let Reader { slots, chunk, .. } = &mut self.reader;
+        let partition = &slots[slot].partition;
+        let read = timed(&mut self.report.spent.read_ns, || self.source.read(partition, chunk))?;
+        match read {
+            Read::Records => {
+                self.idle_ms = 1;
+                self.times[slots[slot].topic].reading(partition.number);
+                Ok(Event::Rows(Pending { slot, from: 0 }))
+            }
+            Read::CaughtUp if self.settings.bounded => {
+                Err(Error::invalid("read to its end", partition, "its source is not bounded"))
+            }
+            Read::CaughtUp => Ok(Event::CaughtUp(slot)),
+            Read::Ended => Ok(Event::Ended(slot)),
+        }
+    }
+
+    /// Finds the partitions that there are.
+    fn discover(&mut self) -> Result<()> {
+        for partition in self.source.partitions()? {
+            let topic = self.plan.topic(&partition.topic);
+            let topic = topic.ok_or_else(|| Error::invalid("read", &partition, "its topic has no schema here"))?;
+            self.times[topic].register(partition.number);
+            self.reader.add(&partition, topic);
+        }
+        Ok(())
+    }
+
+    /// Moves the watermarks as far as they go and fires the timers behind them.
+    fn move_time(&mut self) -> Result<()> {
+        let now = self.clock.now();
+        for (time, topic) in self.times.iter_mut().zip(&self.plan.topics) {
+            time.advance(now, self.settings.lateness_ms);
+            if time.stands_at() > BEGINNING {
+                *of(&mut self.report.watermarks, &topic.schema.name) = time.stands_at();
+            }
+        }
+        let generated_at = rfc3339_millis(now);
+        for (run, layout) in self.runs.iter_mut().zip(&self.plan.layouts) {
+            let inputs = layout.inputs.iter().filter_map(|input| self.times[input.topic].watermark());
+            let watermark = inputs.min().unwrap_or(BEGINNING);
+            if watermark > run.watermark {
+                run.watermark = watermark;
+                let Self { outbox, report, .. } = self;
+                let mut desk = Desk { topics: &self.plan.topics, generated_at: &generated_at, outbox, report };
+                self.changed |= run.advance(layout, watermark, &mut desk)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Closes every open window: the input has come to its end.
+    fn close_windows(&mut self) -> Result<()> {
+        let generated_at = rfc3339_millis(self.clock.now());
+        for (run, layout) in self.runs.iter_mut().zip(&self.plan.layouts) {
+            let Self { outbox, report, .. } = self;
+            let mut desk = Desk { topics: &self.plan.topics, generated_at: &generated_at, outbox, report };
+            run.advance(layout, END, &mut desk)?;
+            run.watermark = BEGINNING;
+        }
+        self.times.iter_mut().for_each(TopicTime::close);
+        self.flush()
+    }
+
+    fn flush(&mut self) -> Result<()> {
+        timed(&mut self.report.spent.sinks_ns, || self.outbox.flush(&mut self.sinks))
+    }
+}

@@ -1,0 +1,203 @@
+//! A stream that is stopped or crashes anywhere and is opened again writes what an undisturbed one writes.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+
+use serde_json::Value;
+use tamis_engine::report::Counts;
+use tamis_engine::{Checkpoint, CheckpointStore, Sink, Step, Stream};
+use tamis_model::{Error, Kind, Result};
+
+use crate::feed::{NOON, Payment, Reading, World, all_rules, finish, sinks};
+
+const EVERY_BATCH: Reading = Reading { rows_max: 3, chunk_records: 5, bounded: true, checkpoint_interval_ms: 0 };
+
+/// Two partitions, alerts of every rule, refused, late and poisoned records, and a line that is no record.
+fn world() -> World {
+    let mut feed = Vec::new();
+    for n in 0..36 {
+        let late = if n % 11 == 10 { 14_000 } else { 0 };
+        let amount = if n % 9 == 4 { 160_000 } else { 1_000 };
+        let session = if n % 3 == 0 { "s1" } else { "s2" };
+        let payment = Payment::new(n as u32 / 2 % 2, NOON + n * 700 - late, session, amount);
+        feed.push(Payment { valid: n % 7 != 6, ..payment });
+    }
+    feed[16].amount = 666;
+    let world = World::of(&feed);
+    world.topics.append_line(&crate::feed::payments(1), "not a record");
+    world.append("last", &Payment::new(1, NOON + 200_000, "s1", 160_000));
+    world
+}
+
+fn undisturbed() -> (Vec<String>, Counts) {
+    let world = world();
+    let mut stream = world.open(all_rules(), EVERY_BATCH);
+    finish(&mut stream);
+    let raised = world.raised();
+    for rule in ["burst", "high-amount", "rate"] {
+        assert!(raised.iter().any(|alert| alert.starts_with(rule)), "the feed tests {rule}");
+    }
+    let counts = stream.report().counts.clone();
+    assert!(counts.topics["payments"].late > 0 && counts.rules["high-amount"].poisoned > 0);
+    (world.output(), counts)
+}
+
+#[track_caller]
+fn assert_undisturbed(world: &World, stream: &Stream, undisturbed: &(Vec<String>, Counts), when: &str) {
+    assert_eq!(world.output(), undisturbed.0, "{when}");
+    assert_eq!(stream.report().counts, undisturbed.1, "{when}");
+}
+
+#[test]
+fn stopped_after_any_step() {
+    let undisturbed = undisturbed();
+    for stopped_after in 0.. {
+        let world = world();
+        let mut stream = world.open(all_rules(), EVERY_BATCH);
+        let ended = (0..stopped_after).any(|_| stream.step().unwrap() == Step::Finished);
+        drop(stream);
+        let mut stream = world.open(all_rules(), EVERY_BATCH);
+        finish(&mut stream);
+        assert_undisturbed(&world, &stream, &undisturbed, &format!("stopped after step {stopped_after}"));
+        if ended {
+            assert!(stopped_after > 24, "every batch and every checkpoint is a step");
+            return;
+        }
+    }
+}
+
+#[test]
+fn stopped_after_every_batch() {
+    let undisturbed = undisturbed();
+    for gently in [true, false] {
+        let world = world();
+        let mut stream = world.open(all_rules(), EVERY_BATCH);
+        let mut restarts = 0;
+        loop {
+            match stream.step().unwrap() {
+                Step::Finished => break,
+                Step::Checkpointed | Step::Judged => {}
+                Step::Looked | Step::Waited => continue,
+            }
+            // A crash right behind a batch undoes it, so let every second one reach its checkpoint.
+            if gently || restarts % 2 == 0 {
+                stream.stop().unwrap();
+            }
+            restarts += 1;
+            if restarts < 200 {
+                drop(stream);
+                stream = world.open(all_rules(), EVERY_BATCH);
+            }
+        }
+        assert!(restarts > 12);
+        assert_undisturbed(&world, &stream, &undisturbed, "stopped after every batch");
+    }
+}
+
+/// Counts operations down; the one that finds none left fails, before or after it has its effect.
+#[derive(Clone)]
+struct Fuse {
+    left: Arc<AtomicI64>,
+    after_effect: bool,
+}
+
+impl Fuse {
+    fn burn<T>(&self, operation: impl FnOnce() -> Result<T>) -> Result<T> {
+        let blown = || Error::new(Kind::Outage, "work", "a device whose fuse is blown");
+        match self.left.fetch_sub(1, Ordering::SeqCst) {
+            1.. => operation(),
+            0 if self.after_effect => operation().and(Err(blown())),
+            _ => Err(blown()),
+        }
+    }
+}
+
+/// A device behind a fuse.
+struct Fused<D>(D, Fuse);
+
+impl<T, D: Sink<T>> Sink<T> for Fused<D> {
+    fn write(&mut self, output: &[T]) -> Result<()> {
+        self.1.burn(|| self.0.write(output))
+    }
+
+    fn stage(&mut self) -> Result<Value> {
+        self.1.burn(|| self.0.stage())
+    }
+
+    fn commit(&mut self, staged: &Value) -> Result<()> {
+        self.1.burn(|| self.0.commit(staged))
+    }
+}
+
+impl<D: CheckpointStore> CheckpointStore for Fused<D> {
+    fn latest(&mut self) -> Result<Option<Checkpoint>> {
+        self.0.latest()
+    }
+
+    fn save(&mut self, checkpoint: &Checkpoint) -> Result<()> {
+        self.1.burn(|| self.0.save(checkpoint))
+    }
+}
+
+/// Runs until the fuse blows. Returns whether it held to the end.
+fn run_fused(world: &World, fuse: &Fuse) -> bool {
+    let sinks = sinks(
+        Box::new(Fused(world.records.clone(), fuse.clone())),
+        Box::new(Fused(world.alerts.clone(), fuse.clone())),
+    );
+    let checkpoints = Box::new(Fused(world.checkpoints.clone(), fuse.clone()));
+    let Ok(mut stream) = world.open_with(all_rules(), EVERY_BATCH, sinks, checkpoints) else { return false };
+    loop {
+        match stream.step() {
+            Ok(Step::Finished) => return true,
+            Ok(_) => {}
+            Err(_) => return false,
+        }
+    }
+}
+
+#[test]
+fn crashed_in_any_operation() {
+    let undisturbed = undisturbed();
+    for after_effect in [false, true] {
+        for operations in 0.. {
+            let world = world();
+            let held = run_fused(&world, &Fuse { left: Arc::new(operations.into()), after_effect });
+            // A second crash during the recovery, at its third operation.
+            run_fused(&world, &Fuse { left: Arc::new(2.into()), after_effect });
+            let mut stream = world.open(all_rules(), EVERY_BATCH);
+            finish(&mut stream);
+            let when = format!("crashed in operation {operations}, after its effect: {after_effect}");
+            assert_undisturbed(&world, &stream, &undisturbed, &when);
+            if held {
+                assert!(operations > 60, "stage, save and commit of every batch are operations");
+                break;
+            }
+        }
+    }
+}
+
+#[test]
+fn state_of_another_version_is_refused_unless_it_may_be_reset() {
+    let world = world();
+    let mut stream = world.open(all_rules(), EVERY_BATCH);
+    for _ in 0..8 {
+        stream.step().unwrap();
+    }
+    stream.stop().unwrap();
+    drop(stream);
+    let newer = |resets_state| {
+        let mut rules = all_rules();
+        let manifest = Arc::make_mut(&mut rules[1].manifest);
+        manifest.state_version = 2;
+        rules[1].resets_state = resets_state;
+        rules
+    };
+    let sinks = || sinks(Box::new(world.records.clone()), Box::new(world.alerts.clone()));
+    let store = || Box::new(world.checkpoints.clone());
+    let error = world.open_with(newer(false), EVERY_BATCH, sinks(), store()).err().unwrap();
+    let words = "cannot go on with the state of rule burst: 2 keys have state version 1 of burst 1.2.3, \
+                 and burst 1.2.3 wants state version 2";
+    assert_eq!(error.chain(), words);
+    assert!(world.open_with(newer(true), EVERY_BATCH, sinks(), store()).is_ok());
+}

@@ -1,0 +1,94 @@
+//! Changing the rule set while the stream runs.
+
+use std::sync::Arc;
+use std::sync::mpsc::channel;
+
+use tamis_engine::{Command, RulePlan, RuleSet};
+
+use crate::feed::{NOON, Payment, Reading, World, settle};
+use crate::rules::{burst, high_amount, rate};
+
+fn set(revision: u64, rules: Vec<RulePlan>) -> RuleSet {
+    RuleSet { revision, rules: rules.into_iter().map(Arc::new).collect() }
+}
+
+fn payment(n: i64) -> Payment {
+    Payment::new(0, NOON + n, "s1", 160_000)
+}
+
+#[test]
+fn state_stays_and_a_parameter_counts_from_the_next_event() {
+    let world = World::of(&[payment(0), payment(1), payment(2)]);
+    let mut stream = world.open(vec![burst(3, 5_000)], Reading::LIVE);
+    settle(&mut stream);
+    stream.swap_rules(set(2, vec![high_amount(150_000), burst(2, 5_000)])).unwrap();
+    world.append("p3", &payment(3));
+    settle(&mut stream);
+    // p2 has more than two with it now, but nothing arrived that touches its window.
+    assert_eq!(world.raised(), ["burst p3", "high-amount p3"]);
+    stream.swap_rules(set(3, vec![high_amount(150_000)])).unwrap();
+    stream.swap_rules(set(4, vec![burst(2, 5_000)])).unwrap();
+    world.append("p4", &payment(4));
+    settle(&mut stream);
+    assert_eq!(world.raised(), ["burst p3", "high-amount p3"], "a rule that was gone begins anew");
+    assert_eq!(stream.report().revision, 4);
+}
+
+#[test]
+fn a_set_that_cannot_be_put_to_work_changes_nothing() {
+    let mut other_version = burst(2, 5_000);
+    Arc::make_mut(&mut other_version.manifest).state_version = 2;
+    let mut no_config = high_amount(1);
+    no_config.config = "many".to_owned();
+    let mut no_column = high_amount(1);
+    Arc::make_mut(&mut no_column.manifest).inputs[0].columns[0].name = "montant".to_owned();
+    let mut other_type = high_amount(1);
+    Arc::make_mut(&mut other_type.manifest).inputs[0].columns[0].name = "status".to_owned();
+    let mut required = rate("session_id", 1, 1);
+    Arc::make_mut(&mut required.manifest).inputs[0].columns[0].required = true;
+    let mut no_topic = high_amount(1);
+    Arc::make_mut(&mut no_topic.manifest).inputs[0].topic = Some("refunds".to_owned());
+    let twice = high_amount(1);
+    let refused = [
+        (vec![other_version], "2 keys have state version 1"),
+        (vec![no_config], "many is no number"),
+        (vec![no_column], "column montant of topic payments: the topic does not have it"),
+        (vec![other_type], "column status of topic payments: it is Text there and declared as Decimal"),
+        (vec![required], "column session_id of topic payments: it may be null there and is declared as required"),
+        (vec![no_topic], "topic `refunds` has no schema here"),
+        (vec![rate("amount", 1, 1)], "key amount is no text column of topic payments"),
+        (vec![twice.clone(), twice], "another rule of the set has the same name"),
+    ];
+    for (rules, reason) in refused {
+        let world = World::of(&[payment(0), Payment::new(0, NOON, "s2", 1)]);
+        let mut stream = world.open(vec![burst(1, 5_000)], Reading::LIVE);
+        settle(&mut stream);
+        let error = stream.swap_rules(set(2, rules)).unwrap_err();
+        assert!(error.chain().contains(reason), "{}", error.chain());
+        world.append("p2", &payment(1));
+        settle(&mut stream);
+        assert_eq!(world.raised(), ["burst p2"], "the old set goes on with its state");
+        assert_eq!(stream.report().revision, 1);
+    }
+}
+
+#[test]
+fn a_running_stream_takes_commands_between_batches() {
+    let world = World::of(&[payment(0)]);
+    let mut stream = world.open(vec![], Reading::LIVE);
+    let (send, commands) = channel();
+    send.send(Command::Rules(set(2, vec![high_amount(150_000)]))).unwrap();
+    let mut revisions = Vec::new();
+    let report = stream.run(&commands, &mut |progress| {
+        revisions.push(progress.report.revision);
+        if progress.idle {
+            send.send(Command::Stop).unwrap();
+        }
+    });
+    assert_eq!(report.unwrap().counts.rules["high-amount"].findings, 1);
+    assert!(revisions.iter().all(|revision| *revision == 2));
+    drop(stream);
+    let mut stream = world.open(vec![high_amount(150_000)], Reading::LIVE);
+    settle(&mut stream);
+    assert_eq!(stream.report().counts.topics["payments"].records, 1, "the stop left a checkpoint");
+}

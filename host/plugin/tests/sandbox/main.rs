@@ -1,0 +1,13 @@
+//! The sandbox against guests that do what they should not: each is stopped with its own reason, and neighbouring rows
+//! arrive.
+//!
+//! The guests are `tests/plugins/hostile-*`; they obey commands that stand in their rows.
+
+mod cache;
+mod check;
+mod fixture;
+mod keyed;
+mod load;
+mod log;
+mod rule;
+mod transform;

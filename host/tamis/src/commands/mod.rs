@@ -1,0 +1,81 @@
+//! The commands: each reads the plan, does one thing, and prints what came of it.
+
+mod alerts;
+mod dead_letters;
+mod nightly;
+mod runs;
+mod streams;
+
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use tamis_catalog::Catalog;
+use tamis_connectors::SqliteWarehouse;
+use tamis_model::error::Context;
+use tamis_model::{Error, Kind, Result};
+use tokio::runtime::Runtime;
+
+use crate::cli::{Cli, Command, Run};
+use crate::home::Home;
+use crate::table::{Row, print};
+
+pub(crate) use nightly::{SourceRow, exit_code as nightly_exit_code, run_night};
+pub(crate) use streams::{rows as stream_rows, run_streams};
+
+/// Does what the command line says.
+pub fn run(cli: Cli) -> Result<ExitCode> {
+    let home = Home::new(cli.home);
+    match cli.command {
+        Command::Demo(demo) => crate::demo::run(home, &demo, cli.json),
+        Command::Run(Run::Nightly { as_of }) => nightly::command(home, as_of, cli.json),
+        Command::Run(Run::Streams { until_end }) => streams::command(home, until_end, cli.json),
+        Command::Run(Run::Show { id }) => show(&home, &id, cli.json),
+        Command::Runs { limit } => {
+            let rows = runtime()?.block_on(async { catalog(&home).await?.runs(limit).await })?;
+            listed(&rows.into_iter().map(runs::RunRow).collect::<Vec<_>>(), cli.json)
+        }
+        Command::Alerts { rule, severity, limit } => {
+            listed(&runtime()?.block_on(alerts::list(&home, rule, severity.as_deref(), limit))?, cli.json)
+        }
+        Command::DeadLetters { limit } => listed(&dead_letters::list(&existing(&home)?, limit)?, cli.json),
+        Command::Plugin(command) => crate::plugin::run(&command, cli.json),
+    }
+}
+
+/// The runtime of everything asynchronous; streams have a thread of their own.
+pub(crate) fn runtime() -> Result<Runtime> {
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .outage("start", "the asynchronous runtime")
+}
+
+/// The catalogue of a home that exists.
+pub(crate) async fn catalog(home: &Home) -> Result<Catalog> {
+    Catalog::open(&existing(home)?.metadata()).await
+}
+
+/// The warehouse of a home.
+pub(crate) async fn warehouse(home: &Home) -> Result<Arc<SqliteWarehouse>> {
+    SqliteWarehouse::open(&home.warehouse()).await.map(Arc::new)
+}
+
+/// Commands that only look do not make a home where there is none.
+fn existing(home: &Home) -> Result<Home> {
+    match home.root().is_dir() {
+        true => Ok(home.clone()),
+        false => Err(Error::new(Kind::Missing, "open home", home.root().display()).because("there is no such folder")),
+    }
+}
+
+fn listed<R: Row>(rows: &[R], json: bool) -> Result<ExitCode> {
+    print(rows, json).outage("write to", "standard output")?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn show(home: &Home, id: &str, json: bool) -> Result<ExitCode> {
+    let text = runtime()?.block_on(async { runs::show(&catalog(home).await?, id, json).await })?;
+    crate::table::print_text(&text).outage("write to", "standard output")?;
+    Ok(ExitCode::SUCCESS)
+}

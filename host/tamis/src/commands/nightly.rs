@@ -1,0 +1,112 @@
+//! `tamis run nightly`: the trusted tables of a day.
+
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use chrono::NaiveDate;
+use serde::Serialize;
+use tamis_catalog::runs::RunState;
+use tamis_connectors::DeltaTables;
+use tamis_connectors::warehouse::Warehouse;
+use tamis_engine::SystemClock;
+use tamis_jobs::gate::GatePlan;
+use tamis_jobs::nightly::{JobContext, NightlyReport, Observer, nightly};
+use tamis_jobs::plans::Plans;
+use tamis_jobs::silver::SilverReport;
+use tamis_model::Result;
+use tamis_model::error::Context;
+
+use super::{catalog, runtime, warehouse};
+use crate::exit::HELD_BACK;
+use crate::home::Home;
+use crate::plan::Plan;
+use crate::table::{Row, grouped, print};
+
+/// A dropped file that changed less than this long ago is looked at twice.
+const SETTLE_MS: u64 = 500;
+
+/// The account of a source.
+#[derive(Debug, Serialize)]
+pub struct SourceRow {
+    source: String,
+    files: usize,
+    rows_in: u64,
+    rows_out: u64,
+    duplicates: u64,
+    filtered: u64,
+    rejected: u64,
+    cells_nullified: u64,
+}
+
+impl SourceRow {
+    /// The account of one source of a run.
+    pub fn of(report: &SilverReport) -> Self {
+        let counts = report.counts();
+        Self {
+            source: report.source.clone(),
+            files: report.files.len(),
+            rows_in: counts.rows_in,
+            rows_out: counts.rows_out,
+            duplicates: counts.duplicates,
+            filtered: counts.filtered,
+            rejected: counts.rejected,
+            cells_nullified: report.nullified.values().sum(),
+        }
+    }
+}
+
+impl Row for SourceRow {
+    const HEAD: &'static [&'static str] =
+        &["SOURCE", "#FILES", "#ROWS IN", "#OUT", "#DUPLICATES", "#FILTERED", "#REJECTED", "#CELLS NULLIFIED"];
+
+    fn cells(&self) -> Vec<String> {
+        let counts = [self.rows_in, self.rows_out, self.duplicates, self.filtered, self.rejected, self.cells_nullified];
+        let mut cells = vec![self.source.clone(), self.files.to_string()];
+        cells.extend(counts.map(grouped));
+        cells
+    }
+}
+
+/// The command.
+pub fn command(home: Home, as_of: NaiveDate, json: bool) -> Result<ExitCode> {
+    let plan = Plan::new(home, None)?;
+    let report = runtime()?.block_on(run_night(&plan, as_of, Arc::new(|_| {})))?;
+    let rows: Vec<_> = report.sources.iter().map(SourceRow::of).collect();
+    print(&rows, json).outage("write to", "standard output")?;
+    let (state, score) = (report.state, report.quality_score.unwrap_or_default());
+    tracing::info!("run {} {state}: {} tables, {score:.1} % of the checks passed", report.run_id, report.tables.len());
+    Ok(exit_code(&report))
+}
+
+/// Whether everything went through.
+pub fn exit_code(report: &NightlyReport) -> ExitCode {
+    for alert in &report.alerts {
+        tracing::warn!("{} {}: {}", alert.kind, alert.subject, alert.message);
+    }
+    match report.state {
+        RunState::Partial | RunState::Gated => ExitCode::from(HELD_BACK),
+        RunState::Succeeded | RunState::Running => ExitCode::SUCCESS,
+        RunState::Failed => ExitCode::FAILURE,
+    }
+}
+
+/// Runs the night of a home.
+pub(crate) async fn run_night(plan: &Plan, as_of: NaiveDate, observer: Observer) -> Result<NightlyReport> {
+    let home = &plan.home;
+    let plans = Plans::of_plugins(&plan.plugins)?;
+    let warehouse: Arc<dyn Warehouse> = warehouse(home).await?;
+    let context = JobContext {
+        drop: home.drop(),
+        lake: home.lake(),
+        lock: home.root().join("nightly.lock"),
+        catalog: catalog(home).await?,
+        tables: DeltaTables::new(home.lake()),
+        warehouse,
+        gate: GatePlan::bind(&plans.checks)?,
+        plans,
+        memory_bytes_max: plan.config.batch.memory_mib_max as usize * (1 << 20),
+        settle_ms: SETTLE_MS,
+        clock: Arc::new(SystemClock),
+    };
+    nightly(&context, as_of, observer).await
+}

@@ -1,0 +1,154 @@
+//! `tamis demo`: a day of the reference company from nothing to alerts and tables, then its payments live.
+
+use std::path::Path;
+use std::process::ExitCode;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, channel};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use indicatif::{ProgressBar, ProgressStyle};
+use tamis_engine::Sink;
+use tamis_engine::report::Report;
+use tamis_engine::stream::Command;
+use tamis_jobs::nightly::{JobEvent, NightlyReport, Observer};
+use tamis_model::alert::Alert;
+use tamis_model::error::Context;
+use tamis_model::{Error, Result};
+use tokio::runtime::Runtime;
+
+use super::{AS_OF_DAY, Scale, generate, live, summary};
+use crate::cli::Demo;
+use crate::commands::{self, run_night, run_streams};
+use crate::home::Home;
+use crate::plan::{PEPPER_VARIABLE, Plan};
+use crate::streams::Until;
+
+/// The demo, from generating the day to the last live alert.
+pub fn run(home: Home, demo: &Demo, json: bool) -> Result<ExitCode> {
+    home.create()?;
+    if let Some(folder) = &demo.plugins {
+        install(folder, &home)?;
+    }
+    let scale = Scale(demo.scale);
+    let bar = bar("events of the day");
+    generate(&home, demo.seed, scale, &mut |done, total| {
+        bar.set_length(total);
+        bar.set_position(done);
+    })?;
+    bar.finish_and_clear();
+
+    // Pseudonyms must be the same in every run of a demo; whoever sets a pepper gets their own.
+    let pepper = format!("demo-{}", demo.seed);
+    let pepper = std::env::var_os(PEPPER_VARIABLE).is_none().then_some(pepper.as_bytes());
+    let plan = Plan::new(home, pepper)?;
+    let runtime = commands::runtime()?;
+    let started = Instant::now();
+    let report = day(&plan, &runtime)?;
+    let night = night(&plan, &runtime)?;
+    summary::print(&plan.home, &report, &night, started.elapsed(), json)?;
+    if !demo.once {
+        trickle(&plan, &runtime, demo)?;
+    }
+    Ok(commands::nightly_exit_code(&night))
+}
+
+/// Copies the components of a folder into the home.
+fn install(folder: &Path, home: &Home) -> Result<()> {
+    let mut installed = 0;
+    for entry in std::fs::read_dir(folder).invalid("list plugins in", folder.display())? {
+        let path = entry.outage("list plugins in", folder.display())?.path();
+        if let (Some(name), Some("wasm")) = (path.file_name(), path.extension().and_then(|e| e.to_str())) {
+            std::fs::copy(&path, home.plugins().join(name)).outage("install plugin", path.display())?;
+            installed += 1;
+        }
+    }
+    match installed {
+        0 => Err(Error::invalid("install plugins from", folder.display(), "there is no component (*.wasm) in it")),
+        _ => Ok(()),
+    }
+}
+
+/// The day's records through the rules, to their end.
+fn day(plan: &Plan, runtime: &Runtime) -> Result<Report> {
+    let bar = bar("records judged");
+    let (_keep, commands) = channel();
+    let report = run_streams(plan, runtime, Until::End, Vec::new(), &commands, &mut |progress| {
+        bar.set_position(progress.report.counts.topics.values().map(|counts| counts.records).sum());
+    })?;
+    bar.finish_and_clear();
+    Ok(report)
+}
+
+/// The nightly run, with a line for what it is at.
+fn night(plan: &Plan, runtime: &Runtime) -> Result<NightlyReport> {
+    let bar = ProgressBar::new_spinner();
+    bar.enable_steady_tick(Duration::from_millis(100));
+    let shown = bar.clone();
+    let observer: Observer = Arc::new(move |event| shown.set_message(words(event)));
+    let as_of = AS_OF_DAY.parse().invalid("read date", AS_OF_DAY)?;
+    let report = runtime.block_on(run_night(plan, as_of, observer))?;
+    bar.finish_and_clear();
+    Ok(report)
+}
+
+fn words(event: &JobEvent) -> String {
+    match event {
+        JobEvent::Started { run_id } => format!("run {run_id}"),
+        JobEvent::Ingested { taken, .. } => format!("bronze: {taken} files taken in"),
+        JobEvent::Silver { source, progress } => format!("silver.{source}: {} rows", progress.rows_in),
+        JobEvent::SilverDone { report } => format!("{} written", report.dataset),
+        JobEvent::Gold { dataset, rows } => format!("gold.{dataset}: {rows} rows"),
+        JobEvent::Checked { passed, total } => format!("{passed} of {total} checks passed"),
+        JobEvent::Published { tables } => format!("{tables} tables published"),
+    }
+}
+
+fn bar(what: &'static str) -> ProgressBar {
+    let style = ProgressStyle::with_template("{bar:40} {human_pos} {msg} {per_sec}");
+    ProgressBar::new(0).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar())).with_message(what)
+}
+
+/// Live payments until somebody interrupts; alerts are printed as they fire.
+fn trickle(plan: &Plan, runtime: &Runtime, demo: &Demo) -> Result<()> {
+    summary::line("Live payments now; alerts appear as they fire. Ctrl-C ends it.")?;
+    let (stop, commands) = channel();
+    let ended = Arc::new(AtomicBool::new(false));
+    let interrupted = Arc::clone(&ended);
+    runtime.spawn(async move {
+        if tokio::signal::ctrl_c().await.is_ok() {
+            interrupted.store(true, Ordering::Relaxed);
+            // The stream may have ended already.
+            let _ = stop.send(Command::Stop);
+        }
+    });
+    std::thread::scope(|scope| {
+        let generator = scope.spawn(|| live::trickle(&plan.home, demo.seed, Scale(demo.scale), &ended));
+        let judged = judge(plan, runtime, &commands);
+        ended.store(true, Ordering::Relaxed);
+        let generated = generator.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+        judged.and(generated)
+    })
+}
+
+fn judge(plan: &Plan, runtime: &Runtime, commands: &Receiver<Command>) -> Result<()> {
+    let console: Vec<(String, Box<dyn Sink<Alert>>)> = vec![("console".to_owned(), Box::new(Console))];
+    run_streams(plan, runtime, Until::Stopped, console, commands, &mut |_| {}).map(drop)
+}
+
+/// Shows alerts; what was shown cannot be taken back, so there is nothing to commit.
+struct Console;
+
+impl Sink<Alert> for Console {
+    fn write(&mut self, alerts: &[Alert]) -> Result<()> {
+        alerts.iter().try_for_each(summary::alert)
+    }
+
+    fn stage(&mut self) -> Result<serde_json::Value> {
+        Ok(serde_json::Value::Null)
+    }
+
+    fn commit(&mut self, _staged: &serde_json::Value) -> Result<()> {
+        Ok(())
+    }
+}

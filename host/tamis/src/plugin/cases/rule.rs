@@ -1,0 +1,128 @@
+//! Cases of rules: records in, alerts out, through the stream pipeline.
+
+use std::sync::Arc;
+
+use serde::Deserialize;
+use serde_json::Value;
+use tamis_engine::memory::{MemoryCheckpoints, MemorySink, MemoryTopics};
+use tamis_engine::{RuleMode, RulePlan, RuleSet, Sinks, Step, Stream, StreamParts, StreamSettings, SystemClock};
+use tamis_model::alert::Alert;
+use tamis_model::dead_letter::DEAD_LETTERS;
+use tamis_model::error::Context;
+use tamis_model::position::Partition;
+use tamis_model::record::Record;
+use tamis_model::time::Millis;
+use tamis_model::topic::TopicSchema;
+use tamis_model::{Error, Result};
+use tamis_plugin::Plugin;
+
+use super::matching;
+
+/// A case as it is written.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Case {
+    case: String,
+    #[serde(default)]
+    config: Value,
+    records: Vec<CaseRecord>,
+    alerts: Vec<Value>,
+    #[serde(default)]
+    dead_letters: Vec<Value>,
+}
+
+/// A record of a case. Those of one partition arrive in the order in which they are written.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct CaseRecord {
+    topic: String,
+    #[serde(default)]
+    partition: u32,
+    timestamp: Millis,
+    key: Option<String>,
+    value: Value,
+}
+
+/// Runs the records through the pipeline, in large batches and one by one: the alerts must not depend on it.
+pub(super) fn run(plugin: &Arc<Plugin>, case: &Case, topics: &[TopicSchema]) -> Result<(String, Vec<String>)> {
+    let rule = Arc::new(rule_plan(plugin, plugin.effective_config(&case.config)?));
+    let mut failures = Vec::new();
+    for rows_max in [4096, 1] {
+        let (alerts, dead_letters) = judge(&rule, case, topics, rows_max)?;
+        failures =
+            matching::unordered("alert", &case.alerts, &alerts, &["payment_id", "key", "event_time", "criteria"]);
+        let shown = ["offset", "reason", "message"];
+        failures.extend(matching::unordered("dead letter", &case.dead_letters, &dead_letters, &shown));
+        if !failures.is_empty() {
+            break;
+        }
+    }
+    Ok((case.case.clone(), failures))
+}
+
+fn rule_plan(plugin: &Arc<Plugin>, config: String) -> RulePlan {
+    let manifest = plugin.manifest();
+    let code = Arc::clone(plugin);
+    RulePlan {
+        name: manifest.name.clone(),
+        plugin: plugin.reference(),
+        manifest: Arc::new(manifest.clone()),
+        config,
+        mode: RuleMode::Active,
+        route: manifest.route.clone().unwrap_or_else(|| "alerts".to_owned()),
+        resets_state: false,
+        make: Arc::new(move |config| Ok(Box::new(code.rule(config)?))),
+    }
+}
+
+/// Alerts and dead letters of the case's records, as JSON.
+fn judge(
+    rule: &Arc<RulePlan>,
+    case: &Case,
+    topics: &[TopicSchema],
+    rows_max: usize,
+) -> Result<(Vec<Value>, Vec<Value>)> {
+    let (records, alerts) = (MemorySink::<Record>::new(), MemorySink::<Alert>::new());
+    let sinks =
+        Sinks { records: Box::new(records.clone()), alerts: vec![("case".to_owned(), Box::new(alerts.clone()))] };
+    let mut stream = Stream::open(StreamParts {
+        settings: StreamSettings { rows_max, bounded: true, ..StreamSettings::default() },
+        source: Box::new(written(rule, case, topics)?.source(true, rows_max)),
+        schemas: topics.to_vec(),
+        rules: RuleSet { revision: 1, rules: vec![Arc::clone(rule)] },
+        sinks,
+        checkpoints: Box::new(MemoryCheckpoints::new()),
+        clock: Arc::new(SystemClock),
+    })?;
+    while stream.step()? != Step::Finished {}
+    let alerts = alerts.content().iter().map(serde_json::to_value).collect::<Result<_, _>>();
+    let dead_letters =
+        records.content().iter().filter(|record| record.topic == DEAD_LETTERS).map(dead_letter).collect();
+    Ok((alerts.invalid("read alerts of case", &case.case)?, dead_letters))
+}
+
+/// The topics of the case. Those that the rule reads exist even when the case has no record for them.
+fn written(rule: &RulePlan, case: &Case, topics: &[TopicSchema]) -> Result<MemoryTopics> {
+    let written = MemoryTopics::new();
+    let partition = |topic: &str, number| Partition { topic: topic.to_owned(), number };
+    for topic in rule.manifest.inputs.iter().filter_map(|input| input.topic.as_deref()) {
+        written.create(&partition(topic, 0));
+    }
+    for record in &case.records {
+        if !topics.iter().any(|topic| topic.name == record.topic) {
+            return Err(Error::invalid("run case", &case.case, format!("topic {} has no schema", record.topic)));
+        }
+        let partition = partition(&record.topic, record.partition);
+        written.append(&partition, record.timestamp, record.key.as_deref(), &record.value.to_string());
+    }
+    Ok(written)
+}
+
+/// The headers of a dead letter, by their last names.
+fn dead_letter(record: &Record) -> Value {
+    let member = |(name, value): &(String, Vec<u8>)| {
+        let short = name.rsplit('.').next().unwrap_or(name).to_owned();
+        (short, Value::from(String::from_utf8_lossy(value)))
+    };
+    Value::Object(record.headers.iter().map(member).collect())
+}

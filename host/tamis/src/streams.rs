@@ -1,0 +1,75 @@
+//! `tamis run streams`: the topics of the home through its rules.
+
+use std::sync::Arc;
+use std::sync::mpsc::Receiver;
+
+use tamis_connectors::{AlertFiles, AlertRows, FileCheckpoints, SqliteWarehouse, TopicReader, TopicWriter};
+use tamis_connectors::topics::{ReaderSettings, WriterSettings};
+use tamis_engine::outbox::Sinks;
+use tamis_engine::report::{Progress, Report};
+use tamis_engine::stream::{Command, Stream, StreamParts, StreamSettings};
+use tamis_engine::{Sink, SystemClock};
+use tamis_model::Result;
+use tamis_model::alert::Alert;
+use tokio::runtime::Handle;
+
+use crate::plan::Plan;
+
+/// The pipeline's name: in checkpoints, as the owner of the topics that it writes, and in the warehouse.
+const PIPELINE: &str = "streams";
+
+/// Until when topics are read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Until {
+    /// To where they end now; then all windows close.
+    End,
+    /// Until somebody says stop.
+    Stopped,
+}
+
+/// What a run of the streams came to. Both reports count from the first run on.
+pub struct Finished {
+    /// As it stood when this run began.
+    pub before: Report,
+    /// As it stands now.
+    pub report: Report,
+}
+
+/// Runs the streams of a home. `also` sees every alert besides topic, lake and warehouse.
+/// Must not be called on a thread of `runtime`: sinks block on it.
+pub fn run(
+    plan: &Plan,
+    warehouse: Arc<SqliteWarehouse>,
+    runtime: Handle,
+    until: Until,
+    also: Vec<(String, Box<dyn Sink<Alert>>)>,
+    commands: &Receiver<Command>,
+    observer: &mut dyn FnMut(&Progress<'_>),
+) -> Result<Finished> {
+    let topics = ReaderSettings::new(plan.schemas.iter().map(|schema| schema.name.clone()));
+    let topics = if until == Until::End { topics.until_end() } else { topics };
+    let partitions = plan.config.topics.iter().map(|(name, topic)| (name.clone(), topic.partitions)).collect();
+    let writer = WriterSettings { partitions, ..WriterSettings::default() };
+    let mut alerts: Vec<(String, Box<dyn Sink<Alert>>)> = vec![
+        ("lake".to_owned(), Box::new(AlertFiles::open(plan.home.lake().join("alerts"), PIPELINE, plan.pepper.clone())?)),
+        ("warehouse".to_owned(), Box::new(AlertRows::new(warehouse, runtime, PIPELINE, plan.pepper.clone()))),
+    ];
+    alerts.extend(also);
+    let mut stream = Stream::open(StreamParts {
+        settings: StreamSettings {
+            rows_max: plan.config.streams.rows_max,
+            checkpoint_interval_ms: i64::try_from(plan.config.streams.checkpoint_interval_ms).unwrap_or(i64::MAX),
+            bounded: until == Until::End,
+            ..StreamSettings::default()
+        },
+        source: Box::new(TopicReader::new(plan.home.topics(), topics)?),
+        schemas: plan.schemas.clone(),
+        rules: plan.rules()?,
+        sinks: Sinks { records: Box::new(TopicWriter::open(plan.home.topics(), PIPELINE, writer)?), alerts },
+        checkpoints: Box::new(FileCheckpoints::open(plan.home.checkpoints(PIPELINE))?),
+        clock: Arc::new(SystemClock),
+    })?;
+    let before = stream.report().clone();
+    let report = stream.run(commands, observer)?;
+    Ok(Finished { before, report })
+}

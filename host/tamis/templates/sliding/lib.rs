@@ -1,0 +1,27 @@
+//! Many payments of one customer in a short time.
+
+use tamis_sdk::prelude::*;
+
+/// What an admin can change.
+#[derive(Config)]
+pub struct Limits {
+    /// Payments within the window that are still normal.
+    #[config(default = 5, min = 0)]
+    payments_max: u64,
+    /// Length of the window.
+    #[config(default = 60_000, min = 1)]
+    window_ms: i64,
+}
+
+/// What the rule needs of a payment.
+#[derive(Row)]
+#[row(topic = "payments")]
+pub struct Payment<'a> {
+    customer_id: Option<&'a str>,
+}
+
+/// Whether the window that ends at a payment of a customer holds too many.
+#[rule(key = "customer_id", title = "Many payments of one customer", severity = "high", route = "alerts_my_plugin")]
+pub fn my_plugin(limits: &Limits, payments: &Sliding<Payment>) -> bool {
+    payments.count() > limits.payments_max
+}

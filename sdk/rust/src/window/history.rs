@@ -1,0 +1,174 @@
+//! The events of one key, and what of them is still needed.
+//!
+//! With watermark W and window length L, an event that is still to come has a time ≥ W. It looks back no further than
+//! W − L, so events up to there are forgotten. It makes only events judged again that are not older than itself, so an
+//! event before W is settled: it can no longer fire, and needs neither its identity nor the mark that it has fired.
+//! Both are decided when a batch is done, because its own rows may be older than its watermark.
+
+use std::collections::HashSet;
+
+use super::identity::{self, IdentityColumns};
+use crate::encoding::{self, Reader};
+use crate::rule::NEVER;
+
+/// A stretch of the arena.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Span {
+    start: u32,
+    end: u32,
+}
+
+impl Span {
+    /// The bytes that `read` gives, which end where the reader stands behind them.
+    fn read<'a>(reader: &mut Reader<'a>, read: fn(&mut Reader<'a>) -> Option<&'a [u8]>) -> Option<Self> {
+        let len = read(reader)?.len();
+        Some(Self::new(reader.position() - len, reader.position()))
+    }
+
+    fn new(start: usize, end: usize) -> Self {
+        // A batch and its states are below 4 GiB, and so is the part of them that belongs to one key.
+        Self { start: start as u32, end: end as u32 }
+    }
+
+    /// Its bytes.
+    pub fn of(self, arena: &[u8]) -> &[u8] {
+        &arena[self.start as usize..self.end as usize]
+    }
+}
+
+/// An event of a key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Event {
+    /// Its event time.
+    pub time: i64,
+    /// Its row in this batch; none when it is from an earlier one.
+    pub row: Option<u32>,
+    /// Whether it has fired.
+    pub fired: bool,
+    /// Its encoded identity, when it is from an earlier batch and can still fire.
+    pub identity: Span,
+    /// What the shape of the window keeps of it.
+    pub kept: Span,
+}
+
+impl Event {
+    /// An event of an earlier batch that cannot fire any more.
+    #[cfg(not(target_arch = "wasm32"))]
+    pub fn earlier(time: i64, kept: std::ops::Range<usize>) -> Self {
+        let kept = Span::new(kept.start, kept.end);
+        Self { time, row: None, fired: false, identity: Span::default(), kept }
+    }
+
+    /// Whether it can still fire.
+    pub fn can_fire(&self) -> bool {
+        !self.fired && (self.row.is_some() || self.identity.start < self.identity.end)
+    }
+}
+
+const FIRED: u8 = 1;
+const NAMED: u8 = 2;
+
+/// The events of one key while a batch is applied; reused for the next key.
+#[derive(Debug, Default)]
+pub(super) struct History {
+    /// Ascending by time; of equal times in arrival order.
+    pub events: Vec<Event>,
+    /// What the spans of the events point to.
+    pub arena: Vec<u8>,
+}
+
+impl History {
+    /// Takes in an event that keeps the arena from `kept` on; where it stands.
+    pub fn insert(&mut self, row: u32, time: i64, kept: usize) -> usize {
+        let kept = Span::new(kept, self.arena.len());
+        let event = Event { time, row: Some(row), fired: false, identity: Span::default(), kept };
+        // Most events arrive in order.
+        let at = match self.events.last() {
+            Some(last) if last.time > time => self.events.partition_point(|e| e.time <= time),
+            _ => self.events.len(),
+        };
+        self.events.insert(at, event);
+        at
+    }
+
+    /// Forgets what no event to come can look back to. `last_of_equals`: of settled events that keep the same bytes, all
+    /// but the last as well: whatever window to come another is in, the last is in it too.
+    pub fn forget(&mut self, watermark: i64, length: i64, last_of_equals: bool) {
+        let forgotten = watermark.saturating_sub(length);
+        match self.events.first() {
+            Some(first) if first.time <= forgotten => {
+                drop(self.events.drain(..self.events.partition_point(|e| e.time <= forgotten)))
+            }
+            _ => {}
+        }
+        let settled = self.events.partition_point(|e| e.time < watermark);
+        if last_of_equals && settled > 1 {
+            let (events, arena) = (&mut self.events, &self.arena);
+            let mut seen = HashSet::with_capacity(settled);
+            let mut needed: Vec<bool> = events[..settled].iter().rev().map(|e| seen.insert(e.kept.of(arena))).collect();
+            events.retain(|_| needed.pop().unwrap_or(true));
+        }
+    }
+
+    /// The watermark at which nothing will be left.
+    pub fn wake(&self, length: i64) -> i64 {
+        self.events.last().map_or(NEVER, |last| last.time.saturating_add(length))
+    }
+
+    /// Writes the state: nothing without events, else the version, the first event's time, and for each event the time
+    /// since the last, marks, its identity if it can still fire, and what is kept of it.
+    pub fn encode(
+        &self,
+        watermark: i64,
+        version: u8,
+        keeps: bool,
+        identities: Option<&IdentityColumns<'_>>,
+        out: &mut Vec<u8>,
+    ) {
+        let Some(first) = self.events.first() else { return };
+        out.push(version);
+        encoding::signed(out, first.time);
+        let mut last = first.time;
+        for event in &self.events {
+            let settled = event.time < watermark;
+            let named = !settled && event.can_fire();
+            encoding::unsigned(out, event.time.abs_diff(last));
+            out.push(if settled { 0 } else { (u8::from(event.fired) * FIRED) | (u8::from(named) * NAMED) });
+            last = event.time;
+            match (event.row, identities) {
+                (Some(row), Some(identities)) if named => identities.encode(row as usize, out),
+                _ if named => out.extend_from_slice(event.identity.of(&self.arena)),
+                _ => {}
+            }
+            if keeps {
+                encoding::bytes(out, event.kept.of(&self.arena));
+            }
+        }
+    }
+
+    /// Reads a state; nothing when the bytes are none of this version.
+    pub fn decode(&mut self, state: &[u8], version: u8, keeps: bool) -> Option<()> {
+        self.events.clear();
+        self.arena.clear();
+        if state.is_empty() {
+            return Some(());
+        }
+        self.arena.extend_from_slice(state);
+        let mut reader = Reader::new(state);
+        if reader.byte()? != version {
+            return None;
+        }
+        let mut time = reader.signed()?;
+        while !reader.is_at_end() {
+            time = time.checked_add_unsigned(reader.unsigned()?)?;
+            let marks = reader.byte().filter(|marks| *marks < 3)?;
+            let identity = match marks & NAMED {
+                0 => Span::default(),
+                _ => Span::read(&mut reader, identity::skip)?,
+            };
+            let kept = if keeps { Span::read(&mut reader, Reader::bytes)? } else { Span::default() };
+            self.events.push(Event { time, row: None, fired: marks & FIRED != 0, identity, kept });
+        }
+        Some(())
+    }
+}

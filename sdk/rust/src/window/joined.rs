@@ -1,0 +1,276 @@
+//! Pairs of events of one key from two topics.
+//!
+//! Which events matter, with watermark W: events that are still to come have a time ≥ W − 24 h, because joins judge
+//! late ones up to that age. They pair with events at most 24 h away, so everything before W − 48 h is forgotten.
+//!
+//! Encoding: version, then for each event its side and time, its identity (left ones), and its columns. Right events
+//! are in the order of their arrival, for the first one counts.
+
+use std::ops::ControlFlow;
+
+use super::identity::{self, IdentityColumns};
+use crate::bindings::types::{Keyed, RuleOutcome, Subject, Value};
+use crate::encoding::{self, Reader};
+use crate::row::{Membership, Row};
+use crate::rule::{ByKey, ContextColumn, NEVER, Terms, Verdict, empty_outcome, end_state};
+
+/// How far apart the events of a pair can be, in milliseconds: 24 hours.
+pub const DISTANCE_MS: i64 = 24 * 60 * 60 * 1000;
+
+/// An event of the left topic, which is the trigger, and one of the right topic with the same key, at most 24 h apart. Which
+/// of them arrived first makes no difference.
+#[derive(Debug)]
+pub struct Joined<'w, A: Row, B: Row> {
+    left: A::At<'w>,
+    right: B::At<'w>,
+    left_time: i64,
+    right_time: i64,
+}
+
+impl<'w, A: Row, B: Row> Joined<'w, A, B> {
+    pub(crate) fn new((left_time, left): (i64, A::At<'w>), (right_time, right): (i64, B::At<'w>)) -> Self {
+        Self { left, right, left_time, right_time }
+    }
+
+    /// The trigger.
+    pub fn left(&self) -> &A::At<'w> {
+        &self.left
+    }
+
+    /// What it is compared with.
+    pub fn right(&self) -> &B::At<'w> {
+        &self.right
+    }
+
+    /// The event time of the trigger, milliseconds since the Unix epoch.
+    pub fn left_time(&self) -> i64 {
+        self.left_time
+    }
+
+    /// The event time of the other event.
+    pub fn right_time(&self) -> i64 {
+        self.right_time
+    }
+}
+
+/// Which right events a left one is compared with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pairing {
+    /// The first to arrive of those in reach.
+    First,
+    /// Each in reach, until one makes it fire.
+    Any,
+}
+
+/// The context columns of a join, the settings apart: the columns of both sides and the time of the right one. Where both
+/// have a column of the same name, the right one's is `topic.name`.
+pub fn context<A: Row, B: Row>() -> Vec<ContextColumn> {
+    let left = A::INPUT.columns.iter().map(|column| (column.name.to_owned(), column.personal));
+    let right = B::INPUT.columns.iter().map(|column| match (A::INPUT.declares(column.name), B::INPUT.topic) {
+        (true, Some(topic)) => (format!("{topic}.{}", column.name), column.personal),
+        _ => (column.name.to_owned(), column.personal),
+    });
+    left.chain(right).chain([("joined_time".to_owned(), false)]).collect()
+}
+
+/// Pairs the rows of a batch with each other and with what is remembered.
+pub fn apply<A: Row, B: Row, V: Verdict>(
+    rows: &Keyed,
+    terms: &Terms<'_>,
+    pairing: Pairing,
+    judge: impl Fn(&Joined<'_, A, B>) -> V,
+) -> Result<RuleOutcome, String> {
+    let by_key = ByKey::new(rows)?;
+    let count = rows.batch.rows as usize;
+    if rows.input.len() != count {
+        return Err(format!("{count} rows are from {} inputs", rows.input.len()));
+    }
+    let identities = IdentityColumns::of(rows.identities.as_ref(), count)?;
+    let (left, right) = rows.batch.columns.split_at(A::INPUT.columns.len().min(rows.batch.columns.len()));
+    let left = A::columns(left, Membership { rows: count, input: &rows.input, index: 0 })?;
+    let right = B::columns(right, Membership { rows: count, input: &rows.input, index: 1 })?;
+    let mut outcome = empty_outcome(by_key.keys(), 2 * by_key.state_bytes() + 64 * count);
+    let mut pairs = Pairs { pairing, ..Pairs::default() };
+    for group in 0..by_key.keys() {
+        let state = by_key.state(group);
+        pairs.decode(state, terms.state_version).ok_or_else(|| terms.foreign_state(group, state))?;
+        for &row in by_key.rows(group) {
+            let (at, time) = (row as usize, rows.times[row as usize]);
+            let mut bytes = Vec::new();
+            let is_left = rows.input[at] == 0;
+            if is_left {
+                let view = A::at(&left, at);
+                if !A::counted(&view) {
+                    continue;
+                }
+                A::encode(&view, &mut bytes);
+            } else {
+                let view = B::at(&right, at);
+                if !B::counted(&view) {
+                    continue;
+                }
+                B::encode(&view, &mut bytes);
+            }
+            let mut identity = Vec::new();
+            if is_left {
+                identities.encode(at, &mut identity);
+            }
+            let event = Event { time, row: Some(row), identity, bytes };
+            let mut refused = None;
+            pairs.add(is_left, event, |left, right| {
+                let Some(joined) = join::<A, B>(left, right) else { return ControlFlow::Continue(()) };
+                let criteria = judge(&joined).criteria();
+                if criteria == 0 {
+                    return ControlFlow::Continue(());
+                }
+                match left.subject(group as u32) {
+                    Some(subject) => outcome.findings.push(terms.finding(subject, criteria, values(&joined))),
+                    None => refused = Some(format!("the state of key {group} remembers an event without an id")),
+                }
+                ControlFlow::Break(())
+            });
+            if let Some(reason) = refused {
+                return Err(reason);
+            }
+        }
+        pairs.forget(rows.watermark);
+        pairs.encode(terms.state_version, &mut outcome.states.data);
+        end_state(&mut outcome, pairs.wake())?;
+    }
+    Ok(outcome)
+}
+
+/// Forgets what the watermark has passed.
+pub fn advance<A: Row, B: Row>(due: &Keyed, terms: &Terms<'_>) -> Result<RuleOutcome, String> {
+    let by_key = ByKey::new(due)?;
+    let mut outcome = empty_outcome(by_key.keys(), by_key.state_bytes());
+    let mut pairs = Pairs::default();
+    for group in 0..by_key.keys() {
+        let state = by_key.state(group);
+        pairs.decode(state, terms.state_version).ok_or_else(|| terms.foreign_state(group, state))?;
+        pairs.forget(due.watermark);
+        pairs.encode(terms.state_version, &mut outcome.states.data);
+        end_state(&mut outcome, pairs.wake())?;
+    }
+    Ok(outcome)
+}
+
+fn join<'w, A: Row, B: Row>(left: &'w Event, right: &'w Event) -> Option<Joined<'w, A, B>> {
+    let (a, b) = (A::decode(&mut Reader::new(&left.bytes))?, B::decode(&mut Reader::new(&right.bytes))?);
+    Some(Joined::new((left.time, a), (right.time, b)))
+}
+
+fn values<A: Row, B: Row>(joined: &Joined<'_, A, B>) -> Vec<Value> {
+    let mut values = Vec::with_capacity(A::INPUT.columns.len() + B::INPUT.columns.len() + 1);
+    A::values(&joined.left, &mut values);
+    B::values(&joined.right, &mut values);
+    values.push(Value::Timestamp(joined.right_time));
+    values
+}
+
+/// An event that waits for its counterpart.
+#[derive(Debug)]
+struct Event {
+    time: i64,
+    /// Its row in this batch; none when it is from an earlier one.
+    row: Option<u32>,
+    /// Its encoded identity; empty for right events, which never are the trigger.
+    identity: Vec<u8>,
+    /// Its encoded columns.
+    bytes: Vec<u8>,
+}
+
+impl Event {
+    fn reaches(&self, other: &Self) -> bool {
+        self.time.abs_diff(other.time) <= DISTANCE_MS.unsigned_abs()
+    }
+
+    fn subject(&self, group: u32) -> Option<Subject> {
+        match self.row {
+            Some(row) => Some(Subject::Row(row)),
+            None => identity::remembered(&self.identity, group, self.time).map(Subject::Remembered),
+        }
+    }
+}
+
+/// The events of one key while a batch is applied; reused for the next key.
+#[derive(Debug)]
+struct Pairs {
+    pairing: Pairing,
+    /// Left events that may still fire.
+    waiting: Vec<Event>,
+    /// Right events, in the order of their arrival.
+    offered: Vec<Event>,
+}
+
+impl Default for Pairs {
+    fn default() -> Self {
+        Self { pairing: Pairing::First, waiting: Vec::new(), offered: Vec::new() }
+    }
+}
+
+impl Pairs {
+    /// Takes in an event and judges the pairs that it makes; `judge` breaks when the left one has fired.
+    fn add(&mut self, is_left: bool, event: Event, mut judge: impl FnMut(&Event, &Event) -> ControlFlow<()>) {
+        // Whether a left event that was just judged can be settled by nothing else any more.
+        let settles = |judged: ControlFlow<()>| self.pairing == Pairing::First || judged.is_break();
+        if is_left {
+            let mut in_reach = self.offered.iter().filter(|right| right.reaches(&event));
+            if !in_reach.any(|right| settles(judge(&event, right))) {
+                self.waiting.push(event);
+            }
+        } else {
+            self.waiting.retain(|left| !left.reaches(&event) || !settles(judge(left, &event)));
+            self.offered.push(event);
+        }
+    }
+
+    fn forget(&mut self, watermark: i64) {
+        let oldest = watermark.saturating_sub(2 * DISTANCE_MS);
+        for events in [&mut self.waiting, &mut self.offered] {
+            events.retain(|event| event.time >= oldest);
+        }
+    }
+
+    /// The watermark at which nothing will be left.
+    fn wake(&self) -> i64 {
+        let newest = self.waiting.iter().chain(&self.offered).map(|event| event.time).max();
+        newest.map_or(NEVER, |newest| newest.saturating_add(2 * DISTANCE_MS + 1))
+    }
+
+    fn encode(&self, version: u8, out: &mut Vec<u8>) {
+        if self.waiting.is_empty() && self.offered.is_empty() {
+            return;
+        }
+        out.push(version);
+        for (side, events) in [(0, &self.waiting), (1, &self.offered)] {
+            for event in events {
+                out.push(side);
+                encoding::signed(out, event.time);
+                out.extend_from_slice(&event.identity);
+                encoding::bytes(out, &event.bytes);
+            }
+        }
+    }
+
+    fn decode(&mut self, state: &[u8], version: u8) -> Option<()> {
+        self.waiting.clear();
+        self.offered.clear();
+        let mut reader = Reader::new(state);
+        if !state.is_empty() && reader.byte()? != version {
+            return None;
+        }
+        while !reader.is_at_end() {
+            let side = reader.byte()?;
+            let time = reader.signed()?;
+            let (events, identity) = match side {
+                0 => (&mut self.waiting, identity::skip(&mut reader)?),
+                1 => (&mut self.offered, &[][..]),
+                _ => return None,
+            };
+            let bytes = reader.bytes()?.to_vec();
+            events.push(Event { time, row: None, identity: identity.to_vec(), bytes });
+        }
+        Some(())
+    }
+}

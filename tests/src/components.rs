@@ -1,0 +1,34 @@
+//! The components that `cargo xtask` builds before it runs tests and benchmarks.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use tamis_model::pseudonym::Pepper;
+use tamis_plugin::{Plugin, Sandbox, SandboxSettings};
+
+/// Names the folder of all components.
+pub const FOLDER_VARIABLE: &str = "TAMIS_TEST_PLUGINS";
+
+/// The pepper of all tests.
+pub const PEPPER: &[u8] = b"pepper";
+
+/// The folder of all components.
+///
+/// # Panics
+/// When nobody said where it is: tests that need components fail rather than pass without them.
+pub fn folder() -> PathBuf {
+    let folder = std::env::var_os(FOLDER_VARIABLE);
+    folder.map(PathBuf::from).unwrap_or_else(|| panic!("{FOLDER_VARIABLE} is not set: run `cargo xtask test` or `cargo xtask bench`"))
+}
+
+/// A sandbox without a cache on disk.
+pub fn sandbox() -> Arc<Sandbox> {
+    Sandbox::new(SandboxSettings::new(Pepper::new(PEPPER))).expect("this machine can run a sandbox")
+}
+
+/// The plugin whose component is `<name>.wasm`.
+pub fn load(sandbox: &Arc<Sandbox>, name: &str) -> Arc<Plugin> {
+    let path = folder().join(name).with_extension("wasm");
+    let bytes = std::fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    sandbox.load(&bytes).unwrap_or_else(|error| panic!("{}: {}", path.display(), error.chain()))
+}
