@@ -110,8 +110,8 @@ mod tests {
     async fn functions_give_what_their_table_says() {
         check("date_id(DATE '2026-03-18')", "20260318").await;
         check("date_id(NULL)", "").await;
-        check("date_of_id(20260318)", "2026-03-18").await;
-        check("date_of_id(20260230)", "").await;
+        check("date_of_id(CAST(20260318 AS INT))", "2026-03-18").await;
+        check("date_of_id(CAST(20260230 AS INT))", "").await;
         check("est_ferie(DATE '2026-04-06')", "true").await;
         check("est_jour_ouvre(DATE '2026-04-06')", "false").await;
         check("est_jour_ouvre(DATE '2026-04-07')", "true").await;

@@ -5,9 +5,10 @@
 //! batch rather than in a row (all findings together exceed the output limit): then the halves succeed and
 //! nothing is poisoned.
 //!
-//! A plugin that fails on everything would make this long, so it is bounded: after [`POISONED_MAX`] rows, or once
-//! failed calls have taken [`DEADLINES_MAX`] times the plugin's deadline, whatever is still undecided is poisoned
-//! with the last reason, and says so.
+//! A plugin that fails on everything would make this long, so it is bounded. After [`POISONED_MAX`] rows, parts are
+//! not halved any more: each that is left (at most one for every halving) is tried once and stands or falls as a
+//! whole. Once failed calls have taken [`DEADLINES_MAX`] times the plugin's deadline, what is left is not even tried.
+//! Rows that are poisoned without having failed alone say so.
 
 use std::ops::Range;
 use std::time::{Duration, Instant};
@@ -16,7 +17,7 @@ use tamis_model::Result;
 
 use crate::guest::Failure;
 
-/// Rows of one batch that are isolated; from then on, the plugin is taken to fail on everything.
+/// Rows of one batch that are isolated.
 pub(crate) const POISONED_MAX: usize = 32;
 /// Deadlines that failed calls for one batch may take together. Isolating one endless row of 4096 takes 12.
 pub(crate) const DEADLINES_MAX: u32 = 32;
@@ -25,12 +26,6 @@ pub(crate) const DEADLINES_MAX: u32 = 32;
 struct Budget {
     rows: usize,
     time: Duration,
-}
-
-impl Budget {
-    fn spent(&self) -> bool {
-        self.rows == 0 || self.time.is_zero()
-    }
 }
 
 /// Isolates what fails among `0..len`, after the whole has failed with `failure`.
@@ -50,16 +45,19 @@ pub(crate) fn isolate(
     let mut undecided = Vec::new();
     split(0..len, &last, &mut budget, &mut undecided, &mut poisoned);
     while let Some(range) = undecided.pop() {
-        if budget.spent() {
+        let began = Instant::now();
+        if !budget.time.is_zero() {
+            match attempt(range.clone())? {
+                Ok(()) => continue,
+                Err(failure) => last = failure,
+            }
+            budget.time = budget.time.saturating_sub(began.elapsed());
+        }
+        if budget.rows > 0 && !budget.time.is_zero() {
+            split(range, &last, &mut budget, &mut undecided, &mut poisoned);
+        } else {
             let message = format!("not tried alone, this batch failed too often; last: {}", last.message);
             poisoned.extend(range.map(|i| (i, Failure { reason: last.reason, message: message.clone() })));
-            continue;
-        }
-        let began = Instant::now();
-        if let Err(failure) = attempt(range.clone())? {
-            budget.time = budget.time.saturating_sub(began.elapsed());
-            last = failure;
-            split(range, &last, &mut budget, &mut undecided, &mut poisoned);
         }
     }
     Ok(poisoned)
@@ -136,6 +134,15 @@ mod tests {
         assert_eq!(poisoned.iter().map(|(i, _)| *i).collect::<Vec<_>>(), (0..4096).collect::<Vec<_>>());
         assert_eq!(poisoned[31].1.message, "boom");
         assert!(poisoned[32].1.message.starts_with("not tried alone"));
+    }
+
+    #[test]
+    fn rows_far_from_the_last_failure_survive_the_giving_up() {
+        let bad: Vec<usize> = (0..33).map(|i| i * 100).collect();
+        let (poisoned, judged) = run(4096, |range| bad.iter().any(|i| range.contains(i)));
+        assert!(bad.iter().all(|i| poisoned.contains(i)));
+        assert_eq!(poisoned.len() + judged.len(), 4096);
+        assert!(judged.ends_with(&(3328..4096).collect::<Vec<_>>()), "{poisoned:?}");
     }
 
     #[test]

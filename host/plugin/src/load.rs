@@ -114,7 +114,7 @@ fn check_imports(component: &Component, engine: &Engine) -> Result<(), String> {
     Ok(())
 }
 
-/// The world whose exports it has; else what is missing from the nearest, and what is too much.
+/// The world whose exports it has; else, for each world, what is missing and what is too much.
 fn exported_world(component: &Component, engine: &Engine) -> Result<World, String> {
     let component_type = component.component_type();
     let exports: Vec<&str> = component_type
@@ -122,20 +122,17 @@ fn exported_world(component: &Component, engine: &Engine) -> Result<World, Strin
         .filter(|(_, export)| !is_types(&export.ty, engine))
         .map(|(name, _)| name)
         .collect();
-    let differences = |wanted: &[&str]| -> Vec<String> {
+    let mut differences = Vec::new();
+    for (world, wanted) in WORLDS {
         let missing = wanted.iter().filter(|name| !exports.contains(name)).map(|name| format!("`{name}` is missing"));
         let surplus = exports.iter().filter(|name| !wanted.contains(name)).map(|name| format!("`{name}` is too much"));
-        missing.chain(surplus).collect()
-    };
-    let nearest = WORLDS.map(|(world, wanted)| (world, differences(wanted))).into_iter();
-    match nearest.min_by_key(|(_, differences)| differences.len()) {
-        Some((world, differences)) if differences.is_empty() => Ok(world),
-        Some((world, differences)) => {
-            let world = world.name();
-            Err(format!("its exports are of no world; for the nearest, `{world}`, {}", differences.join(", ")))
+        let difference: Vec<String> = missing.chain(surplus).collect();
+        if difference.is_empty() {
+            return Ok(world);
         }
-        None => Err("there are no worlds".to_owned()),
+        differences.push(format!("for a {}, {}", world.name(), difference.join(", ")));
     }
+    Err(format!("its exports are of no world: {}", differences.join("; ")))
 }
 
 /// Types that functions of the world use are exported beside them by some toolchains.

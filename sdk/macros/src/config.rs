@@ -3,7 +3,7 @@
 use proc_macro2::TokenStream;
 use quote::{quote, quote_spanned};
 use syn::spanned::Spanned;
-use syn::{DeriveInput, Expr, Field, Lit, Result};
+use syn::{DeriveInput, Expr, ExprLit, Field, Lit, LitFloat, Result, UnOp};
 
 use crate::attributes::{doc, named_fields};
 
@@ -137,10 +137,29 @@ impl<'a> Setting<'a> {
 
     fn bounds(&self) -> TokenStream {
         let [min, max] = [&self.min, &self.max].map(|bound| match bound {
-            Some(bound) => quote_spanned!(bound.span()=> ::std::option::Option::Some((#bound) as f64)),
+            Some(bound) => {
+                let bound = as_f64(bound);
+                quote!(::std::option::Option::Some(#bound))
+            }
             None => quote!(::std::option::Option::None),
         });
         quote!(::tamis_sdk::config::Bounds { min: #min, max: #max })
+    }
+}
+
+/// A bound as a double: literals are turned into literals, everything else is cast.
+fn as_f64(bound: &Expr) -> TokenStream {
+    match bound {
+        Expr::Unary(unary) if matches!(unary.op, UnOp::Neg(_)) => {
+            let positive = as_f64(&unary.expr);
+            quote!(-#positive)
+        }
+        Expr::Lit(ExprLit { lit: Lit::Int(literal), .. }) => {
+            let literal = LitFloat::new(&format!("{}_f64", literal.base10_digits()), literal.span());
+            quote!(#literal)
+        }
+        Expr::Lit(ExprLit { lit: Lit::Float(literal), .. }) => quote!(#literal),
+        other => quote_spanned!(other.span()=> (#other) as f64),
     }
 }
 

@@ -57,7 +57,7 @@ pub fn large_or_risky(config: &Settings, payment: &Payment) -> [bool; 2] {
 }
 
 fn manifest() -> Json {
-    serde_json::from_str(&Plugin::manifest()).unwrap()
+    serde_json::from_str(&Plugin::manifest()).expect("a manifest is JSON")
 }
 
 #[test]
@@ -197,7 +197,7 @@ fn apply(index: usize, column: Column) -> Result<RuleOutcome, String> {
     let mut columns: Vec<_> = values.into_iter().map(|values| Column { values, validity: None }).collect();
     columns[index] = column;
     let none = || Strings { offsets: Vec::new(), data: Vec::new() };
-    Plugin::configure("{}").unwrap().apply(&Keyed {
+    Plugin::configure("{}").expect("the defaults fit").apply(&Keyed {
         batch: Batch { rows: 1, columns },
         input: Vec::new(),
         times: vec![0],

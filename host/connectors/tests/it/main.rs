@@ -1,5 +1,7 @@
 //! The connectors against the engine's conformance suites, and what only a real disk or database can show.
 
+#![allow(clippy::unwrap_used, reason = "a test's helpers fail as loudly as the test")]
+
 mod checkpoints;
 mod files;
 mod lake;

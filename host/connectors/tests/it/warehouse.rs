@@ -3,23 +3,16 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use arrow_array::{
-    ArrayRef, BooleanArray, Date32Array, Decimal128Array, Float64Array, Int32Array, Int64Array, RecordBatch,
-    StringArray,
-};
-use arrow_schema::{Field, Schema};
-use futures::StreamExt;
+use arrow_array::{ArrayRef, BooleanArray, Date32Array, Decimal128Array, Float64Array, Int32Array, RecordBatch};
 use futures::future::BoxFuture;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteRow};
 use sqlx::{Connection, Row, TypeInfo, ValueRef};
-use tamis_connectors::warehouse::{Cell, QualityResult, WarehouseTable};
-use tamis_connectors::{AlertRows, MemoryWarehouse, Rows, SqliteWarehouse, Warehouse};
+use tamis_connectors::warehouse::{Cell, WarehouseTable};
+use tamis_connectors::{AlertRows, MemoryWarehouse, SqliteWarehouse, Warehouse};
 use tamis_engine::Sink;
 use tamis_engine::conformance::{SinkHarness, sink_contract};
 use tamis_model::alert::Alert;
 use tamis_model::pseudonym::{Form, Pepper};
-use tamis_model::schema::ColumnType;
-use tamis_model::{Error, Kind};
 
 use crate::alert;
 use crate::warehouse_contract::{Harness, batch, contract, one, stream, table};

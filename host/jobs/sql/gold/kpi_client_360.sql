@@ -13,18 +13,18 @@ WITH commandes AS (
 quintiles AS (
     SELECT
         commandes.*,
-        ntile(5) OVER (ORDER BY date_derniere_commande ASC NULLS FIRST, commandes.client_id) AS r,
-        ntile(5) OVER (ORDER BY nb_commandes ASC, commandes.client_id)                       AS f,
-        ntile(5) OVER (ORDER BY montant_total ASC, commandes.client_id)                      AS m
+        ntile(5) OVER (ORDER BY date_derniere_commande ASC NULLS FIRST, commandes.client_id)  AS r,
+        ntile(5) OVER (ORDER BY commandes.nb_commandes ASC, commandes.client_id)              AS f,
+        ntile(5) OVER (ORDER BY montant_total ASC, commandes.client_id)                       AS m
     FROM commandes
     JOIN silver.crm ON crm.client_id = commandes.client_id
 ),
 clients AS (
     SELECT
         crm.client_id,
-        coalesce(nb_commandes, 0)                            AS nb_commandes,
+        coalesce(quintiles.nb_commandes, 0)                  AS nb_commandes,
         coalesce(quintiles.montant_total, 0)                 AS montant_total,
-        quintiles.montant_total / nb_commandes               AS panier_moyen,
+        quintiles.montant_total / quintiles.nb_commandes     AS panier_moyen,
         date_derniere_commande,
         -- Dates are whole days since the epoch.
         CAST(CAST($as_of AS DATE) AS INT) - CAST(date_derniere_commande AS INT) AS recence_jours,

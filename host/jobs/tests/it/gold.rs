@@ -65,8 +65,8 @@ fn orders(rows: &[(&str, &str, Option<i32>, i64, &str)]) -> RecordBatch {
     let dates: ArrayRef = Arc::new(rows.iter().map(|row| row.2).collect::<Int32Array>());
     let totals = rows.iter().map(|row| Some(i128::from(row.3))).collect::<Decimal128Array>();
     let totals: ArrayRef = Arc::new(totals.with_precision_and_scale(18, 2).unwrap());
-    let nulls = RecordBatch::new_empty(FACT_COMMANDE.schema());
-    let columns = nulls.schema().fields().iter().map(|field| match field.name().as_str() {
+    let schema = FACT_COMMANDE.schema();
+    let columns = schema.fields().iter().map(|field| match field.name().as_str() {
         "commande_id" => text(|row| row.0.to_owned()),
         "client_id" => text(|row| row.1.to_owned()),
         "date_id" => Arc::clone(&dates),
@@ -74,7 +74,7 @@ fn orders(rows: &[(&str, &str, Option<i32>, i64, &str)]) -> RecordBatch {
         "statut" => text(|row| row.4.to_owned()),
         _ => arrow_array::new_null_array(field.data_type(), rows.len()),
     });
-    RecordBatch::try_new(nulls.schema(), columns.collect()).unwrap()
+    RecordBatch::try_new(Arc::clone(&schema), columns.collect()).unwrap()
 }
 
 fn clients(ids: &[&str]) -> RecordBatch {

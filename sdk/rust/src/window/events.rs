@@ -95,13 +95,13 @@ pub(super) fn advance(due: &Keyed, terms: &Terms<'_>, length: i64, keeps: bool) 
 
 /// Judges every event whose window the event at `at` is in.
 fn judge(
-    history: &mut History,
+    history: &mut History<'_>,
     shape: &mut impl Shape,
     length: i64,
     at: usize,
     mut fire: impl FnMut(&Event, &[u8], u32, Vec<Value>) -> Result<(), String>,
 ) -> Result<(), String> {
-    let History { events, arena } = history;
+    let (events, arena) = history.parts();
     let time = events[at].time;
     let equal_before = events[..at].iter().rev().take_while(|e| e.time == time).count();
     let mut low = 0;

@@ -70,14 +70,25 @@ const NAMED: u8 = 2;
 
 /// The events of one key while a batch is applied; reused for the next key.
 #[derive(Debug, Default)]
-pub(super) struct History {
+pub(super) struct History<'a> {
     /// Ascending by time; of equal times in arrival order.
     pub events: Vec<Event>,
-    /// What the spans of the events point to.
+    /// Where bytes are kept: first those of the state, then those of the batch. Empty when nothing is kept but times.
     pub arena: Vec<u8>,
+    state: &'a [u8],
 }
 
-impl History {
+/// A state is copied into the arena only where the arena is needed.
+fn kept_bytes<'b>(arena: &'b [u8], state: &'b [u8]) -> &'b [u8] {
+    if arena.is_empty() { state } else { arena }
+}
+
+impl<'a> History<'a> {
+    /// The events, and the bytes that their spans are stretches of.
+    pub fn parts(&mut self) -> (&mut Vec<Event>, &[u8]) {
+        (&mut self.events, kept_bytes(&self.arena, self.state))
+    }
+
     /// Takes in an event that keeps the arena from `kept` on; where it stands.
     pub fn insert(&mut self, row: u32, time: i64, kept: usize) -> usize {
         let kept = Span::new(kept, self.arena.len());
@@ -103,9 +114,9 @@ impl History {
         }
         let settled = self.events.partition_point(|e| e.time < watermark);
         if last_of_equals && settled > 1 {
-            let (events, arena) = (&mut self.events, &self.arena);
+            let (events, bytes) = self.parts();
             let mut seen = HashSet::with_capacity(settled);
-            let mut needed: Vec<bool> = events[..settled].iter().rev().map(|e| seen.insert(e.kept.of(arena))).collect();
+            let mut needed: Vec<bool> = events[..settled].iter().rev().map(|e| seen.insert(e.kept.of(bytes))).collect();
             events.retain(|_| needed.pop().unwrap_or(true));
         }
     }
@@ -126,6 +137,7 @@ impl History {
         out: &mut Vec<u8>,
     ) {
         let Some(first) = self.events.first() else { return };
+        let bytes = kept_bytes(&self.arena, self.state);
         out.push(version);
         encoding::signed(out, first.time);
         let mut last = first.time;
@@ -137,23 +149,26 @@ impl History {
             last = event.time;
             match (event.row, identities) {
                 (Some(row), Some(identities)) if named => identities.encode(row as usize, out),
-                _ if named => out.extend_from_slice(event.identity.of(&self.arena)),
+                _ if named => out.extend_from_slice(event.identity.of(bytes)),
                 _ => {}
             }
             if keeps {
-                encoding::bytes(out, event.kept.of(&self.arena));
+                encoding::bytes(out, event.kept.of(bytes));
             }
         }
     }
 
     /// Reads a state; nothing when the bytes are none of this version.
-    pub fn decode(&mut self, state: &[u8], version: u8, keeps: bool) -> Option<()> {
+    pub fn decode(&mut self, state: &'a [u8], version: u8, keeps: bool) -> Option<()> {
         self.events.clear();
         self.arena.clear();
+        self.state = state;
         if state.is_empty() {
             return Some(());
         }
-        self.arena.extend_from_slice(state);
+        if keeps {
+            self.arena.extend_from_slice(state);
+        }
         let mut reader = Reader::new(state);
         if reader.byte()? != version {
             return None;
