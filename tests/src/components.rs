@@ -18,7 +18,9 @@ pub const PEPPER: &[u8] = b"pepper";
 /// When nobody said where it is: tests that need components fail rather than pass without them.
 pub fn folder() -> PathBuf {
     let folder = std::env::var_os(FOLDER_VARIABLE);
-    folder.map(PathBuf::from).unwrap_or_else(|| panic!("{FOLDER_VARIABLE} is not set: run `cargo xtask test` or `cargo xtask bench`"))
+    folder
+        .map(PathBuf::from)
+        .unwrap_or_else(|| panic!("{FOLDER_VARIABLE} is not set: run `cargo xtask test` or `cargo xtask bench`"))
 }
 
 /// A sandbox without a cache on disk.

@@ -216,8 +216,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let catalog = Catalog::open(&folder.path().join("tamis.db")).await.unwrap();
         catalog.start_run("r", "nightly", "2026-03-20", 0).await.unwrap();
-        let column =
-            RunColumn { source: "crm".to_owned(), column_name: "age".to_owned(), cells_nullified: 2 };
+        let column = RunColumn { source: "crm".to_owned(), column_name: "age".to_owned(), cells_nullified: 2 };
 
         assert!(catalog.record_source("r", &[file(10, 8)], &[]).await.is_err(), "a row disappeared");
         assert_eq!(catalog.run_files("r").await.unwrap(), [], "nothing of a refused record stays");

@@ -37,11 +37,7 @@ impl Needs {
 
 /// All tables, each behind those that it reads.
 pub static TABLES: [GoldTable; 6] = [
-    GoldTable {
-        dataset: &datasets::DIM_PAYS,
-        sql: include_str!("../sql/gold/dim_pays.sql"),
-        needs: Needs::All(&[]),
-    },
+    GoldTable { dataset: &datasets::DIM_PAYS, sql: include_str!("../sql/gold/dim_pays.sql"), needs: Needs::All(&[]) },
     GoldTable {
         dataset: &datasets::KPI_CLIENT_360,
         sql: include_str!("../sql/gold/kpi_client_360.sql"),
@@ -61,7 +57,12 @@ pub static TABLES: [GoldTable; 6] = [
         dataset: &datasets::DIM_DATE,
         sql: include_str!("../sql/gold/dim_date.sql"),
         needs: Needs::Any(&[
-            "silver.nginx", "silver.orders", "silver.payments", "silver.logistics", "silver.firebase", "silver.kyc",
+            "silver.nginx",
+            "silver.orders",
+            "silver.payments",
+            "silver.logistics",
+            "silver.firebase",
+            "silver.kyc",
         ]),
     },
     GoldTable {

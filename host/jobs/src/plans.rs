@@ -44,14 +44,7 @@ impl TransformPlan {
             return Err(refuse("its input does not name a source and a format"));
         };
         decode::for_file(format, &input.columns)?;
-        Ok(Self {
-            source: source.clone(),
-            format,
-            input: input.clone(),
-            output: output.clone(),
-            plugin,
-            make,
-        })
+        Ok(Self { source: source.clone(), format, input: input.clone(), output: output.clone(), plugin, make })
     }
 }
 
@@ -107,8 +100,7 @@ fn sandboxed_transform(plugin: &Arc<Plugin>) -> Result<TransformPlan> {
 
 fn sandboxed_check(plugin: &Arc<Plugin>) -> CheckPlan {
     let code = Arc::clone(plugin);
-    let make = move |config: &Value| -> Result<Box<dyn Check>> {
-        Ok(Box::new(code.check(&code.effective_config(config)?)?))
-    };
+    let make =
+        move |config: &Value| -> Result<Box<dyn Check>> { Ok(Box::new(code.check(&code.effective_config(config)?)?)) };
     CheckPlan { name: plugin.manifest().name.clone(), make: Arc::new(make) }
 }

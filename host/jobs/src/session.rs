@@ -4,13 +4,13 @@ use std::path::Path;
 use std::sync::Arc;
 
 use datafusion::catalog::{CatalogProvider, MemorySchemaProvider, TableProvider};
+use datafusion::common::TableReference;
 use datafusion::datasource::empty::EmptyTable;
+use datafusion::execution::SendableRecordBatchStream;
 use datafusion::execution::memory_pool::FairSpillPool;
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
-use datafusion::execution::SendableRecordBatchStream;
 use datafusion::prelude::{ParquetReadOptions, SessionConfig, SessionContext};
 use datafusion::scalar::ScalarValue;
-use datafusion::common::TableReference;
 use futures::TryStreamExt;
 use tamis_model::error::Context;
 use tamis_model::{Error, Kind, Result};
@@ -20,7 +20,11 @@ use crate::staging::{StagedFile, StagingFolder};
 use crate::{countries, functions};
 
 /// Rows of a batch between operators.
-const BATCH_ROWS: usize = 8_192;
+const BATCH_ROWS: usize = 4_096;
+/// Partitions of a query at most.
+const PARTITIONS_MAX: usize = 8;
+/// One part in so many of the memory is kept back for the merges of sorts.
+const RESERVED_SHARE: usize = 8;
 /// The schemas in which tables are found: two layers of the lake, and tables that come with the program.
 const SCHEMAS: [&str; 3] = ["silver", "gold", "reference"];
 
@@ -41,6 +45,10 @@ impl Session {
             .build_arc()
             .outage("open SQL session in", staging.display())?;
         let mut config = SessionConfig::new().with_batch_size(BATCH_ROWS).with_target_partitions(parallelism());
+        // What each sort keeps back for its merge must leave most of a small pool to the sorting.
+        let reserved = memory_bytes_max / (RESERVED_SHARE * parallelism());
+        let default = config.options().execution.sort_spill_reservation_bytes;
+        config.options_mut().execution.sort_spill_reservation_bytes = reserved.min(default);
         // Sort-merge joins spill, hash joins do not.
         config.options_mut().optimizer.prefer_hash_join = false;
         config.options_mut().execution.parquet.schema_force_view_types = false;
@@ -102,8 +110,9 @@ fn add_schema(catalog: &dyn CatalogProvider, name: &str) -> Result<()> {
     catalog.register_schema(name, Arc::new(MemorySchemaProvider::new())).map(drop).invalid("add schema", name)
 }
 
+/// Every partition of a sort keeps some memory back for its merge, so that more of them need a larger pool.
 fn parallelism() -> usize {
-    std::thread::available_parallelism().map_or(1, usize::from)
+    std::thread::available_parallelism().map_or(1, usize::from).min(PARTITIONS_MAX)
 }
 
 fn utf8(path: &Path) -> Result<&str> {

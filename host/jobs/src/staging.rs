@@ -57,9 +57,11 @@ impl StagedFile {
 pub fn conform(batch: &RecordBatch, schema: &SchemaRef) -> Result<RecordBatch, ArrowError> {
     let strict = CastOptions { safe: false, ..CastOptions::default() };
     let column = |field: &Arc<arrow_schema::Field>| {
-        let (index, _) = batch.schema_ref().fields().find(field.name()).ok_or_else(|| {
-            ArrowError::SchemaError(format!("column {} is missing", field.name()))
-        })?;
+        let (index, _) = batch
+            .schema_ref()
+            .fields()
+            .find(field.name())
+            .ok_or_else(|| ArrowError::SchemaError(format!("column {} is missing", field.name())))?;
         arrow_cast::cast_with_options(batch.column(index), field.data_type(), &strict)
     };
     let columns = schema.fields().iter().map(column).collect::<Result<Vec<_>, _>>()?;

@@ -9,7 +9,7 @@ use arrow_array::{
     ArrayRef, BooleanArray, Date32Array, Decimal128Array, Float64Array, Int32Array, Int64Array, StringArray,
     TimestampMicrosecondArray,
 };
-use arrow_buffer::{BooleanBuffer, Buffer, NullBuffer, OffsetBuffer, ScalarBuffer};
+use arrow_buffer::{ArrowNativeType, BooleanBuffer, Buffer, NullBuffer, OffsetBuffer, ScalarBuffer};
 use tamis_model::schema::{Column, ColumnType, DECIMAL_PRECISION, DECIMAL_SCALE};
 
 use crate::host::check_offsets;
@@ -73,7 +73,7 @@ fn name(values: &ValuesBuf) -> &'static str {
 }
 
 /// One value for each row, or how many there are instead.
-fn whole<T: arrow_buffer::ArrowNativeType>(values: Vec<T>, rows: usize) -> Result<ScalarBuffer<T>, String> {
+fn whole<T: ArrowNativeType>(values: Vec<T>, rows: usize) -> Result<ScalarBuffer<T>, String> {
     if values.len() != rows {
         return Err(format!("{} values for {rows} rows", values.len()));
     }
@@ -81,15 +81,12 @@ fn whole<T: arrow_buffer::ArrowNativeType>(values: Vec<T>, rows: usize) -> Resul
 }
 
 /// Converts every value that is not null; null rows get a zero, whatever stood there.
-fn each<T: Default>(
+fn each<T: ArrowNativeType>(
     values: &[i64],
     nulls: Option<&NullBuffer>,
     wrong: &str,
     convert: impl Fn(i64) -> Option<T>,
-) -> Result<ScalarBuffer<T>, String>
-where
-    T: arrow_buffer::ArrowNativeType,
-{
+) -> Result<ScalarBuffer<T>, String> {
     let mut converted = Vec::with_capacity(values.len());
     for (row, value) in values.iter().enumerate() {
         converted.push(match convert(*value) {

@@ -9,8 +9,7 @@ fn main() -> ExitCode {
     let cli = Cli::parse();
     tracing_subscriber::fmt()
         .with_env_filter(
-            tracing_subscriber::EnvFilter::try_from_env("TAMIS_LOG")
-                .unwrap_or_else(|_| "off,tamis=info".into()),
+            tracing_subscriber::EnvFilter::try_from_env("TAMIS_LOG").unwrap_or_else(|_| "off,tamis=info".into()),
         )
         .with_writer(std::io::stderr)
         .with_target(false)

@@ -44,7 +44,8 @@ impl Plan {
             Some(key) => Pepper::new(key),
             None => configured_pepper(&home, &config)?,
         };
-        let sandbox = Sandbox::new(SandboxSettings { cache_dir: Some(home.cache()), ..SandboxSettings::new(pepper.clone()) })?;
+        let sandbox =
+            Sandbox::new(SandboxSettings { cache_dir: Some(home.cache()), ..SandboxSettings::new(pepper.clone()) })?;
         let plugins = load_all(&sandbox, &home.plugins())?;
         Ok(Self { home, config, pepper, sandbox, plugins, schemas: topics::standard()? })
     }
@@ -59,7 +60,8 @@ impl Plan {
                 written.insert(name.clone(), config::Rule::default());
             }
         }
-        let rules = written.iter().filter_map(|(name, rule)| self.rule(name, rule).transpose()).collect::<Result<_>>()?;
+        let rules =
+            written.iter().filter_map(|(name, rule)| self.rule(name, rule).transpose()).collect::<Result<_>>()?;
         Ok(RuleSet { revision: 1, rules })
     }
 
@@ -73,10 +75,16 @@ impl Plan {
         let wanted = written.plugin.as_deref().unwrap_or(name);
         let plugin = self.plugins.iter().find(|plugin| plugin.manifest().name == wanted).ok_or_else(|| {
             let folder = self.home.plugins();
-            Error::invalid("put to work", format!("rule {name}"), format!("there is no plugin {wanted} in {}", folder.display()))
+            Error::invalid(
+                "put to work",
+                format!("rule {name}"),
+                format!("there is no plugin {wanted} in {}", folder.display()),
+            )
         })?;
-        let overrides = serde_json::to_value(&written.config).invalid("read the configuration of", format!("rule {name}"))?;
-        let route = written.route.clone().or_else(|| plugin.manifest().route.clone()).unwrap_or_else(|| "alerts".to_owned());
+        let overrides =
+            serde_json::to_value(&written.config).invalid("read the configuration of", format!("rule {name}"))?;
+        let route =
+            written.route.clone().or_else(|| plugin.manifest().route.clone()).unwrap_or_else(|| "alerts".to_owned());
         let code = plugin.clone();
         Ok(Some(Arc::new(RulePlan {
             name: name.to_owned(),

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::sync::mpsc::Receiver;
 
-use tamis_connectors::{AlertFiles, AlertRows, FileCheckpoints, SqliteWarehouse, TopicReader, TopicWriter};
 use tamis_connectors::topics::{ReaderSettings, WriterSettings};
+use tamis_connectors::{AlertFiles, AlertRows, FileCheckpoints, SqliteWarehouse, TopicReader, TopicWriter};
 use tamis_engine::outbox::Sinks;
 use tamis_engine::report::{Progress, Report};
 use tamis_engine::stream::{Command, Stream, StreamParts, StreamSettings};
@@ -51,7 +51,10 @@ pub fn run(
     let partitions = plan.config.topics.iter().map(|(name, topic)| (name.clone(), topic.partitions)).collect();
     let writer = WriterSettings { partitions, ..WriterSettings::default() };
     let mut alerts: Vec<(String, Box<dyn Sink<Alert>>)> = vec![
-        ("lake".to_owned(), Box::new(AlertFiles::open(plan.home.lake().join("alerts"), PIPELINE, plan.pepper.clone())?)),
+        (
+            "lake".to_owned(),
+            Box::new(AlertFiles::open(plan.home.lake().join("alerts"), PIPELINE, plan.pepper.clone())?),
+        ),
         ("warehouse".to_owned(), Box::new(AlertRows::new(warehouse, runtime, PIPELINE, plan.pepper.clone()))),
     ];
     alerts.extend(also);

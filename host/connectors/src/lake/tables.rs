@@ -1,8 +1,9 @@
 //! Datasets as Delta tables: `lake/<layer>/<name>`, Hive-partitioned Parquet with zstd.
 //!
 //! A dataset is replaced as a whole by one commit of its Delta log, so readers see the rows of the run before or of
-//! this one. Files of replaced versions stay until a vacuum, which is a later issue: until then a dataset grows by
-//! its size with each run. The local object store does not sync: after a power cut (not a crash of this program) the
+//! this one. Files of replaced versions are removed at once: whoever reads the folder as plain Parquet finds the rows of
+//! one run, and a dataset does not grow with each night. The price is that a reader who opened the version before
+//! and has not read it to its end must open the dataset again. The local object store does not sync: after a power cut (not a crash of this program) the
 //! last replacements may be gone, and their runs have to be done again. A null partition value is
 //! `__HIVE_DEFAULT_PARTITION__`, as Delta and Hive have it.
 
@@ -11,6 +12,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use arrow_array::RecordBatch;
 use arrow_schema::SchemaRef;
+use chrono::Duration;
 use deltalake::datafusion::catalog::TableProvider;
 use deltalake::datafusion::catalog::streaming::StreamingTable;
 use deltalake::datafusion::datasource::provider_as_source;
@@ -20,6 +22,7 @@ use deltalake::datafusion::logical_expr::{LogicalPlan, LogicalPlanBuilder};
 use deltalake::datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use deltalake::datafusion::physical_plan::streaming::PartitionStream;
 use deltalake::kernel::transaction::CommitProperties;
+use deltalake::operations::vacuum::VacuumMode;
 use deltalake::operations::write::SchemaMode;
 use deltalake::parquet::basic::{Compression, ZstdLevel};
 use deltalake::parquet::file::properties::WriterProperties;
@@ -63,7 +66,7 @@ impl DeltaTables {
     /// dataset is made when it does not exist. A run that has already replaced it changes nothing: the version that
     /// it made is returned.
     ///
-    /// Until the commit nobody sees anything; what an interrupted call wrote is swept up by a vacuum.
+    /// Until the commit nobody sees anything; what an interrupted call wrote is swept up by the next one.
     ///
     /// # Errors
     /// Those of `rows`; `Kind::Invalid` when a batch does not have the columns of `spec`; `Kind::Outage`
@@ -93,7 +96,7 @@ impl DeltaTables {
         match take(&failure) {
             // On its way through DataFusion and Delta an error of the rows would become a text.
             Some(error) => Err(Error::new(error.kind(), "write dataset", dataset).because(error)),
-            None => version(&written.outage("write dataset", dataset)?, dataset),
+            None => sweep(written.outage("write dataset", dataset)?, dataset).await,
         }
     }
 
@@ -169,6 +172,23 @@ async fn last_run(table: &DeltaTable, dataset: &str) -> Result<Option<String>> {
         }
     }
     Ok(None)
+}
+
+/// Removes the files that the current version does not have, and returns the version that says so. Nobody
+/// else writes a dataset at the same time: a run holds the lock of its home.
+async fn sweep(table: DeltaTable, dataset: &str) -> Result<u64> {
+    let written = version(&table, dataset)?;
+    if written == 0 {
+        return Ok(written);
+    }
+    let (swept, _) = table
+        .vacuum()
+        .with_mode(VacuumMode::Full)
+        .with_retention_period(Duration::zero())
+        .with_enforce_retention_duration(false)
+        .await
+        .outage("remove the files that were replaced of", dataset)?;
+    version(&swept, dataset)
 }
 
 /// What may be in a place that two threads look at.

@@ -12,6 +12,7 @@ use arrow_array::{
 };
 use arrow_schema::{Field, Schema};
 use deltalake::datafusion::prelude::SessionContext;
+use deltalake::parquet::file::reader::{FileReader, SerializedFileReader};
 use futures::StreamExt;
 use tamis_connectors::lake::TableSpec;
 use tamis_connectors::{DeltaTables, Rows};
@@ -67,6 +68,21 @@ async fn content(tables: &DeltaTables, dataset: &str) -> Vec<i64> {
     batches.iter().flat_map(|batch| batch.column(0).as_primitive::<Int64Type>().values().to_vec()).collect()
 }
 
+/// Rows of all Parquet files below a folder, as a reader sees them who knows nothing of Delta.
+fn plain_rows(folder: &Path) -> i64 {
+    let entries = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    entries
+        .map(|path| match path.extension().and_then(|extension| extension.to_str()) {
+            _ if path.is_dir() => plain_rows(&path),
+            Some("parquet") => {
+                let reader = SerializedFileReader::new(std::fs::File::open(path).unwrap()).unwrap();
+                reader.metadata().file_metadata().num_rows()
+            }
+            _ => 0,
+        })
+        .sum()
+}
+
 fn folders(path: &Path) -> BTreeSet<String> {
     let entries = std::fs::read_dir(path).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
     entries.filter(|name| name != "_delta_log").collect()
@@ -90,6 +106,11 @@ async fn a_dataset_is_replaced_as_a_whole() {
         assert_eq!(content(&tables, "silver.crm").await, expected.clone().collect::<Vec<_>>(), "{run}");
         assert_eq!(tables.row_count("silver.crm").await.unwrap(), expected.count() as u64, "{run}");
         assert_eq!(tables.last_run("silver.crm").await.unwrap().as_deref(), Some(run));
+        assert_eq!(
+            plain_rows(&lake.path().join("silver/crm")),
+            content(&tables, "silver.crm").await.len() as i64,
+            "{run}"
+        );
         let again = tables.replace("silver.crm", &spec, run, rows(vec![Ok(batch(0..99))])).await.unwrap();
         assert_eq!(again, version, "the same run again changes nothing");
     }

@@ -36,7 +36,10 @@ pub fn decide(results: &[QualityResult]) -> Verdict {
 fn named(failed: &[&QualityResult]) -> String {
     let name = |result: &&QualityResult| {
         let column = result.column_name.as_ref().map(|column| format!(".{column}")).unwrap_or_default();
-        format!("{} of {}{column} ({} instead of {})", result.check_name, result.dataset, result.observed, result.expected)
+        format!(
+            "{} of {}{column} ({} instead of {})",
+            result.check_name, result.dataset, result.observed, result.expected
+        )
     };
     let mut names: Vec<String> = failed.iter().take(NAMED_MAX).map(name).collect();
     if failed.len() > NAMED_MAX {

@@ -22,11 +22,8 @@ struct Home {
 impl Home {
     async fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let settings = IngestSettings {
-            drop: folder.path().join("drop"),
-            bronze: folder.path().join("bronze"),
-            settle_ms: 1_000,
-        };
+        let settings =
+            IngestSettings { drop: folder.path().join("drop"), bronze: folder.path().join("bronze"), settle_ms: 1_000 };
         let catalog = Catalog::open(&folder.path().join("tamis.db")).await.unwrap();
         let hands = ManualClock::new(NOW);
         Self { folder, settings, catalog, clock: Arc::new(hands.clone()), hands }

@@ -18,8 +18,8 @@ use tamis_catalog::runs::{RunEnd, RunState};
 use tamis_connectors::DeltaTables;
 use tamis_connectors::warehouse::{QualityResult, Warehouse};
 use tamis_engine::clock::Clock;
-use tamis_model::error::Context;
 use tamis_model::Result;
+use tamis_model::error::Context;
 use uuid::{Builder, Uuid};
 
 use self::recorder::Recorder;
@@ -312,11 +312,7 @@ impl Run<'_> {
         Ok(report)
     }
 
-    async fn gate(
-        &self,
-        session: &Session,
-        gold: &GoldReport,
-    ) -> Result<(Vec<QualityResult>, Verdict)> {
+    async fn gate(&self, session: &Session, gold: &GoldReport) -> Result<(Vec<QualityResult>, Verdict)> {
         let staged: Vec<_> = gold.staged.iter().map(|table| table.dataset).collect();
         let now = self.context.clock.now();
         let results = gate::check(session, &self.context.gate, &staged, now).await?;

@@ -113,8 +113,7 @@ pub async fn run(job: &SilverJob<'_>, plan: &TransformPlan) -> Result<Option<Sil
     let outcome = blocking(move || task.run()).await?;
     job.session.add_staged(dedupe::STAGED, &staged).await?;
     let (rows, rows_out) = dedupe::winners(job.session, &plan.output, files.len()).await?;
-    let spec =
-        TableSpec { schema: arrow_schema(&plan.output.columns), partition_by: plan.output.partition_by.clone() };
+    let spec = TableSpec { schema: arrow_schema(&plan.output.columns), partition_by: plan.output.partition_by.clone() };
     job.tables.replace(&plan.output.dataset, &spec, job.run_id, rows).await?;
     let report = account(plan, &files, outcome, &rows_out.counts())?;
     let stored = job.tables.row_count(&plan.output.dataset).await?;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use arrow_array::cast::AsArray;
-use arrow_array::types::{Float64Type, Int32Type};
+use arrow_array::types::Float64Type;
 use arrow_array::{Array, ArrayRef, RecordBatch, StringArray, new_null_array};
 use arrow_cast::cast;
 use arrow_schema::{DataType, SchemaRef};
@@ -29,9 +29,7 @@ pub fn nginx() -> TransformPlan {
 
 fn plan(source: &str, format: &str, input: &[&str], dataset: &'static Dataset, extra: Value) -> TransformPlan {
     let text = |name: &&str| json!({"name": name, "type": "text"});
-    let column = |(name, column_type): &(&str, tamis_model::schema::ColumnType)| {
-        json!({"name": name, "type": column_type, "required": dataset.key.contains(name)})
-    };
+    let column = |(name, column_type): &(&str, tamis_model::schema::ColumnType)| json!({"name": name, "type": column_type, "required": dataset.key.contains(name)});
     let mut output = json!({
         "dataset": dataset.name,
         "columns": dataset.columns.iter().map(column).collect::<Vec<_>>(),
@@ -75,7 +73,9 @@ impl Transform for Fake {
         for row in 0..rows {
             let values = match self.lines {
                 true => cell(0, row).as_deref().and_then(nginx_cells),
-                false => Some((0..cells.len()).map(|column| cell(column, row)).collect()).filter(|v: &Vec<_>| v[1].is_some()),
+                false => {
+                    Some((0..cells.len()).map(|column| cell(column, row)).collect()).filter(|v: &Vec<_>| v[1].is_some())
+                }
             };
             match values {
                 None => made.rejected.push((row as u32, "unreadable".to_owned())),
@@ -109,8 +109,21 @@ fn nginx_cells(line: &str) -> Option<Vec<Option<String>>> {
     let ms = Some(ms).filter(|ms| *ms != "-").map(str::to_owned);
     let ts = format!("{date}T12:00:00Z");
     Some(vec![
-        some("1.2.3.xxx"), None, Some(ts), some(method), some(path), some("false"), some("HTTP/1.1"), some(status),
-        Some(family), None, None, None, some("false"), ms, some(date),
+        some("1.2.3.xxx"),
+        None,
+        Some(ts),
+        some(method),
+        some(path),
+        some("false"),
+        some("HTTP/1.1"),
+        some(status),
+        Some(family),
+        None,
+        None,
+        None,
+        some("false"),
+        ms,
+        some(date),
     ])
 }
 
@@ -179,9 +192,4 @@ impl Check for FakeCheck {
         let of = |(column, bad): (&String, &usize)| self.result(Some(column), *bad == 0, *bad);
         Ok(self.columns.iter().zip(&self.bad).map(of).collect())
     }
-}
-
-/// A column of 32-bit integers.
-pub fn int32(column: &ArrayRef) -> Vec<Option<i32>> {
-    column.as_primitive::<Int32Type>().iter().collect()
 }

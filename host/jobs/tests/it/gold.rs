@@ -28,13 +28,36 @@ async fn web_figures_of_a_day() {
     assert_eq!(report.refusal, None);
     insta::assert_snapshot!(
         home.query("gold.kpi_web_jour", "SELECT * FROM gold.kpi_web_jour ORDER BY date").await,
-        @"x"
+        @r"
+        +------------+-------------+---------------+----------+----------+----------+----------+----------------+
+        | date       | nb_requetes | disponibilite | taux_2xx | taux_3xx | taux_4xx | taux_5xx | latence_p95_ms |
+        +------------+-------------+---------------+----------+----------+----------+----------+----------------+
+        | 2026-03-18 | 5           | 60.0          | 20.0     | 20.0     | 20.0     | 40.0     | 38.5           |
+        | 2026-03-20 | 21          | 100.0         | 100.0    | 0.0      | 0.0      | 0.0      | 20.0           |
+        +------------+-------------+---------------+----------+----------+----------+----------+----------------+
+        "
     );
     let facts = "SELECT * FROM gold.fact_evenement_web WHERE date_id = 20260318 ORDER BY method, path";
-    insta::assert_snapshot!(home.query("gold.fact_evenement_web", facts).await, @"x");
+    insta::assert_snapshot!(home.query("gold.fact_evenement_web", facts).await, @r"
+        +----------------------------------+----------+--------+------+-------------+--------------------+--------------------+
+        | evenement_id                     | date_id  | method | path | nb_requetes | taux_erreur        | latence_moyenne_ms |
+        +----------------------------------+----------+--------+------+-------------+--------------------+--------------------+
+        | bbb4b04a0a01ce320d26eeebf2c5af3c | 20260318 | GET    | /    | 3           | 33.333333333333336 | 25.0               |
+        | a8821251ec1dab262e721d2696d1cbaa | 20260318 | GET    | /p   | 1           | 100.0              | 30.0               |
+        | 6294e684554f35eab5cafb9344928fcb | 20260318 | POST   | /    | 1           | 100.0              | 20.0               |
+        +----------------------------------+----------+--------+------+-------------+--------------------+--------------------+
+        ");
     insta::assert_snapshot!(
         home.query("gold.dim_date", "SELECT * FROM gold.dim_date ORDER BY date_id").await,
-        @"x"
+        @r"
+        +----------+------------+------+--------------+-------------+---------+-----------+-------+----------------+-----------+
+        | date_id  | date       | jour | jour_semaine | semaine_iso | mois    | trimestre | annee | est_jour_ouvre | est_ferie |
+        +----------+------------+------+--------------+-------------+---------+-----------+-------+----------------+-----------+
+        | 20260318 | 2026-03-18 | 18   | 3            | 12          | 2026-03 | 1         | 2026  | true           | false     |
+        | 20260319 | 2026-03-19 | 19   | 4            | 12          | 2026-03 | 1         | 2026  | true           | false     |
+        | 20260320 | 2026-03-20 | 20   | 5            | 12          | 2026-03 | 1         | 2026  | true           | false     |
+        +----------+------------+------+--------------+-------------+---------+-----------+-------+----------------+-----------+
+        "
     );
 }
 
@@ -52,10 +75,27 @@ async fn clients_of_the_crm() {
     assert_eq!(report.waiting, ["kpi_client_360"], "nobody knows yet what clients ordered");
     insta::assert_snapshot!(
         home.query("gold.dim_client", "SELECT * FROM gold.dim_client ORDER BY client_id").await,
-        @"x"
+        @r"
+        +-----------+---------+-------+-----+----------------+--------+-----------------+------------+------------------+-------------------+-------------+
+        | client_id | pays_id | ville | age | segment_client | statut | canal_id        | kyc_statut | newsletter_optin | date_creation_crm | segment_rfm |
+        +-----------+---------+-------+-----+----------------+--------+-----------------+------------+------------------+-------------------+-------------+
+        | c1        | FR      | Lyon  | 41  |                |        | google-ads      | valide     | true             | 2024-02-29        | perdus      |
+        | c2        |         |       |     |                |        | reseaux-sociaux | non_valide | false            |                   | perdus      |
+        | c3        | BE      | Gent  | 17  |                |        |                 | non_requis |                  | 2025-01-01        | perdus      |
+        +-----------+---------+-------+-----+----------------+--------+-----------------+------------+------------------+-------------------+-------------+
+        "
     );
     let countries = "SELECT * FROM gold.dim_pays WHERE pays_id IN ('BE', 'CH', 'FR', 'US') ORDER BY pays_id";
-    insta::assert_snapshot!(home.query("gold.dim_pays", countries).await, @"x");
+    insta::assert_snapshot!(home.query("gold.dim_pays", countries).await, @r"
+        +---------+------------+--------+-------+
+        | pays_id | nom        | zone   | ue    |
+        +---------+------------+--------+-------+
+        | BE      | Belgique   | ue     | true  |
+        | CH      | Suisse     | europe | false |
+        | FR      | France     | france | true  |
+        | US      | États-Unis | monde  | false |
+        +---------+------------+--------+-------+
+        ");
 }
 
 fn orders(rows: &[(&str, &str, Option<i32>, i64, &str)]) -> RecordBatch {
@@ -113,5 +153,21 @@ async fn scores_are_quintiles_over_clients_that_order() {
     let batches: Vec<_> = session.query("kpi_client_360", sql).await.unwrap().try_collect().await.unwrap();
     let schema = tamis_jobs::datasets::KPI_CLIENT_360.schema();
     let batches: Vec<_> = batches.iter().map(|batch| conform(batch, &schema).unwrap()).collect();
-    insta::assert_snapshot!(pretty_format_batches(&batches).unwrap(), @"x");
+    insta::assert_snapshot!(pretty_format_batches(&batches).unwrap(), @r"
+        +-----------+--------------+---------------+--------------+------------------------+---------------+---------+---------+---------+-------------+--------------------+--------------+-------------------+
+        | client_id | nb_commandes | montant_total | panier_moyen | date_derniere_commande | recence_jours | r_score | f_score | m_score | segment_rfm | lifetime_value_eur | risque_churn | completude_profil |
+        +-----------+--------------+---------------+--------------+------------------------+---------------+---------+---------+---------+-------------+--------------------+--------------+-------------------+
+        | a         | 3            | 20.05         | 6.68         | 2026-03-19             | 1             | 5       | 5       | 1       | fideles     |                    | false        | 12.5              |
+        | b         | 1            | 5.00          | 5.00         |                        |               | 1       | 1       | 1       | perdus      |                    | false        | 12.5              |
+        | c         | 1            | 100.00        | 100.00       | 2025-12-01             | 109           | 1       | 1       | 2       | perdus      |                    | true         | 12.5              |
+        | d         | 1            | 100.01        | 100.01       | 2025-12-02             | 108           | 2       | 2       | 2       | perdus      |                    | true         | 12.5              |
+        | e         | 1            | 100.02        | 100.02       | 2025-12-03             | 107           | 2       | 2       | 3       | perdus      |                    | true         | 12.5              |
+        | f         | 1            | 100.03        | 100.03       | 2025-12-04             | 106           | 3       | 3       | 3       | potentiels  |                    | true         | 12.5              |
+        | g         | 1            | 100.04        | 100.04       | 2025-12-05             | 105           | 3       | 3       | 4       | potentiels  |                    | true         | 12.5              |
+        | h         | 1            | 100.05        | 100.05       | 2025-12-06             | 104           | 4       | 4       | 4       | champions   |                    | true         | 12.5              |
+        | i         | 1            | 100.06        | 100.06       | 2025-12-07             | 103           | 4       | 4       | 5       | champions   |                    | true         | 12.5              |
+        | j         | 1            | 100.07        | 100.07       | 2025-12-08             | 102           | 5       | 5       | 5       | champions   |                    | true         | 12.5              |
+        | none      | 0            | 0.00          |              |                        |               | 1       | 1       | 1       | perdus      |                    | true         | 12.5              |
+        +-----------+--------------+---------------+--------------+------------------------+---------------+---------+---------+---------+-------------+--------------------+--------------+-------------------+
+        ");
 }

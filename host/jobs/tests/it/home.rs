@@ -68,8 +68,7 @@ impl Home {
     pub async fn query(&self, dataset: &str, sql: &str) -> String {
         let session = Session::open(64 << 20, self.folder.path(), date("2026-03-20")).unwrap();
         session.add(dataset, self.context.tables.provider(dataset).await.unwrap()).unwrap();
-        let batches: Vec<RecordBatch> =
-            session.query("test", sql).await.unwrap().try_collect().await.unwrap();
+        let batches: Vec<RecordBatch> = session.query("test", sql).await.unwrap().try_collect().await.unwrap();
         pretty_format_batches(&batches).unwrap().to_string()
     }
 }

@@ -40,7 +40,8 @@ async fn a_night_run_twice_leaves_the_same_rows() {
     }
     assert_eq!(nights[0], nights[1]);
     assert!(nights[0].0.iter().zip(&nights[0].2).all(|(rows, (_, count))| rows.len() as u64 == *count));
-    let expected = [("dim_pays", 249), ("dim_client", 2), ("fact_evenement_web", 2), ("dim_date", 2), ("kpi_web_jour", 2)];
+    let expected =
+        [("dim_pays", 249), ("dim_client", 2), ("fact_evenement_web", 2), ("dim_date", 2), ("kpi_web_jour", 2)];
     assert_eq!(nights[0].2.iter().map(|(table, rows)| (table.as_str(), *rows)).collect::<Vec<_>>(), expected);
     assert!(!home.context.lake.join(".staging").exists());
 }

@@ -3,6 +3,8 @@
 //!
 //! The guests are `tests/plugins/hostile-*`; they obey commands that stand in their rows.
 
+#![allow(clippy::unwrap_used, reason = "clippy knows helpers of tests only in modules marked cfg(test)")]
+
 mod cache;
 mod check;
 mod fixture;

@@ -1,15 +1,16 @@
 //! `tamis alerts`: what fired, as it is stored.
 
 use tamis_connectors::warehouse::{AlertFilter, StoredAlert};
-use tamis_model::{Error, Result};
 use tamis_model::rule::Severity;
+use tamis_model::{Error, Result};
 
 use super::warehouse;
 use crate::home::Home;
 use crate::table::Row;
 
 impl Row for StoredAlert {
-    const HEAD: &'static [&'static str] = &["EVENT TIME", "SEVERITY", "RULE", "KEY", "PAYMENT", "ORDER", "CRITERIA", "CONTEXT"];
+    const HEAD: &'static [&'static str] =
+        &["EVENT TIME", "SEVERITY", "RULE", "KEY", "PAYMENT", "ORDER", "CRITERIA", "CONTEXT"];
 
     fn cells(&self) -> Vec<String> {
         let text = |value: &Option<String>| value.clone().unwrap_or_default();
@@ -34,5 +35,6 @@ pub async fn list(home: &Home, rule: Option<String>, severity: Option<&str>, lim
 }
 
 fn parse_severity(name: &str) -> Result<Severity> {
-    serde_json::from_value(name.into()).map_err(|_| Error::invalid("list alerts of severity", name, "there is no such severity"))
+    serde_json::from_value(name.into())
+        .map_err(|_| Error::invalid("list alerts of severity", name, "there is no such severity"))
 }

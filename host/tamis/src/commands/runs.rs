@@ -44,7 +44,9 @@ impl Row for FileRow {
         let Self(file) = self;
         let counts = file.counts;
         let mut cells = vec![file.source.clone(), file.original_path.clone()];
-        cells.extend([counts.rows_in, counts.rows_out, counts.duplicates, counts.filtered, counts.rejected].map(grouped));
+        cells.extend(
+            [counts.rows_in, counts.rows_out, counts.duplicates, counts.filtered, counts.rejected].map(grouped),
+        );
         cells.push(file.quarantined.clone().unwrap_or_default());
         cells
     }
@@ -67,7 +69,10 @@ pub async fn show(catalog: &Catalog, id: &str, json: bool) -> Result<String> {
     let mut text = table(&[RunRow(run)]).to_string();
     text.push_str(&format!("\n\n{}", table(&files.into_iter().map(FileRow).collect::<Vec<_>>())));
     for column in columns.iter().filter(|column| column.cells_nullified > 0) {
-        text.push_str(&format!("\n{}.{}: {} cells could not be read", column.source, column.column_name, column.cells_nullified));
+        text.push_str(&format!(
+            "\n{}.{}: {} cells could not be read",
+            column.source, column.column_name, column.cells_nullified
+        ));
     }
     for written in &tables {
         text.push_str(&format!("\n{}: {} rows", written.dataset, grouped(written.row_count.unsigned_abs())));

@@ -1,8 +1,8 @@
 //! `tamis run streams`: judge what the topics hold.
 
 use std::process::ExitCode;
-use std::sync::mpsc::{Receiver, channel};
 use std::sync::Arc;
+use std::sync::mpsc::{Receiver, channel};
 
 use serde::Serialize;
 use tamis_catalog::run_details::RunFile;
@@ -10,11 +10,11 @@ use tamis_catalog::runs::{RunEnd, RunState};
 use tamis_engine::report::{Progress, Report};
 use tamis_engine::stream::Command;
 use tamis_engine::{Clock, Sink, SystemClock};
+use tamis_model::Result;
 use tamis_model::accounting::RowCounts;
 use tamis_model::alert::Alert;
 use tamis_model::error::Context;
 use tamis_model::time::utc_date;
-use tamis_model::Result;
 use tokio::runtime::Runtime;
 
 use super::{catalog, runtime, warehouse};
@@ -105,13 +105,13 @@ pub(crate) fn run_streams(
     commands: &Receiver<Command>,
     observer: &mut dyn FnMut(&Progress<'_>),
 ) -> Result<Report> {
-    let (catalog, warehouse) = runtime.block_on(async {
-        Ok::<_, tamis_model::Error>((catalog(&plan.home).await?, warehouse(&plan.home).await?))
-    })?;
+    let (catalog, warehouse) = runtime
+        .block_on(async { Ok::<_, tamis_model::Error>((catalog(&plan.home).await?, warehouse(&plan.home).await?)) })?;
     let started = SystemClock.now();
     let id = tamis_jobs::nightly::run_id(&SystemClock);
     runtime.block_on(catalog.start_run(&id, JOB, &utc_date(started), started))?;
-    let result = crate::streams::run(plan, Arc::clone(&warehouse), runtime.handle().clone(), until, also, commands, observer);
+    let result =
+        crate::streams::run(plan, Arc::clone(&warehouse), runtime.handle().clone(), until, also, commands, observer);
     let end = match &result {
         Ok(_) => RunEnd { state: RunState::Succeeded, quality_score: None, error: None },
         Err(error) => RunEnd { state: RunState::Failed, quality_score: None, error: Some(error.chain()) },
@@ -131,7 +131,8 @@ fn accounts(finished: &Finished) -> Vec<RunFile> {
         report.counts.topics.get(topic).map_or((0, 0), |counts| (counts.records, counts.refused.values().sum()))
     };
     let account = |topic: &String| {
-        let ((before_in, before_out), (rows_in, rejected)) = (refused(&finished.before, topic), refused(&finished.report, topic));
+        let ((before_in, before_out), (rows_in, rejected)) =
+            (refused(&finished.before, topic), refused(&finished.report, topic));
         let (rows_in, rejected) = (rows_in - before_in, rejected - before_out);
         RunFile {
             source: "topics".to_owned(),

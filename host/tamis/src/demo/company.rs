@@ -11,11 +11,26 @@ use tamis_model::time::Millis;
 pub const DAY_MS: Millis = 86_400_000;
 
 const FIRST_NAMES: [&str; 16] = [
-    "Camille", "Léa", "Zoé", "Chloé", "Inès", "Hélène", "Anaïs", "Maëlle", "Lucas", "Théo", "Noël", "Jérôme", "Loïc", "François", "Rémi",
+    "Camille",
+    "Léa",
+    "Zoé",
+    "Chloé",
+    "Inès",
+    "Hélène",
+    "Anaïs",
+    "Maëlle",
+    "Lucas",
+    "Théo",
+    "Noël",
+    "Jérôme",
+    "Loïc",
+    "François",
+    "Rémi",
     "Gaël",
 ];
 const LAST_NAMES: [&str; 12] = [
-    "Lefèvre", "Dupont", "Müller", "O'Brien", "Garcia", "N'Diaye", "Bénard", "Le Goff", "d'Arcy", "Moreau", "Petit", "Gauthier",
+    "Lefèvre", "Dupont", "Müller", "O'Brien", "Garcia", "N'Diaye", "Bénard", "Le Goff", "d'Arcy", "Moreau", "Petit",
+    "Gauthier",
 ];
 /// City, postal code, country as a CRM clerk writes it, country code.
 const PLACES: [(&str, &str, &str, &str); 12] = [
@@ -113,7 +128,13 @@ pub fn customer(seed: u64, number: u64) -> Customer {
         postal_code,
         country_written,
         country,
-        ip: format!("{}.{}.{}.{}", dice.between(11, 223), dice.between(0, 255), dice.between(0, 255), dice.between(1, 254)),
+        ip: format!(
+            "{}.{}.{}.{}",
+            dice.between(11, 223),
+            dice.between(0, 255),
+            dice.between(0, 255),
+            dice.between(1, 254)
+        ),
         device: format!("fp-{:012x}", dice.between(0, 0xffff_ffff_ffff)),
         card: (format!("card-{number:06}-1"), format!("{bin}******{:04}", dice.between(0, 9_999))),
     }
@@ -128,7 +149,10 @@ mod tests {
         assert_eq!(customer(7, 3).ip, customer(7, 3).ip);
         assert_ne!(customer(7, 3).device, customer(8, 3).device);
         let (mut a, mut b) = (Dice::new(7, "payments"), Dice::new(7, "orders"));
-        assert_ne!((0..8).map(|_| a.between(0, 999)).collect::<Vec<_>>(), (0..8).map(|_| b.between(0, 999)).collect::<Vec<_>>());
+        assert_ne!(
+            (0..8).map(|_| a.between(0, 999)).collect::<Vec<_>>(),
+            (0..8).map(|_| b.between(0, 999)).collect::<Vec<_>>()
+        );
     }
 
     #[test]

@@ -40,7 +40,8 @@ pub fn generate(home: &Home, seed: u64, scale: Scale, observer: &mut dyn FnMut(u
     match read_marker(home)? {
         Some(found) if found == marker => return Ok(()),
         Some(found) if found.complete => {
-            let reason = format!("it holds a day of seed {} and scale {}; choose another --home", found.seed, found.scale.0);
+            let reason =
+                format!("it holds a day of seed {} and scale {}; choose another --home", found.seed, found.scale.0);
             return Err(Error::invalid("generate a day in", home.root().display(), reason));
         }
         Some(_) => clear(home)?,
@@ -115,7 +116,9 @@ fn clear(home: &Home) -> Result<()> {
     let topics = TOPICS.iter().map(|(topic, _)| home.topics().join(topic));
     for folder in topics.chain(SOURCES.iter().map(|source| home.drop().join(source))) {
         match fs::remove_dir_all(&folder) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error).outage("remove", folder.display()),
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                return Err(error).outage("remove", folder.display());
+            }
             _ => {}
         }
     }
@@ -147,10 +150,14 @@ mod tests {
     }
 
     fn content(home: &Home) -> Vec<Vec<u8>> {
-        ["drop/nginx/access-2026-03-19.log", "drop/crm/export-2026-03-19.csv", "topics/payments/2/00000000000000000000.jsonl"]
-            .iter()
-            .map(|path| fs::read(home.root().join(path)).unwrap())
-            .collect()
+        [
+            "drop/nginx/access-2026-03-19.log",
+            "drop/crm/export-2026-03-19.csv",
+            "topics/payments/2/00000000000000000000.jsonl",
+        ]
+        .iter()
+        .map(|path| fs::read(home.root().join(path)).unwrap())
+        .collect()
     }
 
     #[test]

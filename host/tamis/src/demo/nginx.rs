@@ -13,8 +13,12 @@ const BROWSERS: [&str; 4] = [
     "Mozilla/5.0 (X11; Linux x86_64; rv:134.0) Gecko/20100101 Firefox/134.0",
     "Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/18.2 Safari/605.1.15",
 ];
-const BOTS: [&str; 4] =
-    ["Mozilla/5.0 (compatible; Googlebot/2.1)", "curl/8.5.0", "python-requests/2.32.3", "Mozilla/5.0 HeadlessChrome/131.0.0.0"];
+const BOTS: [&str; 4] = [
+    "Mozilla/5.0 (compatible; Googlebot/2.1)",
+    "curl/8.5.0",
+    "python-requests/2.32.3",
+    "Mozilla/5.0 HeadlessChrome/131.0.0.0",
+];
 const BROKEN: [&str; 4] = [
     "- - - [garbage",
     "203.0.113.9 - - [31/Feb/2026:10:00:00 +0100] \"GET / HTTP/1.1\" 200 12 \"-\" \"curl/8.5.0\" 3",

@@ -76,7 +76,9 @@ impl Payments {
         let risk = if fraud { dice.between(35, 100) } else { dice.between(0, 62) };
         let ip_country = if fraud && dice.percent(35.0) { dice.pick(&HIGH_RISK) } else { shopper.country };
         let (card_ref, card_masked) = match testing_session {
-            Some(_) => (format!("card-t-{number}"), format!("4000{:02}******{:04}", dice.between(0, 1), number % 10_000)),
+            Some(_) => {
+                (format!("card-t-{number}"), format!("4000{:02}******{:04}", dice.between(0, 1), number % 10_000))
+            }
             None => shopper.card.clone(),
         };
         // A tenth of the attempts arrives up to three seconds out of order, one in a thousand far too late.
@@ -110,7 +112,11 @@ impl Payments {
             shopper.device,
             card_ref,
             card_masked,
-            if fraud && dice.percent(10.0) { "python-requests/2.32.3" } else { "Mozilla/5.0 (X11; Linux x86_64; rv:134.0) Gecko/20100101 Firefox/134.0" },
+            if fraud && dice.percent(10.0) {
+                "python-requests/2.32.3"
+            } else {
+                "Mozilla/5.0 (X11; Linux x86_64; rv:134.0) Gecko/20100101 Firefox/134.0"
+            },
             dice.between(40, 2_400),
             if failed { "\"card_declined\"" } else { "null" },
             tamis_model::time::rfc3339_millis(time),
@@ -125,7 +131,8 @@ impl Payments {
             0 => r#"{"payment_id":"pay-broken","amount":"#.to_owned(),
             1 => r#"{"payment_id":"pay-broken","amount":"12.00","method":"card","status":"succeeded"}"#.to_owned(),
             2 => r#"{"amount":12.00,"method":"card","status":"succeeded"}"#.to_owned(),
-            _ => r#"{"payment_id":"pay-broken","amount":12.00,"method":"cash","status":"succeeded","risk_score":7}"#.to_owned(),
+            _ => r#"{"payment_id":"pay-broken","amount":12.00,"method":"cash","status":"succeeded","risk_score":7}"#
+                .to_owned(),
         };
         Event { timestamp: time, key: "broken".to_owned(), value }
     }

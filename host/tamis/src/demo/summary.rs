@@ -27,15 +27,33 @@ pub fn line(text: &str) -> Result<()> {
 /// Prints an alert as it fires.
 pub fn alert(alert: &Alert) -> Result<()> {
     let about = alert.payment_id.as_deref().or(alert.key.as_deref()).unwrap_or_default();
-    line(&format!("{}  {:8}  {}  {about}  {}", alert.event_time, alert.severity.name(), alert.rule, alert.criteria.join(", ")))
+    line(&format!(
+        "{}  {:8}  {}  {about}  {}",
+        alert.event_time,
+        alert.severity.name(),
+        alert.rule,
+        alert.criteria.join(", ")
+    ))
 }
 
 /// Records per second of the time that the pipeline was at work; none before the first record.
 fn events_per_second(report: &Report) -> Option<u64> {
-    let spent = report.spent;
-    let busy_ns = spent.read_ns + spent.decode_ns + spent.rules_ns + spent.state_ns + spent.sinks_ns + spent.checkpoints_ns;
+    let busy_ns: u64 = split(report).iter().map(|(_, ns)| ns).sum();
     let records: u64 = report.counts.topics.values().map(|counts| counts.records).sum();
     records.checked_mul(1_000_000_000)?.checked_div(busy_ns)
+}
+
+/// Where the time of the pipeline went, in nanoseconds.
+fn split(report: &Report) -> [(&'static str, u64); 6] {
+    let spent = report.spent;
+    [
+        ("read", spent.read_ns),
+        ("decode", spent.decode_ns),
+        ("rules", spent.rules_ns),
+        ("state", spent.state_ns),
+        ("sinks", spent.sinks_ns),
+        ("checkpoints", spent.checkpoints_ns),
+    ]
 }
 
 fn as_text(home: &Home, streams: &Report, night: &NightlyReport, elapsed: Duration) -> String {
@@ -43,7 +61,9 @@ fn as_text(home: &Home, streams: &Report, night: &NightlyReport, elapsed: Durati
     let sources: Vec<_> = night.sources.iter().map(SourceRow::of).collect();
     let mut text = format!("\nStreams: what the rules judged\n\n{}\n\n{}\n", table(&topics), table(&rules));
     if let Some(rate) = events_per_second(streams) {
-        let _ = writeln!(text, "\n{} events/s through decode, rules, sinks and checkpoints", grouped(rate));
+        let busy_ns: u64 = split(streams).iter().map(|(_, ns)| ns).sum();
+        let shares = split(streams).map(|(part, ns)| format!("{part} {} %", 100 * ns / busy_ns.max(1)));
+        let _ = writeln!(text, "\n{} events/s: {}", grouped(rate), shares.join(", "));
     }
     let _ = writeln!(text, "\nFiles: rows in = out + duplicates + filtered + rejected\n\n{}", table(&sources));
     let score = night.quality_score.unwrap_or_default();
@@ -56,7 +76,11 @@ fn as_text(home: &Home, streams: &Report, night: &NightlyReport, elapsed: Durati
         let _ = writeln!(text, "  {name}: {} rows", grouped(*rows));
     }
     let root = home.root().display();
-    let _ = writeln!(text, "\nDone in {:.1} s. Everything is in {root}: lake/silver, lake/gold, warehouse.db, topics/alerts_*.", elapsed.as_secs_f64());
+    let _ = writeln!(
+        text,
+        "\nDone in {:.1} s. Everything is in {root}: lake/silver, lake/gold, warehouse.db, topics/alerts_*.",
+        elapsed.as_secs_f64()
+    );
     let _ = write!(
         text,
         "Try:  sqlite3 {} \"SELECT date, nb_requetes, disponibilite, latence_p95_ms FROM kpi_web_jour\"\n      tamis --home {root} alerts --severity critical",
@@ -72,6 +96,7 @@ fn as_json(home: &Home, streams: &Report, night: &NightlyReport) -> String {
         "topics": topics,
         "alerts": rules,
         "events_per_second": events_per_second(streams),
+        "spent_ns": split(streams).into_iter().collect::<std::collections::BTreeMap<_, _>>(),
         "sources": night.sources.iter().map(SourceRow::of).collect::<Vec<_>>(),
         "run_id": night.run_id,
         "state": night.state,

@@ -39,6 +39,8 @@ pub(super) trait Shape {
 
     /// Appends what is kept of `row`; false = the row does not count.
     fn keep(&self, row: usize, arena: &mut Vec<u8>) -> bool;
+    /// Whether bytes of a state are something that [`Shape::keep`] writes.
+    fn accepts(kept: &[u8]) -> bool;
     /// Judges a window: the criteria that hold, and the context when any does.
     fn judge(&mut self, window: Window<'_>) -> Option<(u32, Vec<Value>)>;
 }
@@ -58,6 +60,9 @@ pub(super) fn apply<S: Shape>(
     for group in 0..by_key.keys() {
         let state = by_key.state(group);
         history.decode(state, terms.state_version, S::KEEPS).ok_or_else(|| terms.foreign_state(group, state))?;
+        if S::KEEPS && !history.events.iter().all(|event| S::accepts(event.kept.of(&history.arena))) {
+            return Err(terms.foreign_state(group, state));
+        }
         for &row in by_key.rows(group) {
             let start = history.arena.len();
             if !shape.keep(row as usize, &mut history.arena) {

@@ -81,57 +81,22 @@ pub fn apply<A: Row, B: Row, V: Verdict>(
     judge: impl Fn(&Joined<'_, A, B>) -> V,
 ) -> Result<RuleOutcome, String> {
     let by_key = ByKey::new(rows)?;
-    let count = rows.batch.rows as usize;
-    if rows.input.len() != count {
-        return Err(format!("{count} rows are from {} inputs", rows.input.len()));
-    }
-    let identities = IdentityColumns::of(rows.identities.as_ref(), count)?;
-    let (left, right) = rows.batch.columns.split_at(A::INPUT.columns.len().min(rows.batch.columns.len()));
-    let left = A::columns(left, Membership { rows: count, input: &rows.input, index: 0 })?;
-    let right = B::columns(right, Membership { rows: count, input: &rows.input, index: 1 })?;
-    let mut outcome = empty_outcome(by_key.keys(), 2 * by_key.state_bytes() + 64 * count);
+    let sides = Sides::<A, B>::of(rows)?;
+    let mut outcome = empty_outcome(by_key.keys(), 2 * by_key.state_bytes() + 64 * rows.times.len());
     let mut pairs = Pairs { pairing, ..Pairs::default() };
     for group in 0..by_key.keys() {
         let state = by_key.state(group);
-        pairs.decode(state, terms.state_version).ok_or_else(|| terms.foreign_state(group, state))?;
+        pairs.decode::<A, B>(state, terms.state_version).ok_or_else(|| terms.foreign_state(group, state))?;
         for &row in by_key.rows(group) {
-            let (at, time) = (row as usize, rows.times[row as usize]);
-            let mut bytes = Vec::new();
-            let is_left = rows.input[at] == 0;
-            if is_left {
-                let view = A::at(&left, at);
-                if !A::counted(&view) {
-                    continue;
-                }
-                A::encode(&view, &mut bytes);
-            } else {
-                let view = B::at(&right, at);
-                if !B::counted(&view) {
-                    continue;
-                }
-                B::encode(&view, &mut bytes);
-            }
-            let mut identity = Vec::new();
-            if is_left {
-                identities.encode(at, &mut identity);
-            }
-            let event = Event { time, row: Some(row), identity, bytes };
-            let mut refused = None;
-            pairs.add(is_left, event, |left, right| {
+            let Some((side, event)) = sides.event(row) else { continue };
+            pairs.add(side, event, |left, right| {
                 let Some(joined) = join::<A, B>(left, right) else { return ControlFlow::Continue(()) };
                 let criteria = judge(&joined).criteria();
-                if criteria == 0 {
-                    return ControlFlow::Continue(());
-                }
-                match left.subject(group as u32) {
-                    Some(subject) => outcome.findings.push(terms.finding(subject, criteria, values(&joined))),
-                    None => refused = Some(format!("the state of key {group} remembers an event without an id")),
-                }
+                let subject = if criteria == 0 { None } else { left.subject(group as u32) };
+                let Some(subject) = subject else { return ControlFlow::Continue(()) };
+                outcome.findings.push(terms.finding(subject, criteria, values(&joined)));
                 ControlFlow::Break(())
             });
-            if let Some(reason) = refused {
-                return Err(reason);
-            }
         }
         pairs.forget(rows.watermark);
         pairs.encode(terms.state_version, &mut outcome.states.data);
@@ -147,12 +112,59 @@ pub fn advance<A: Row, B: Row>(due: &Keyed, terms: &Terms<'_>) -> Result<RuleOut
     let mut pairs = Pairs::default();
     for group in 0..by_key.keys() {
         let state = by_key.state(group);
-        pairs.decode(state, terms.state_version).ok_or_else(|| terms.foreign_state(group, state))?;
+        pairs.decode::<A, B>(state, terms.state_version).ok_or_else(|| terms.foreign_state(group, state))?;
         pairs.forget(due.watermark);
         pairs.encode(terms.state_version, &mut outcome.states.data);
         end_state(&mut outcome, pairs.wake())?;
     }
     Ok(outcome)
+}
+
+/// Where an event is from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Side {
+    Left = 0,
+    Right = 1,
+}
+
+/// The columns of a batch of both inputs.
+struct Sides<'a, A: Row, B: Row> {
+    left: A::Columns<'a>,
+    right: B::Columns<'a>,
+    identities: IdentityColumns<'a>,
+    keyed: &'a Keyed,
+}
+
+impl<'a, A: Row, B: Row> Sides<'a, A, B> {
+    fn of(keyed: &'a Keyed) -> Result<Self, String> {
+        let (rows, columns, input) = (keyed.batch.rows as usize, &keyed.batch.columns, &keyed.input);
+        if input.len() != rows {
+            return Err(format!("{rows} rows are from {} inputs", input.len()));
+        }
+        let (left, right) = columns.split_at(A::INPUT.columns.len().min(columns.len()));
+        Ok(Self {
+            left: A::columns(left, Membership { rows, input, index: Side::Left as u8 })?,
+            right: B::columns(right, Membership { rows, input, index: Side::Right as u8 })?,
+            identities: IdentityColumns::of(keyed.identities.as_ref(), rows)?,
+            keyed,
+        })
+    }
+
+    /// The event of a row, if it counts.
+    fn event(&self, row: u32) -> Option<(Side, Event)> {
+        let at = row as usize;
+        let mut event = Event { time: self.keyed.times[at], row: Some(row), identity: Vec::new(), bytes: Vec::new() };
+        if self.keyed.input[at] == Side::Left as u8 {
+            let view = A::at(&self.left, at);
+            A::encode(&view, &mut event.bytes);
+            self.identities.encode(at, &mut event.identity);
+            A::counted(&view).then_some((Side::Left, event))
+        } else {
+            let view = B::at(&self.right, at);
+            B::encode(&view, &mut event.bytes);
+            B::counted(&view).then_some((Side::Right, event))
+        }
+    }
 }
 
 fn join<'w, A: Row, B: Row>(left: &'w Event, right: &'w Event) -> Option<Joined<'w, A, B>> {
@@ -211,10 +223,10 @@ impl Default for Pairs {
 
 impl Pairs {
     /// Takes in an event and judges the pairs that it makes; `judge` breaks when the left one has fired.
-    fn add(&mut self, is_left: bool, event: Event, mut judge: impl FnMut(&Event, &Event) -> ControlFlow<()>) {
+    fn add(&mut self, side: Side, event: Event, mut judge: impl FnMut(&Event, &Event) -> ControlFlow<()>) {
         // Whether a left event that was just judged can be settled by nothing else any more.
         let settles = |judged: ControlFlow<()>| self.pairing == Pairing::First || judged.is_break();
-        if is_left {
+        if side == Side::Left {
             let mut in_reach = self.offered.iter().filter(|right| right.reaches(&event));
             if !in_reach.any(|right| settles(judge(&event, right))) {
                 self.waiting.push(event);
@@ -243,9 +255,9 @@ impl Pairs {
             return;
         }
         out.push(version);
-        for (side, events) in [(0, &self.waiting), (1, &self.offered)] {
+        for (side, events) in [(Side::Left, &self.waiting), (Side::Right, &self.offered)] {
             for event in events {
-                out.push(side);
+                out.push(side as u8);
                 encoding::signed(out, event.time);
                 out.extend_from_slice(&event.identity);
                 encoding::bytes(out, &event.bytes);
@@ -253,7 +265,8 @@ impl Pairs {
         }
     }
 
-    fn decode(&mut self, state: &[u8], version: u8) -> Option<()> {
+    /// Reads a state; nothing when the bytes are none of this version or not of these rows.
+    fn decode<A: Row, B: Row>(&mut self, state: &[u8], version: u8) -> Option<()> {
         self.waiting.clear();
         self.offered.clear();
         let mut reader = Reader::new(state);
@@ -263,13 +276,20 @@ impl Pairs {
         while !reader.is_at_end() {
             let side = reader.byte()?;
             let time = reader.signed()?;
-            let (events, identity) = match side {
-                0 => (&mut self.waiting, identity::skip(&mut reader)?),
-                1 => (&mut self.offered, &[][..]),
-                _ => return None,
-            };
-            let bytes = reader.bytes()?.to_vec();
-            events.push(Event { time, row: None, identity: identity.to_vec(), bytes });
+            let is_left = side == Side::Left as u8;
+            let identity = if is_left { identity::skip(&mut reader)? } else { &[] };
+            let bytes = reader.bytes()?;
+            let event = Event { time, row: None, identity: identity.to_vec(), bytes: bytes.to_vec() };
+            if is_left {
+                A::decode(&mut Reader::new(bytes))?;
+                event.subject(0)?;
+                self.waiting.push(event);
+            } else if side == Side::Right as u8 {
+                B::decode(&mut Reader::new(bytes))?;
+                self.offered.push(event);
+            } else {
+                return None;
+            }
         }
         Some(())
     }

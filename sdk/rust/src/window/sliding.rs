@@ -131,6 +131,10 @@ impl<R: Row, K: Keeping, V: Verdict, J: Fn(&Sliding<'_, R, K>) -> V> Shape for S
         counted
     }
 
+    fn accepts(kept: &[u8]) -> bool {
+        !K::ROWS || R::decode(&mut Reader::new(kept)).is_some()
+    }
+
     fn judge(&mut self, window: Window<'_>) -> Option<(u32, Vec<Value>)> {
         let criteria = (self.judge)(&Sliding::new(window)).criteria();
         (criteria != 0).then(|| (criteria, window.context(window.events.len() as u64)))

@@ -24,6 +24,36 @@ fn advance<P: RulePlugin>(state: &[u8]) -> Result<(), String> {
     P::configure("{}").expect("the defaults fit").advance(&due(state)).map(drop)
 }
 
+/// A batch without rows, which reads every state for judging.
+fn apply<P: RulePlugin>(state: &[u8]) -> Result<(), String> {
+    let mut rows = due(state);
+    let manifest: serde_json::Value = serde_json::from_str(&P::manifest()).expect("a manifest is JSON");
+    for input in manifest["inputs"].as_array().into_iter().flatten() {
+        for column in input["columns"].as_array().into_iter().flatten() {
+            let values = match column["type"].as_str() {
+                Some("decimal") => Values::Decimal(Vec::new()),
+                _ => Values::Text(Strings { offsets: vec![0], data: Vec::new() }),
+            };
+            rows.batch.columns.push(Column { values, validity: None });
+        }
+    }
+    P::configure("{}").expect("the defaults fit").apply(&rows).map(drop)
+}
+
+#[test]
+fn a_state_that_keeps_something_else_is_refused() {
+    // Version, time 0, one event without marks that keeps the byte 7: no row begins so.
+    let state = [1, 0, 0, 0, 1, 7];
+    assert_eq!(advance::<kept::Plugin>(&state), Ok(()));
+    assert_eq!(apply::<kept::Plugin>(&state), Err("the state of key 0 is no state of version 1".to_owned()));
+    assert_eq!(apply::<distinct::Plugin>(&state), Ok(()));
+    // A payment whose id is null.
+    let state = [1, 0, 0, 0, 0, 0, 2, 0, 2];
+    assert_eq!(apply::<joined::Plugin>(&state), Err("the state of key 0 is no state of version 1".to_owned()));
+    let state = [1, 0, 0, 2, b'p', 0, 0, 2, 0, 2];
+    assert_eq!(apply::<joined::Plugin>(&state), Ok(()));
+}
+
 #[test]
 fn a_state_of_another_version_is_refused_by_its_version() {
     let error = "the state of key 0 has version 2, this plugin reads version 1";
@@ -57,5 +87,7 @@ proptest! {
         let _ = advance::<distinct::Plugin>(&state);
         let _ = advance::<tumbling::Plugin>(&state);
         let _ = advance::<joined::Plugin>(&state);
+        let _ = apply::<kept::Plugin>(&state);
+        let _ = apply::<joined::Plugin>(&state);
     }
 }
