@@ -145,11 +145,11 @@ mod tests {
         let later = version("aaaa", 1, "2026-03-19");
         assert_eq!(catalog.reserve_file(&later).await.unwrap().bronze_path, a.bronze_path);
         catalog.confirm_file(&later).await.unwrap();
-        assert_eq!(catalog.latest_files("crm").await.unwrap(), [a.clone()]);
+        assert_eq!(catalog.latest_files("crm").await.unwrap(), std::slice::from_ref(&a));
 
         catalog.reserve_file(&b).await.unwrap();
         catalog.confirm_file(&b).await.unwrap();
-        assert_eq!(catalog.latest_files("crm").await.unwrap(), [b.clone()]);
+        assert_eq!(catalog.latest_files("crm").await.unwrap(), std::slice::from_ref(&b));
 
         // The first content comes back under a new time: the same bytes, not a third copy.
         let again = version("aaaa", 3, "2026-03-20");

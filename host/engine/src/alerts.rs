@@ -195,7 +195,7 @@ mod tests {
         check(Value::Decimal(-1), "-0.01");
         check(Value::Decimal(150_000), "1500");
         check(Value::Decimal(110), "1.1");
-        check(Value::Decimal(99_999_999_999_999_9), "9999999999999.99");
+        check(Value::Decimal(999_999_999_999_999), "9999999999999.99");
         check(Value::Timestamp(1_773_842_400_000), r#""2026-03-18T14:00:00.000Z""#);
         check(Value::Float64(f64::NAN), "null");
         check(Value::Float64(0.05), "0.05");

@@ -98,8 +98,11 @@ async fn clients_of_the_crm() {
         ");
 }
 
-fn orders(rows: &[(&str, &str, Option<i32>, i64, &str)]) -> RecordBatch {
-    let text = |of: fn(&(&str, &str, Option<i32>, i64, &str)) -> String| -> ArrayRef {
+/// Order, client, `date_id`, total in cents, state.
+type Order<'a> = (&'a str, &'a str, Option<i32>, i64, &'a str);
+
+fn orders(rows: &[Order<'_>]) -> RecordBatch {
+    let text = |of: fn(&Order<'_>) -> String| -> ArrayRef {
         Arc::new(rows.iter().map(|row| Some(of(row))).collect::<StringArray>())
     };
     let dates: ArrayRef = Arc::new(rows.iter().map(|row| row.2).collect::<Int32Array>());

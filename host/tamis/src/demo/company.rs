@@ -122,8 +122,8 @@ pub fn customer(seed: u64, number: u64) -> Customer {
     let bin = *dice.pick(&["497010", "513283", "455600", "402360", "535110"]);
     Customer {
         id: format!("C{number:06}"),
-        first_name: *dice.pick(&FIRST_NAMES),
-        last_name: *dice.pick(&LAST_NAMES),
+        first_name: dice.pick::<&str>(&FIRST_NAMES),
+        last_name: dice.pick::<&str>(&LAST_NAMES),
         city,
         postal_code,
         country_written,

@@ -319,7 +319,7 @@ mod tests {
     fn group(whole: &str, space: &str) -> String {
         let mut out = String::new();
         for (i, digit) in whole.chars().enumerate() {
-            if i > 0 && (whole.len() - i) % 3 == 0 {
+            if i > 0 && (whole.len() - i).is_multiple_of(3) {
                 out.push_str(space);
             }
             out.push(digit);

@@ -1,0 +1,166 @@
+//! Whole paths: payments from topic files to alerts, and a web server's log to Silver rows, on one core.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::mpsc::channel;
+use std::time::{Duration, Instant};
+
+use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use tamis::demo::{Scale, generate};
+use tamis::home::Home;
+use tamis_connectors::files::{FileSettings, FileSource, Framing};
+use tamis_connectors::topics::{ReaderSettings, WriterSettings};
+use tamis_connectors::{TopicReader, TopicWriter};
+use tamis_engine::memory::{MemoryCheckpoints, MemorySink};
+use tamis_engine::outbox::Sinks;
+use tamis_engine::report::{Report, Spent};
+use tamis_engine::rules::{RuleMode, RulePlan, RuleSet};
+use tamis_engine::stream::{Stream, StreamParts, StreamSettings};
+use tamis_engine::transform::{KeptRows, QuarantinedRow, transform_files};
+use tamis_engine::{Sink, SystemClock, decode};
+use tamis_model::manifest::Format;
+use tamis_model::position::Partition;
+use tamis_model::rule::Rule;
+use tamis_plugin::Plugin;
+use tamis_tests::components;
+
+const RULES: [&str; 3] = ["payment-direct-fraud", "card-testing", "psp-error-rate"];
+/// 200 000 payments, 400 000 lines of log.
+const SCALE: Scale = Scale(8);
+
+/// Keeps nothing: what is measured is the way to the sink.
+struct Nowhere;
+
+impl<T> Sink<T> for Nowhere {
+    fn write(&mut self, _output: &[T]) -> tamis_model::Result<()> {
+        Ok(())
+    }
+
+    fn stage(&mut self) -> tamis_model::Result<serde_json::Value> {
+        Ok(serde_json::Value::Null)
+    }
+
+    fn commit(&mut self, _staged: &serde_json::Value) -> tamis_model::Result<()> {
+        Ok(())
+    }
+}
+
+fn day() -> (tempfile::TempDir, Home) {
+    let folder = tempfile::tempdir().expect("there is room for a day");
+    let home = Home::new(folder.path());
+    home.create().expect("there is room for a day");
+    generate(&home, 7, SCALE, &mut |_, _| {}).expect("there is room for a day");
+    (folder, home)
+}
+
+fn rule_set(plugins: &[Arc<Plugin>]) -> RuleSet {
+    let rules = plugins.iter().map(|plugin| {
+        let code = Arc::clone(plugin);
+        Arc::new(RulePlan {
+            name: plugin.manifest().name.clone(),
+            plugin: plugin.reference(),
+            manifest: Arc::new(plugin.manifest().clone()),
+            config: plugin.manifest().config.defaults.to_string(),
+            mode: RuleMode::Active,
+            route: plugin.manifest().route.clone().expect("the standard rules have a route"),
+            resets_state: false,
+            make: Arc::new(move |config| Ok(Box::new(code.rule(config)?) as Box<dyn Rule>)),
+        })
+    });
+    RuleSet { revision: 1, rules: rules.collect() }
+}
+
+/// Reads all payments of the home through the rules; alerts and dead letters go to topics in `out`.
+fn judge(home: &Home, rules: RuleSet, out: &Path) -> (Duration, Report) {
+    let schemas = tamis::topics::standard().expect("the published schemas are valid");
+    let records = TopicWriter::open(out, "bench", WriterSettings::default()).expect("the folder is ours");
+    let settings = ReaderSettings::new(["payments"]).until_end();
+    let mut stream = Stream::open(StreamParts {
+        settings: StreamSettings { bounded: true, checkpoint_interval_ms: 1_000, ..StreamSettings::default() },
+        source: Box::new(TopicReader::new(home.topics(), settings).expect("the topic is there")),
+        schemas: schemas.into_iter().filter(|schema| schema.name == "payments").collect(),
+        rules,
+        sinks: Sinks { records: Box::new(records), alerts: Vec::new() },
+        checkpoints: Box::new(MemoryCheckpoints::new()),
+        clock: Arc::new(SystemClock),
+    })
+    .expect("a new stream opens");
+    let (_keep, commands) = channel();
+    let start = Instant::now();
+    let report = stream.run(&commands, &mut |_| {}).expect("the day is judged");
+    (start.elapsed(), report)
+}
+
+fn payments(criterion: &mut Criterion) {
+    let (_folder, home) = day();
+    let sandbox = components::sandbox();
+    let plugins: Vec<_> = RULES.iter().map(|name| components::load(&sandbox, name)).collect();
+    let out = tempfile::tempdir().expect("there is room for alerts");
+    let (_, report) = judge(&home, rule_set(&plugins), &out.path().join("warm-up"));
+    let records: u64 = report.counts.topics.values().map(|counts| counts.records).sum();
+    print_split(&report, records);
+    let mut group = criterion.benchmark_group("payments, topic files to alerts");
+    group.sample_size(10).throughput(Throughput::Elements(records));
+    let mut run = 0;
+    group.bench_function("three rules", |bencher| {
+        bencher.iter_custom(|iterations| {
+            (0..iterations)
+                .map(|_| {
+                    run += 1;
+                    judge(&home, rule_set(&plugins), &out.path().join(run.to_string())).0
+                })
+                .sum()
+        });
+    });
+    group.finish();
+}
+
+#[allow(clippy::print_stderr, reason = "a benchmark says where the time went")]
+fn print_split(report: &Report, records: u64) {
+    let Spent { read_ns, decode_ns, rules_ns, state_ns, sinks_ns, checkpoints_ns } = report.spent;
+    let alerts: u64 = report.counts.rules.values().flat_map(|rule| rule.alerts.values()).sum();
+    eprintln!("{records} payments, {alerts} alerts, {} dead letters; ns per payment:", report.counts.dead_letters);
+    for (part, spent_ns) in [
+        ("read", read_ns),
+        ("decode", decode_ns),
+        ("plugins", rules_ns),
+        ("group and state", state_ns),
+        ("sinks", sinks_ns),
+        ("checkpoints", checkpoints_ns),
+    ] {
+        eprintln!("  {part}: {}", spent_ns / records.max(1));
+    }
+}
+
+fn nginx(criterion: &mut Criterion) {
+    let (_folder, home) = day();
+    let log = home.drop().join("nginx").join(format!("access-{}.log", tamis::demo::DAY));
+    let bytes = std::fs::metadata(&log).expect("the day has a log").len();
+    let plugin = components::load(&components::sandbox(), "silver-nginx");
+    let columns = plugin.manifest().inputs[0].columns.clone();
+    let mut group = criterion.benchmark_group("nginx log to Silver rows");
+    group.sample_size(10).throughput(Throughput::Bytes(bytes));
+    group.bench_function("silver/nginx", |bencher| {
+        let mut transform = plugin.transform("{}").expect("the defaults are valid");
+        bencher.iter(|| {
+            let mut source = FileSource::new("nginx", vec![log.clone()], FileSettings::new(Framing::Lines));
+            let files = [Partition { topic: "nginx".to_owned(), number: 0 }];
+            let mut kept = Nowhere;
+            let mut quarantine = MemorySink::<QuarantinedRow>::new();
+            transform_files(
+                &mut source,
+                &files,
+                &mut |_| decode::for_file(Format::Lines, &columns).expect("a line is a line"),
+                &mut transform,
+                &mut kept as &mut dyn Sink<KeptRows>,
+                &mut quarantine,
+                &mut |_| {},
+            )
+            .expect("the log is read")
+        });
+    });
+    group.finish();
+}
+
+criterion_group!(benches, payments, nginx);
+criterion_main!(benches);
