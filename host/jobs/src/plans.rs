@@ -57,9 +57,20 @@ pub struct CheckPlan {
     pub make: MakeCheck,
 }
 
+/// A component that jobs put to work.
+#[derive(Clone, Debug)]
+pub struct Component {
+    /// What it says of itself.
+    pub manifest: Manifest,
+    /// SHA-256 of its bytes, hex.
+    pub sha256: String,
+}
+
 /// What plugins offer to jobs.
 #[derive(Clone, Default)]
 pub struct Plans {
+    /// Every component, for the catalogue; native code has none.
+    pub components: Vec<Component>,
     /// At most one for each source.
     pub transforms: Vec<TransformPlan>,
     /// By name.
@@ -72,10 +83,12 @@ impl Plans {
         let mut plans = Self::default();
         for plugin in plugins {
             match plugin.manifest().world {
-                World::Rule => {}
+                World::Rule => continue,
                 World::Transform => plans.transforms.push(sandboxed_transform(plugin)?),
                 World::Check => plans.checks.push(sandboxed_check(plugin)),
             }
+            let component = Component { manifest: plugin.manifest().clone(), sha256: plugin.sha256().to_owned() };
+            plans.components.push(component);
         }
         plans.transforms.sort_by(|a, b| a.source.cmp(&b.source));
         match plans.transforms.windows(2).find(|pair| pair[0].source == pair[1].source) {

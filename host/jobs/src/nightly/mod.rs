@@ -190,6 +190,10 @@ impl Run<'_> {
         let staging = StagingFolder::create(self.context.lake.join(".staging"))?;
         let session = Session::open(self.context.memory_bytes_max, staging.path(), self.as_of)?;
         self.context.warehouse.discard().await?;
+        for component in &self.context.plans.components {
+            let now = self.context.clock.now();
+            self.context.catalog.record_plugin(&component.manifest, &component.sha256, now).await?;
+        }
 
         let ingested = self.ingest().await?;
         let (sources, unread_sources) = self.silver(&session, &staging).await?;

@@ -130,7 +130,7 @@ fn nginx_cells(line: &str) -> Option<Vec<Option<String>>> {
 /// Transforms for both sources and the three checks.
 pub fn plans() -> Plans {
     let crm = crm(json!({"which": "latest", "by": "date_modification"}));
-    Plans { transforms: vec![crm, nginx()], checks: checks() }
+    Plans { transforms: vec![crm, nginx()], checks: checks(), ..Plans::default() }
 }
 
 /// The three checks.

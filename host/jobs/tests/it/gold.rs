@@ -16,7 +16,7 @@ use crate::home::{Home, date};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn web_figures_of_a_day() {
-    let home = Home::new(Plans { transforms: vec![fakes::nginx()], checks: fakes::checks() }).await;
+    let home = Home::new(Plans { transforms: vec![fakes::nginx()], checks: fakes::checks(), ..Plans::default() }).await;
     // 2026-03-18: latencies 10, 20, 30, 40 and one unknown: the percentile lies at rank 2.85, 30 + 0.85 × 10.
     // 2026-03-20: 1 to 21: rank 19 exactly, so 20. The 19th has no request and still is in dim_date.
     let mut log = "2026-03-18 GET / 200 40\n2026-03-18 GET / 304 10\n2026-03-18 GET /p 404 30\n\

@@ -83,7 +83,7 @@ async fn a_failure_is_kept_with_its_causes() {
         }),
         ..fakes::crm(json!({"which": "first"}))
     };
-    home.context.plans = Plans { transforms: vec![broken], checks: fakes::checks() };
+    home.context.plans = Plans { transforms: vec![broken], checks: fakes::checks(), ..Plans::default() };
     let error = home.night().await.unwrap_err();
     assert_eq!(error.chain(), "cannot configure plugin silver/crm: as_of is missing");
     let runs = home.context.catalog.runs(10).await.unwrap();

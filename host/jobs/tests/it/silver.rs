@@ -26,7 +26,7 @@ fn counts(file: &RunFile) -> (&str, [u64; 5]) {
 }
 
 async fn home(keep: Value) -> Home {
-    Home::new(Plans { transforms: vec![fakes::crm(keep)], checks: fakes::checks() }).await
+    Home::new(Plans { transforms: vec![fakes::crm(keep)], checks: fakes::checks(), ..Plans::default() }).await
 }
 
 const ROWS: &str = "SELECT client_id, age, pays FROM silver.crm ORDER BY client_id";
