@@ -23,8 +23,10 @@ use crate::{countries, functions};
 const BATCH_ROWS: usize = 4_096;
 /// Partitions of a query at most.
 const PARTITIONS_MAX: usize = 8;
+/// Memory that a partition of a query has at least.
+const PARTITION_BYTES_MIN: usize = 64 << 20;
 /// One part in so many of the memory is kept back for the merges of sorts.
-const RESERVED_SHARE: usize = 8;
+const RESERVED_SHARE: usize = 32;
 /// The schemas in which tables are found: two layers of the lake, and tables that come with the program.
 const SCHEMAS: [&str; 3] = ["silver", "gold", "reference"];
 
@@ -44,9 +46,11 @@ impl Session {
             .with_temp_file_path(staging)
             .build_arc()
             .outage("open SQL session in", staging.display())?;
-        let mut config = SessionConfig::new().with_batch_size(BATCH_ROWS).with_target_partitions(parallelism());
+        // Each operator of each partition has its share of the pool: a small one is not cut into too many.
+        let partitions = parallelism().min(memory_bytes_max / PARTITION_BYTES_MIN).max(1);
+        let mut config = SessionConfig::new().with_batch_size(BATCH_ROWS).with_target_partitions(partitions);
         // What each sort keeps back for its merge must leave most of a small pool to the sorting.
-        let reserved = memory_bytes_max / (RESERVED_SHARE * parallelism());
+        let reserved = memory_bytes_max / (RESERVED_SHARE * partitions);
         let default = config.options().execution.sort_spill_reservation_bytes;
         config.options_mut().execution.sort_spill_reservation_bytes = reserved.min(default);
         // Sort-merge joins spill, hash joins do not.

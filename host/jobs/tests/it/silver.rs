@@ -113,19 +113,23 @@ async fn a_broken_gzip_is_set_aside_whole_and_the_others_go_on() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn more_rows_than_memory_are_deduplicated_on_disk() {
-    const CLIENTS: u64 = 100_000;
+    const CLIENTS: u64 = 15_000;
+    const VERSIONS: u64 = 20;
     let mut home = home(json!({"which": "latest", "by": "date_modification"})).await;
-    home.context.memory_bytes_max = 64 << 20;
+    home.context.memory_bytes_max = 40 << 20;
     let mut csv = "client_id,age,ville,pays,date_modification\n".to_owned();
-    for row in 0..3 * CLIENTS {
+    for row in 0..VERSIONS * CLIENTS {
         let (client, version) = (row % CLIENTS, row / CLIENTS);
         let digest = format!("{:032x}", client.wrapping_mul(0x9e37_79b9_7f4a_7c15));
-        csv.push_str(&format!("{digest},{version},{digest}{digest}{digest}{digest},FR,2026-01-0{}\n", 3 - version));
+        csv.push_str(&format!(
+            "{digest},{version},{digest}{digest}{digest}{digest},FR,2026-01-{:02}\n",
+            VERSIONS - version
+        ));
     }
     home.write("crm/a.csv", csv, 100);
     let report = home.night().await.unwrap();
     let files: Vec<_> = report.sources[0].files.iter().map(counts).collect();
-    assert_eq!(files, [("a.csv", [3 * CLIENTS, CLIENTS, 2 * CLIENTS, 0, 0])]);
+    assert_eq!(files, [("a.csv", [VERSIONS * CLIENTS, CLIENTS, (VERSIONS - 1) * CLIENTS, 0, 0])]);
     let ages = home.query("silver.crm", "SELECT DISTINCT age FROM silver.crm").await;
     assert_eq!(ages, "+-----+\n| age |\n+-----+\n| 0   |\n+-----+");
 }

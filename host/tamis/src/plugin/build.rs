@@ -20,7 +20,7 @@ pub struct Build {
     /// The folder of the crate.
     #[arg(default_value = ".")]
     pub dir: PathBuf,
-    /// Where the component goes [default: <target>/<name>.wasm of the crate].
+    /// Where the component goes [default: NAME.wasm in the target folder of the crate].
     #[arg(long, value_name = "FILE")]
     pub out: Option<PathBuf>,
     /// Use only what Cargo has already downloaded.
