@@ -87,7 +87,7 @@ fn test() -> Result<()> {
     run("lints", cargo(["clippy", "--release", "--workspace", "--all-targets", "--", "--deny=warnings"]))?;
     run("tests", components.known_to(cargo(["test", "--release", "--workspace"])))?;
     let mut documentation = cargo(["doc", "--release", "--workspace", "--no-deps", "--document-private-items"]);
-    documentation.env("RUSTDOCFLAGS", "--deny=warnings");
+    documentation.env("RUSTDOCFLAGS", "--deny=warnings --allow=rustdoc::private_intra_doc_links");
     run("documentation", documentation)
 }
 

@@ -5,7 +5,7 @@
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use crate::pseudonym::{Form, Pepper};
+use crate::pseudonym::{Form, Pepper, hex};
 use crate::rule::Severity;
 use crate::time::Millis;
 
@@ -95,8 +95,7 @@ pub fn alert_id(mode: AlertMode, rule: &str, trigger: Trigger<'_>) -> String {
         Trigger::Event { topic, id } => hash.update(format!("|{topic}|{id}")),
         Trigger::Window { key, start } => hash.update(format!("|{key}|{start}")),
     }
-    let digest = hash.finalize();
-    digest[..16].iter().map(|byte| format!("{byte:02x}")).collect()
+    hex(&hash.finalize()[..16])
 }
 
 impl Alert {

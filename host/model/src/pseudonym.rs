@@ -51,17 +51,28 @@ impl Pepper {
 
     /// Writes the pseudonym of `value` behind `out`.
     pub fn append(&self, value: &str, form: Form, out: &mut Vec<u8>) {
-        const HEX: &[u8; 16] = b"0123456789abcdef";
         let mut mac = self.0.clone();
         match form {
             Form::Short => mac.update(value.trim().as_bytes()),
             Form::Email => mac.update(value.trim().to_lowercase().as_bytes()),
         }
         let digest = mac.finalize().into_bytes();
-        for byte in &digest[..form.digits() / 2] {
-            out.push(HEX[usize::from(byte >> 4)]);
-            out.push(HEX[usize::from(byte & 15)]);
-        }
+        append_hex(&digest[..form.digits() / 2], out);
+    }
+}
+
+/// Lower-case hex digits, two a byte.
+pub fn hex(bytes: &[u8]) -> String {
+    let mut out = Vec::with_capacity(2 * bytes.len());
+    append_hex(bytes, &mut out);
+    String::from_utf8(out).expect("hex digits are ASCII")
+}
+
+fn append_hex(bytes: &[u8], out: &mut Vec<u8>) {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    for byte in bytes {
+        out.push(DIGITS[usize::from(byte >> 4)]);
+        out.push(DIGITS[usize::from(byte & 15)]);
     }
 }
 

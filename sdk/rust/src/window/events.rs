@@ -1,5 +1,5 @@
-//! Judging the events of a key by the events before them: what [`Sliding`](super::Sliding) and
-//! [`Distinct`](super::Distinct) have in common.
+//! Judging the events of a key by the events before them: what [`Sliding`](super::sliding::Sliding) and
+//! [`Distinct`](super::distinct::Distinct) have in common.
 
 use super::history::{Event, History};
 use super::identity::{self, IdentityColumns};

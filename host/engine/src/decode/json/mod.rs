@@ -1,6 +1,6 @@
 //! Record lines of topics: JSON, decoded in one pass by the topic's schema.
 //!
-//! [`line`] reads envelopes and [`members`] values, [`plan`] holds what the schema asks for, [`columns`] takes the values. A line that is not UTF-8, that
+//! [`mod@line`] reads envelopes and [`members`] values, [`plan`] holds what the schema asks for, [`columns`] takes the values. A line that is not UTF-8, that
 //! lacks its line break, or whose value stands in base64, is first put right in a buffer of its own and then takes the
 //! same way.
 
