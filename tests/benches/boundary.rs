@@ -1,12 +1,13 @@
 //! What the sandbox costs: the same rule linked into this process and as its component, on the same batches.
 //!
-//! Both sides judge decoded columns; the keyed rule's state goes through the same map by key before and after each call.
+//! Both sides judge the same decoded columns, the keyed rule with the same state of each key; grouping rows and looking up states is
+//! the host's part on either side and is not in the figures.
 
 use std::collections::HashMap;
 use std::hint::black_box;
 
+use arrow_array::ArrayRef;
 use arrow_array::cast::AsArray;
-use arrow_array::{Array, ArrayRef};
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use tamis_engine::decode::{Decoded, Decoder, RecordDecoder};
 use tamis_engine::source::Chunk;
@@ -55,145 +56,95 @@ fn manifest<P: RulePlugin>() -> Manifest {
     serde_json::from_str(&P::manifest()).expect("a plugin's manifest is a manifest")
 }
 
-/// A rule without state: columns in, row indices out.
-fn stateless(criterion: &mut Criterion) {
-    type Plugin = payment_direct_fraud::Plugin;
-    let manifest = manifest::<Plugin>();
-    let config = manifest.config.defaults.to_string();
-    let plugin = components::load(&components::sandbox(), "payment-direct-fraud");
-    let mut group = criterion.benchmark_group("payment-direct-fraud");
-    for rows_max in [256, 4096] {
-        let batches = batches(&manifest, rows_max);
-        let declared = manifest.columns().count();
-        let columns: Vec<Vec<ArrayRef>> = batches.iter().map(|b| b.rows.columns()[..declared].to_vec()).collect();
-        let keyed = |i: usize| Keyed {
-            rows: batches[i].rows.num_rows(),
-            columns: &columns[i],
-            times: &batches[i].times,
-            ..Keyed::default()
-        };
-        group.throughput(Throughput::Elements(EVENTS));
-        let lowered: Vec<sdk::Keyed> = (0..batches.len()).map(|i| lower(&keyed(i))).collect();
-        let mut native = Plugin::configure(&config).expect("the defaults are valid");
-        group.bench_function(BenchmarkId::new("native", rows_max), |bencher| {
-            bencher.iter(|| lowered.iter().for_each(|rows| drop(black_box(native.apply(rows)))));
-        });
-        let mut sandboxed = plugin.rule(&config).expect("the defaults are valid");
-        group.bench_function(BenchmarkId::new("wasm", rows_max), |bencher| {
-            bencher.iter(|| (0..batches.len()).for_each(|i| drop(black_box(sandboxed.apply(&keyed(i))))));
-        });
-    }
-    group.finish();
-}
-
-/// The groups of a batch, and the state of each key as it goes from batch to batch.
-#[derive(Default)]
-struct States {
-    by_key: HashMap<Vec<u8>, Vec<u8>>,
+/// A batch with the state that its keys have when it arrives: what both sides are handed.
+struct Prepared {
+    decoded: Decoded,
     groups: Vec<u32>,
     keys: StringsBuf,
     states: StringsBuf,
 }
 
-impl States {
-    fn join(&mut self, keys: &ArrayRef) {
-        let keys = keys.as_string::<i32>();
-        let mut index: HashMap<&[u8], u32> = HashMap::with_capacity(keys.len());
-        self.groups.clear();
-        self.keys.clear();
-        self.states.clear();
-        for row in 0..keys.len() {
-            if keys.is_null(row) {
+/// All batches in order; for a rule with a key, each with the state that the ones before it left.
+fn prepared<P: RulePlugin>(manifest: &Manifest, rows_max: usize) -> Vec<Prepared> {
+    let declared = manifest.columns().count();
+    let mut plugin = P::configure(&manifest.config.defaults.to_string()).expect("the defaults are valid");
+    let mut by_key = HashMap::new();
+    let batch = |decoded: Decoded| {
+        let mut batch =
+            Prepared { decoded, groups: Vec::new(), keys: StringsBuf::default(), states: StringsBuf::default() };
+        if manifest.keyed() {
+            batch.join(&by_key);
+            let identities = identities(&batch.decoded, declared);
+            let outcome = plugin.apply(&lower(&keyed(&batch, declared, &identities))).expect("the rule judges");
+            for (group, bounds) in outcome.states.offsets.windows(2).enumerate() {
+                let state = &outcome.states.data[bounds[0] as usize..bounds[1] as usize];
+                by_key.insert(batch.keys.as_strings().get(group).to_vec(), state.to_vec());
+            }
+        }
+        batch
+    };
+    batches(manifest, rows_max).into_iter().map(batch).collect()
+}
+
+impl Prepared {
+    /// Groups the rows by the first column, and looks up the state of each group.
+    fn join(&mut self, by_key: &HashMap<Vec<u8>, Vec<u8>>) {
+        let keys = self.decoded.rows.column(0).as_string::<i32>();
+        let mut index: HashMap<&[u8], u32> = HashMap::new();
+        for key in keys {
+            let Some(key) = key.map(str::as_bytes) else {
                 self.groups.push(NOT_JUDGED);
                 continue;
-            }
-            let key = keys.value(row).as_bytes();
+            };
             let next = u32::try_from(index.len()).expect("a batch has less than 2^32 rows");
             let group = *index.entry(key).or_insert(next);
             if group == next {
                 self.keys.push(key);
-                self.states.push(self.by_key.get(key).map_or(&[], Vec::as_slice));
+                self.states.push(by_key.get(key).map_or(&[], Vec::as_slice));
             }
             self.groups.push(group);
         }
     }
-
-    fn write_back(&mut self, offsets: &[u32], data: &[u8]) {
-        for (group, bounds) in offsets.windows(2).enumerate() {
-            let key = self.keys.as_strings().get(group);
-            let state = &data[bounds[0] as usize..bounds[1] as usize];
-            match self.by_key.get_mut(key) {
-                Some(old) => {
-                    old.clear();
-                    old.extend_from_slice(state);
-                }
-                None => drop(self.by_key.insert(key.to_vec(), state.to_vec())),
-            }
-        }
-    }
 }
 
-/// A sliding window by key: state in and out with each batch.
-fn sliding(criterion: &mut Criterion) {
-    type Plugin = card_testing::Plugin;
-    let manifest = manifest::<Plugin>();
-    let config = manifest.config.defaults.to_string();
-    let plugin = components::load(&components::sandbox(), "card-testing");
+fn compare<P: RulePlugin>(criterion: &mut Criterion, name: &str) {
+    let manifest = manifest::<P>();
     let declared = manifest.columns().count();
-    let mut group = criterion.benchmark_group("card-testing");
+    let config = manifest.config.defaults.to_string();
+    let plugin = components::load(&components::sandbox(), name);
+    let mut group = criterion.benchmark_group(name);
     for rows_max in [256, 4096] {
-        let batches = batches(&manifest, rows_max);
+        let batches = prepared::<P>(&manifest, rows_max);
+        let identities: Vec<_> = batches.iter().map(|batch| identities(&batch.decoded, declared)).collect();
+        let inputs = || batches.iter().zip(&identities).map(|(batch, ids)| keyed(batch, declared, ids));
         group.throughput(Throughput::Elements(EVENTS));
-        let mut native = Plugin::configure(&config).expect("the defaults are valid");
-        let lowered: Vec<sdk::Keyed> = batches
-            .iter()
-            .map(|batch| {
-                let identities = identities(batch, declared);
-                lower(&Keyed { identities: Some(&identities), ..keyed(batch, declared, &States::default()) })
-            })
-            .collect();
+        let lowered: Vec<sdk::Keyed> = inputs().map(|rows| lower(&rows)).collect();
+        let mut native = P::configure(&config).expect("the defaults are valid");
         group.bench_function(BenchmarkId::new("native", rows_max), |bencher| {
-            bencher.iter_batched(
-                || lowered.clone(),
-                |lowered| {
-                    let mut states = States::default();
-                    for (mut rows, batch) in lowered.into_iter().zip(&batches) {
-                        states.join(batch.rows.column(0));
-                        rows.groups.clone_from(&states.groups);
-                        rows.keys = strings(&states.keys);
-                        rows.states = strings(&states.states);
-                        let outcome = native.apply(&rows).expect("the rule judges");
-                        states.write_back(&outcome.states.offsets, &outcome.states.data);
-                    }
-                },
-                criterion::BatchSize::LargeInput,
-            );
+            bencher.iter(|| lowered.iter().for_each(|rows| drop(black_box(native.apply(rows)))));
         });
         let mut sandboxed = plugin.rule(&config).expect("the defaults are valid");
         group.bench_function(BenchmarkId::new("wasm", rows_max), |bencher| {
-            bencher.iter(|| {
-                let mut states = States::default();
-                for batch in &batches {
-                    states.join(batch.rows.column(0));
-                    let identities = identities(batch, declared);
-                    let rows = Keyed { identities: Some(&identities), ..keyed(batch, declared, &states) };
-                    let outcome = sandboxed.apply(&rows).expect("the rule judges");
-                    states.write_back(&outcome.states.offsets, &outcome.states.data);
-                }
-            });
+            bencher.iter(|| inputs().for_each(|rows| drop(black_box(sandboxed.apply(&rows)))));
         });
     }
     group.finish();
 }
 
-fn keyed<'a>(batch: &'a Decoded, declared: usize, states: &'a States) -> Keyed<'a> {
+fn rules(criterion: &mut Criterion) {
+    compare::<payment_direct_fraud::Plugin>(criterion, "payment-direct-fraud");
+    compare::<card_testing::Plugin>(criterion, "card-testing");
+}
+
+fn keyed<'a>(batch: &'a Prepared, declared: usize, identities: &'a [ArrayRef; 3]) -> Keyed<'a> {
     Keyed {
-        rows: batch.rows.num_rows(),
-        columns: &batch.rows.columns()[..declared],
-        times: &batch.times,
-        groups: &states.groups,
-        keys: states.keys.as_strings(),
-        states: states.states.as_strings(),
+        rows: batch.decoded.rows.num_rows(),
+        columns: &batch.decoded.rows.columns()[..declared],
+        times: &batch.decoded.times,
+        groups: &batch.groups,
+        keys: batch.keys.as_strings(),
+        states: batch.states.as_strings(),
+        identities: (!batch.groups.is_empty()).then_some(identities),
         ..Keyed::default()
     }
 }
@@ -202,9 +153,5 @@ fn identities(batch: &Decoded, declared: usize) -> [ArrayRef; 3] {
     [0, 1, 2].map(|i| batch.rows.column(declared + i).clone())
 }
 
-fn strings(strings: &StringsBuf) -> sdk::Strings {
-    sdk::Strings { offsets: strings.offsets.clone(), data: strings.data.clone() }
-}
-
-criterion_group!(benches, stateless, sliding);
+criterion_group!(benches, rules);
 criterion_main!(benches);
