@@ -28,9 +28,11 @@ use payments::{Numbers, Shape};
 const EVENTS: u64 = 65_536;
 const IDENTITIES: [&str; 3] = ["payment_id", "order_id", "customer_id"];
 
-/// The decoded columns of a rule, in batches of `rows_max`.
+/// The decoded columns of a rule, those that name an event, and the one that groups events if there is one, in batches of
+/// `rows_max`.
 fn batches(manifest: &Manifest, rows_max: usize) -> Vec<Decoded> {
-    let columns: Vec<&str> = manifest.columns().map(|column| column.name.as_str()).chain(IDENTITIES).collect();
+    let declared = manifest.columns().map(|column| column.name.as_str());
+    let columns: Vec<&str> = declared.chain(IDENTITIES).chain(manifest.inputs[0].key.as_deref()).collect();
     let schemas = tamis::topics::standard().expect("the published schemas are valid");
     let schema = schemas.iter().find(|schema| schema.name == "payments").expect("payments are published");
     let mut decoder = RecordDecoder::new(schema, &columns).expect("the rule reads payments");
@@ -87,9 +89,9 @@ fn prepared<P: RulePlugin>(manifest: &Manifest, rows_max: usize) -> Vec<Prepared
 }
 
 impl Prepared {
-    /// Groups the rows by the first column, and looks up the state of each group.
+    /// Groups the rows by the last column, and looks up the state of each group.
     fn join(&mut self, by_key: &HashMap<Vec<u8>, Vec<u8>>) {
-        let keys = self.decoded.rows.column(0).as_string::<i32>();
+        let keys = self.decoded.rows.column(self.decoded.rows.num_columns() - 1).as_string::<i32>();
         let mut index: HashMap<&[u8], u32> = HashMap::new();
         for key in keys {
             let Some(key) = key.map(str::as_bytes) else {

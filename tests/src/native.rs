@@ -43,11 +43,14 @@ pub fn lower(rows: &Keyed<'_>) -> sdk::Keyed {
     let columns = rows.columns.iter().map(column).collect();
     sdk::Keyed {
         batch: sdk::Batch { rows: u32::try_from(rows.rows).expect("a batch has less than 2^32 rows"), columns },
-        input: rows.input.to_vec(),
+        input: (!rows.input.is_empty()).then(|| rows.input.to_vec()),
         times: rows.times.to_vec(),
-        groups: rows.groups.to_vec(),
-        keys: strings(rows.keys),
-        states: strings(rows.states),
+        // Without rows one cannot tell whether there is a key, and a rule without one does not look.
+        groups: (!rows.groups.is_empty() || rows.rows == 0).then(|| sdk::Groups {
+            members: rows.groups.to_vec(),
+            keys: strings(rows.keys),
+            states: strings(rows.states),
+        }),
         identities: rows.identities.map(|[id, order_id, customer_id]| sdk::Identities {
             id: column(id),
             order_id: column(order_id),

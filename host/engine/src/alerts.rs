@@ -2,9 +2,8 @@
 
 use arrow_array::cast::AsArray;
 use arrow_array::{Array, ArrayRef};
-use serde_json::{Map, Number, Value as Json};
 use tamis_model::alert::{Alert, Personal, Trigger, alert_id};
-use tamis_model::rule::{Finding, Subject, Value};
+use tamis_model::rule::{Finding, Subject};
 use tamis_model::strings::Strings;
 use tamis_model::time::{Millis, rfc3339_millis};
 use tamis_model::{Error, Kind, Result};
@@ -63,6 +62,12 @@ struct Event {
 impl Author<'_> {
     /// Makes the alert of a finding. Fails when the finding refers to something that the rule was not given.
     pub fn raise(&self, judging: &Judging<'_>, finding: Finding, generated_at: &str) -> Result<Raised> {
+        let row = match finding.subject {
+            Subject::Row(row) => Some(row as usize),
+            Subject::Remembered(_) | Subject::Window { .. } => None,
+        };
+        let context = self.layout.context.compose(finding.context, judging, row);
+        let context = context.ok_or_else(|| self.breach("it has not one value for each column that it must carry"))?;
         let cause = self.cause(judging, finding.subject).ok_or_else(|| self.breach("it names no row or key"))?;
         let key = cause.key.as_deref().unwrap_or_default();
         let layout = self.layout.inputs.get(cause.input).ok_or_else(|| self.breach("it names no input"))?;
@@ -96,7 +101,7 @@ impl Author<'_> {
             order_id,
             customer_id,
             criteria: self.criteria(finding.criteria)?,
-            context: self.context(finding.context)?,
+            context,
             personal: Personal {
                 key: layout.personal_key,
                 context: declared.iter().filter(|c| c.personal).map(|c| c.name.clone()).collect(),
@@ -154,63 +159,8 @@ impl Author<'_> {
         Ok(names.iter().enumerate().filter(holds).map(|(_, name)| name.clone()).collect())
     }
 
-    fn context(&self, values: Vec<Value>) -> Result<Map<String, Json>> {
-        let declared = &self.rule.manifest.context;
-        if declared.len() != values.len() {
-            return Err(self.breach("it has not one value for each declared context column"));
-        }
-        Ok(declared.iter().zip(values).map(|(column, value)| (column.name.clone(), json(value))).collect())
-    }
-
     fn breach(&self, reason: &str) -> Error {
         let object = format!("a finding of rule {} ({})", self.rule.name, self.rule.plugin.name);
         Error::new(Kind::Plugin, "use", object).because(reason)
-    }
-}
-
-/// A context value as JSON. Amounts are numbers: exact up to ten million million, where a double still tells cents
-/// apart, and the nearest double beyond.
-fn json(value: Value) -> Json {
-    match value {
-        Value::Null => Json::Null,
-        Value::Text(text) => Json::String(text),
-        Value::Int64(number) => number.into(),
-        Value::Float64(number) => Number::from_f64(number).map_or(Json::Null, Json::Number),
-        Value::Boolean(truth) => Json::Bool(truth),
-        Value::Timestamp(time) => Json::String(rfc3339_millis(time)),
-        Value::Decimal(hundredths) if hundredths % 100 == 0 => (hundredths / 100).into(),
-        Value::Decimal(hundredths) => (hundredths as f64 / 100.0).into(),
-        Value::Texts(texts) => texts.into(),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn context_values_are_json_as_the_contract_writes_them() {
-        let check = |value: Value, expected: &str| assert_eq!(json(value).to_string(), expected);
-        check(Value::Decimal(123_456), "1234.56");
-        check(Value::Decimal(-1), "-0.01");
-        check(Value::Decimal(150_000), "1500");
-        check(Value::Decimal(110), "1.1");
-        check(Value::Decimal(999_999_999_999_999), "9999999999999.99");
-        check(Value::Timestamp(1_773_842_400_000), r#""2026-03-18T14:00:00.000Z""#);
-        check(Value::Float64(f64::NAN), "null");
-        check(Value::Float64(0.05), "0.05");
-        check(Value::Int64(i64::MIN), "-9223372036854775808");
-        check(Value::Texts(vec!["a".into(), "é".into()]), r#"["a","é"]"#);
-        check(Value::Null, "null");
-    }
-
-    proptest::proptest! {
-        #[test]
-        fn amounts_print_exactly_while_a_double_tells_cents_apart(hundredths in -1_000_000_000_000_000_i64..1_000_000_000_000_000) {
-            let printed = json(Value::Decimal(hundredths)).to_string();
-            let (whole, cents) = printed.split_once('.').unwrap_or((&printed, ""));
-            let read = format!("{whole}{cents:0<2}").parse::<i64>().unwrap();
-            proptest::prop_assert_eq!(read, hundredths);
-        }
     }
 }

@@ -8,6 +8,7 @@ pub mod checkpoint;
 pub mod clock;
 mod codec;
 pub mod conformance;
+mod context;
 pub mod decode;
 mod grouping;
 mod judge;

@@ -8,6 +8,7 @@ use tamis_model::schema::{Column, ColumnType};
 use tamis_model::topic::TopicSchema;
 use tamis_model::{Error, Result};
 
+use crate::context::Context;
 use crate::decode::json::RecordDecoder;
 use crate::rules::{RulePlan, RuleSet};
 
@@ -69,6 +70,7 @@ pub(crate) struct Reader {
 pub(crate) struct Layout {
     pub inputs: Vec<LayoutInput>,
     pub keyed: bool,
+    pub context: Context,
 }
 
 /// The columns that a rule has of one topic.
@@ -175,7 +177,8 @@ impl Layout {
             let reader = Reader { rule: index, input: inputs.len(), grouping: None };
             inputs.push(LayoutInput::new(rule, input, topic, reader, &mut topics[topic])?);
         }
-        Ok(Self { inputs, keyed })
+        let context = Context::new(rule, &inputs).map_err(|reason| refuse(rule, reason))?;
+        Ok(Self { inputs, keyed, context })
     }
 
     /// The columns of a rule's batch: those of one input, and of all others `rows` nulls.

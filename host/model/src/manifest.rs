@@ -131,6 +131,22 @@ pub struct ContextColumn {
     /// Whether storage gets a pseudonym instead of it.
     #[serde(default)]
     pub personal: bool,
+    /// Where its value comes from.
+    #[serde(default)]
+    pub from: ContextSource,
+}
+
+/// Where a value of a finding's context comes from. What the host has anyway does not cross the boundary again.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ContextSource {
+    /// The finding carries it.
+    #[default]
+    Finding,
+    /// The column of this name of the row that the finding is about; rules without a key.
+    Row,
+    /// The setting of this name.
+    Config,
 }
 
 /// What a plugin writes.
@@ -209,6 +225,11 @@ impl Manifest {
     /// Whether the rule keeps state by key.
     pub fn keyed(&self) -> bool {
         self.inputs.iter().any(|input| input.key.is_some())
+    }
+
+    /// How many values a finding carries.
+    pub fn finding_values(&self) -> usize {
+        self.context.iter().filter(|column| column.from == ContextSource::Finding).count()
     }
 
     /// The type of the output column `name`.

@@ -75,7 +75,7 @@ pub struct Finding {
     pub severity: Severity,
     /// Bit i: the i-th declared criterion holds.
     pub criteria: u32,
-    /// One value for each declared context column.
+    /// One value for each declared context column that is from the finding.
     pub context: Vec<Value>,
 }
 

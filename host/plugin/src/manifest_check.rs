@@ -2,13 +2,10 @@
 
 use std::collections::HashSet;
 
-use tamis_model::manifest::{Format, Input, Keep, Late, Limits, Manifest, Output, World};
+use tamis_model::manifest::{ContextColumn, ContextSource, Format, Input, Keep, Late, Limits, Manifest, Output, World};
 use tamis_model::schema::{Column, ColumnType};
 
 use crate::schema::Schema;
-
-/// The key that groups all events; not a column.
-const KEY_OF_ALL: &str = "all";
 
 /// Checks `manifest`, which fits its schema, against itself and the host's limits. Returns the compiled schema of its
 /// configuration, or the first thing that is wrong, as JSON pointer and reason.
@@ -58,7 +55,25 @@ fn check_rule(manifest: &Manifest) -> Result<(), String> {
             return Err(format!("at `/inputs/{i}`: either every input has a key or none has"));
         }
     }
+    for (i, column) in manifest.context.iter().enumerate() {
+        check_context(manifest, column).map_err(|why| format!("at `/context/{i}`: {why}"))?;
+    }
     Ok(())
+}
+
+fn check_context(manifest: &Manifest, column: &ContextColumn) -> Result<(), String> {
+    let name = &column.name;
+    let settings = &manifest.config.schema["properties"];
+    match column.from {
+        ContextSource::Finding => Ok(()),
+        ContextSource::Row if manifest.keyed() => {
+            Err(format!("`{name}` is from the row, but a rule with a key can find events whose row is gone"))
+        }
+        ContextSource::Row if manifest.columns().any(|input| input.name == *name) => Ok(()),
+        ContextSource::Row => Err(format!("`{name}` is from the row and no column")),
+        ContextSource::Config if settings.get(name).is_some() => Ok(()),
+        ContextSource::Config => Err(format!("`{name}` is from the configuration and no setting")),
+    }
 }
 
 fn check_transform(manifest: &Manifest) -> Result<(), String> {
@@ -91,11 +106,10 @@ fn only_rules_have(manifest: &Manifest) -> Result<(), String> {
 
 fn check_input(input: &Input) -> Result<(), String> {
     distinct("column", input.columns.iter().map(|column| column.name.as_str()))?;
-    if let Some(key) = input.key.as_deref().filter(|key| *key != KEY_OF_ALL) {
-        let column = existing(&input.columns, key, "key")?;
-        if column.column_type != ColumnType::Text {
-            return Err(format!("the key `{key}` is {:?}, but keys are text", column.column_type));
-        }
+    // The key need not be among the columns: a plugin that only counts events by key reads none.
+    let key = input.columns.iter().find(|column| input.key.as_ref() == Some(&column.name));
+    if let Some(column) = key.filter(|key| key.column_type != ColumnType::Text) {
+        return Err(format!("the key `{}` is {:?}, but keys are text", column.name, column.column_type));
     }
     let one_text = matches!(input.columns.as_slice(), [column] if column.column_type == ColumnType::Text);
     if input.format == Some(Format::Lines) && !one_text {

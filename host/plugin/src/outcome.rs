@@ -12,7 +12,7 @@ use crate::wire;
 
 /// The outcome as the engine takes it, or the breach of contract in words.
 pub(crate) fn checked(outcome: wire::RuleOutcome, given: &Keyed<'_>, manifest: &Manifest) -> Result<Judged, String> {
-    let bounds = Bounds { given, manifest };
+    let bounds = Bounds { given, manifest, values: manifest.finding_values() };
     let emitted = match (outcome.emitted, &manifest.output) {
         (Some(batch), Some(output)) => lift(batch, &output.columns)?,
         (None, Some(output)) => output.columns.iter().map(|c| new_empty_array(&c.column_type.arrow())).collect(),
@@ -32,6 +32,8 @@ pub(crate) fn checked(outcome: wire::RuleOutcome, given: &Keyed<'_>, manifest: &
 struct Bounds<'a> {
     given: &'a Keyed<'a>,
     manifest: &'a Manifest,
+    /// How many context values a finding has.
+    values: usize,
 }
 
 impl Bounds<'_> {
@@ -40,9 +42,9 @@ impl Bounds<'_> {
         if u64::from(criteria) >> declared != 0 {
             return Err(format!("a finding with criteria {criteria:#b}, {declared} are declared"));
         }
-        let (values, declared) = (finding.context.len(), self.manifest.context.len());
-        if values != declared {
-            return Err(format!("a finding with {values} context values, {declared} are declared"));
+        let values = finding.context.len();
+        if values != self.values {
+            return Err(format!("a finding with {values} context values, {} are declared", self.values));
         }
         Ok(Finding {
             subject: self.subject(finding.subject)?,

@@ -118,29 +118,33 @@ impl SandboxedRule {
             Cut::Rows => (given.columns, given.identities),
             Cut::Keys => (self.no_rows.as_slice(), Some(&self.no_events)),
         };
+        let manifest = self.guest.plugin().manifest();
+        let (keyed, several, remembers) = (manifest.keyed(), manifest.inputs.len() > 1, manifest.remembers);
         let columns = self.lowering.lower(given.rows, self.columns.iter().copied(), columns)?;
-        let identities = match events.filter(|_| self.guest.plugin().manifest().remembers) {
+        let identities = match events.filter(|_| remembers) {
             Some(events) => {
                 Some(identities(self.identities.lower(given.rows, [ColumnType::Text; 3].into_iter(), events)?))
             }
             None => None,
         };
-        let keyed = wire::Keyed {
+        let batch = wire::Keyed {
             batch: wire::Batch {
                 rows: u32::try_from(given.rows).expect("a batch has less than 2^32 rows"),
                 columns: &columns,
             },
-            input: given.input,
+            input: several.then_some(given.input),
             times: given.times,
-            groups: given.groups,
-            keys: given.keys.into(),
-            states: given.states.into(),
+            groups: keyed.then(|| wire::Groups {
+                members: given.groups,
+                keys: given.keys.into(),
+                states: given.states.into(),
+            }),
             identities,
             watermark: given.watermark,
         };
         let outcome = match cut {
-            Cut::Rows => self.guest.call(|exports| exports.apply, (keyed,))?,
-            Cut::Keys => self.guest.call(|exports| exports.advance, (keyed,))?,
+            Cut::Rows => self.guest.call(|exports| exports.apply, (batch,))?,
+            Cut::Keys => self.guest.call(|exports| exports.advance, (batch,))?,
         };
         let judged = outcome.and_then(|outcome| {
             outcome::checked(outcome, given, self.guest.plugin().manifest()).map_err(Failure::contract)

@@ -64,13 +64,19 @@ pub(crate) struct Identities<'a> {
 
 #[derive(ComponentType, Lower, Clone, Copy)]
 #[component(record)]
-pub(crate) struct Keyed<'a> {
-    pub batch: Batch<'a>,
-    pub input: &'a [u8],
-    pub times: &'a [i64],
-    pub groups: &'a [u32],
+pub(crate) struct Groups<'a> {
+    pub members: &'a [u32],
     pub keys: Strings<'a>,
     pub states: Strings<'a>,
+}
+
+#[derive(ComponentType, Lower, Clone, Copy)]
+#[component(record)]
+pub(crate) struct Keyed<'a> {
+    pub batch: Batch<'a>,
+    pub input: Option<&'a [u8]>,
+    pub times: &'a [i64],
+    pub groups: Option<Groups<'a>>,
     pub identities: Option<Identities<'a>>,
     pub watermark: i64,
 }

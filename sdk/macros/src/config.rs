@@ -24,10 +24,10 @@ pub fn expand(input: DeriveInput) -> Result<TokenStream> {
     let json = quote!(::tamis_sdk::json);
     Ok(quote! {
         impl ::tamis_sdk::config::Config for #name {
-            const CONTEXT: &'static [&'static str] = {
-                const SHOWN: &[(&str, bool)] = &[#((#names, <#types as #setting>::IN_CONTEXT && #in_context)),*];
-                &::tamis_sdk::config::shown::<{ ::tamis_sdk::config::shown_count(SHOWN) }>(SHOWN)
-            };
+            fn context() -> ::std::vec::Vec<&'static str> {
+                let settings = [#((#names, <#types as #setting>::IN_CONTEXT && #in_context)),*];
+                settings.into_iter().filter_map(|(name, shown)| shown.then_some(name)).collect()
+            }
 
             fn schema() -> #json::Value {
                 let mut properties = #json::Map::new();
@@ -57,16 +57,6 @@ pub fn expand(input: DeriveInput) -> Result<TokenStream> {
                 ::std::result::Result::Ok(Self {
                     #(#idents: ::tamis_sdk::config::member::<#types>(members, #names, #bounds, #defaults)?,)*
                 })
-            }
-
-            fn context(&self) -> ::std::vec::Vec<::tamis_sdk::bindings::types::Value> {
-                let mut values = ::std::vec::Vec::new();
-                #(
-                    if Self::CONTEXT.contains(&#names) {
-                        values.push(#setting::context(&self.#idents));
-                    }
-                )*
-                values
             }
         }
 
@@ -163,14 +153,19 @@ fn as_f64(bound: &Expr) -> TokenStream {
     }
 }
 
-/// `"a"` and `["a", "b"]` as owned values; everything else as it is.
+/// `"a"` and `["a", "b"]` as owned values, a list as whatever the setting collects texts in; everything else as it is.
 fn owned(expression: &Expr) -> TokenStream {
+    let is_text = |item: &Expr| matches!(item, Expr::Lit(literal) if matches!(literal.lit, Lit::Str(_)));
     match expression {
+        Expr::Array(array) if !array.elems.is_empty() && array.elems.iter().all(is_text) => {
+            let items = array.elems.iter();
+            quote!([#(#items),*].into_iter().map(::std::string::String::from).collect())
+        }
         Expr::Array(array) => {
             let items = array.elems.iter().map(owned);
             quote!(::std::vec![#(#items),*])
         }
-        Expr::Lit(literal) if matches!(literal.lit, Lit::Str(_)) => quote!(::std::string::String::from(#literal)),
+        literal if is_text(literal) => quote!(::std::string::String::from(#literal)),
         other => quote!(#other),
     }
 }

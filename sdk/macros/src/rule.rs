@@ -25,13 +25,12 @@ pub fn expand(attributes: TokenStream, function: ItemFn) -> Result<TokenStream> 
     let Parts { apply, advance, length, .. } = parts;
     let doc = format!("The rule `{}` as its host calls it.", function.sig.ident);
     Ok(quote! {
+        #[inline]
         #function
 
         #[doc = #doc]
         pub struct Plugin {
             config: #config,
-            /// What of the configuration stands in the context of findings.
-            settings: ::std::vec::Vec<::tamis_sdk::bindings::types::Value>,
             /// The length of windows in milliseconds; 0 for rules without.
             length: i64,
         }
@@ -39,14 +38,8 @@ pub fn expand(attributes: TokenStream, function: ItemFn) -> Result<TokenStream> 
         impl Plugin {
             const STATE_VERSION: u8 = #state_version;
 
-            fn terms(&self) -> ::tamis_sdk::rule::Terms<'_> {
-                const SEVERITIES: ::tamis_sdk::rule::Severities = #severities;
-                ::tamis_sdk::rule::Terms {
-                    state_version: Self::STATE_VERSION,
-                    severities: SEVERITIES,
-                    settings: &self.settings,
-                }
-            }
+            const TERMS: ::tamis_sdk::rule::Terms =
+                ::tamis_sdk::rule::Terms { state_version: Self::STATE_VERSION, severities: #severities };
         }
 
         impl ::tamis_sdk::rule::RulePlugin for Plugin {
@@ -56,9 +49,8 @@ pub fn expand(attributes: TokenStream, function: ItemFn) -> Result<TokenStream> 
 
             fn configure(config: &str) -> ::std::result::Result<Self, ::std::string::String> {
                 let config = <#config as ::tamis_sdk::config::Config>::parse(config)?;
-                let settings = ::tamis_sdk::config::Config::context(&config);
                 let length = #length;
-                ::std::result::Result::Ok(Self { config, settings, length })
+                ::std::result::Result::Ok(Self { config, length })
             }
 
             fn apply(
@@ -91,6 +83,8 @@ struct Parts {
     length: TokenStream,
     /// Of each input, the row.
     rows: Vec<TokenStream>,
+    /// What is declared of each input.
+    inputs: Vec<TokenStream>,
     /// The context columns, settings apart.
     context: TokenStream,
     /// Whether late events are left out.
@@ -134,10 +128,11 @@ impl Parts {
 
     fn row(row: &TokenStream, judge: &TokenStream) -> Self {
         Self {
-            apply: quote!(::tamis_sdk::rule::apply_to_rows::<#row, _>(rows, &self.terms(), #judge)),
+            apply: quote!(::tamis_sdk::rule::apply_to_rows::<#row, _>(rows, &Self::TERMS, #judge)),
             advance: quote!(::std::result::Result::Ok(::tamis_sdk::rule::nothing(due))),
             length: quote!(0),
             rows: vec![row.clone()],
+            inputs: vec![whole(row)],
             context: quote!(::tamis_sdk::rule::row_context(&<#row as ::tamis_sdk::row::Row>::INPUT)),
             ignores_late: false,
             remembers: false,
@@ -147,10 +142,11 @@ impl Parts {
     fn sliding(row: &TokenStream, keeping: &TokenStream, judge: &TokenStream) -> Self {
         let module = quote!(::tamis_sdk::window::sliding);
         Self {
-            apply: quote!(#module::apply::<#row, #keeping, _>(rows, &self.terms(), self.length, #judge)),
-            advance: quote!(#module::advance::<#keeping>(due, &self.terms(), self.length)),
+            apply: quote!(#module::apply::<#row, #keeping, _>(rows, &Self::TERMS, self.length, #judge)),
+            advance: quote!(#module::advance::<#keeping>(due, &Self::TERMS, self.length)),
             length: window_length(),
             rows: vec![row.clone()],
+            inputs: vec![quote!(#module::input::<#row, #keeping>())],
             context: quote!(#module::context()),
             ignores_late: true,
             remembers: true,
@@ -160,10 +156,11 @@ impl Parts {
     fn distinct(row: &TokenStream, column: &LitStr, judge: &TokenStream) -> Self {
         let module = quote!(::tamis_sdk::window::distinct);
         Self {
-            apply: quote!(#module::apply::<#row, _>(rows, &self.terms(), self.length, #column, #judge)),
-            advance: quote!(#module::advance(due, &self.terms(), self.length)),
+            apply: quote!(#module::apply::<#row, _>(rows, &Self::TERMS, self.length, #column, #judge)),
+            advance: quote!(#module::advance(due, &Self::TERMS, self.length)),
             length: window_length(),
             rows: vec![row.clone()],
+            inputs: vec![whole(row)],
             context: quote!(#module::context()),
             ignores_late: true,
             remembers: true,
@@ -173,10 +170,11 @@ impl Parts {
     fn tumbling(row: &TokenStream, tally: &TokenStream, judge: &TokenStream) -> Self {
         let module = quote!(::tamis_sdk::window::tumbling);
         Self {
-            apply: quote!(#module::apply::<#row, #tally>(rows, &self.terms(), self.length)),
-            advance: quote!(#module::advance::<#row, #tally, _>(due, &self.terms(), #judge)),
+            apply: quote!(#module::apply::<#row, #tally>(rows, &Self::TERMS, self.length)),
+            advance: quote!(#module::advance::<#row, #tally, _>(due, &Self::TERMS, #judge)),
             length: window_length(),
             rows: vec![row.clone()],
+            inputs: vec![whole(row)],
             context: quote!(#module::context::<#tally>()),
             ignores_late: true,
             remembers: false,
@@ -192,15 +190,21 @@ impl Parts {
             Some((pairing, _)) => return Err(Error::new_spanned(pairing, "expected \"first\" or \"any\"")),
         };
         Ok(Self {
-            apply: quote!(#module::apply::<#left, #right, _>(rows, &self.terms(), #pairing, #judge)),
-            advance: quote!(#module::advance::<#left, #right>(due, &self.terms())),
+            apply: quote!(#module::apply::<#left, #right, _>(rows, &Self::TERMS, #pairing, #judge)),
+            advance: quote!(#module::advance::<#left, #right>(due, &Self::TERMS)),
             length: quote!(0),
             rows: vec![left.clone(), right.clone()],
+            inputs: vec![whole(left), whole(right)],
             context: quote!(#module::context::<#left, #right>()),
             ignores_late: false,
             remembers: true,
         })
     }
+}
+
+/// All columns of a row.
+fn whole(row: &TokenStream) -> TokenStream {
+    quote!(<#row as ::tamis_sdk::row::Row>::INPUT)
 }
 
 fn window_length() -> TokenStream {
@@ -216,7 +220,7 @@ fn description(function: &ItemFn, attributes: &Attributes, parts: &Parts) -> Tok
     let route = optional(attributes.route.as_ref());
     let criteria = &attributes.criteria;
     let criteria = if criteria.is_empty() { quote!(&[#name]) } else { quote!(&[#(#criteria),*]) };
-    let Parts { rows, context, remembers, .. } = parts;
+    let Parts { inputs, context, remembers, .. } = parts;
     let late = if parts.ignores_late { quote!(Ignore) } else { quote!(Judge) };
     quote! {
         about: ::tamis_sdk::manifest::About {
@@ -225,7 +229,7 @@ fn description(function: &ItemFn, attributes: &Attributes, parts: &Parts) -> Tok
             title: #title,
             owner: #owner,
         },
-        inputs: ::std::vec![#(<#rows as ::tamis_sdk::row::Row>::INPUT),*],
+        inputs: ::std::vec![#(#inputs),*],
         key: #key,
         criteria: #criteria,
         context: #context,

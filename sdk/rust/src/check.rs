@@ -166,55 +166,6 @@ impl State for Dataset {
     }
 }
 
-/// Exports a [`CheckPlugin`] from a component; nothing elsewhere. `#[check]` expands to it.
-#[doc(hidden)]
-#[macro_export]
-macro_rules! export_check {
-    ($plugin:ident) => {
-        #[cfg(target_arch = "wasm32")]
-        mod component {
-            use ::std::string::String;
-
-            use super::$plugin;
-            use $crate::check::CheckPlugin;
-
-            ::std::thread_local! {
-                static PLUGIN: ::std::cell::RefCell<Option<$plugin>> = const { ::std::cell::RefCell::new(None) };
-            }
-
-            fn with<T>(call: impl FnOnce(&$plugin) -> Result<T, String>) -> Result<T, String> {
-                PLUGIN.with_borrow(|plugin| plugin.as_ref().map_or_else(|| Err("not configured".into()), call))
-            }
-
-            struct Component;
-
-            impl Guest for Component {
-                fn describe() -> String {
-                    $plugin::manifest()
-                }
-
-                fn configure(config: String) -> Result<(), String> {
-                    $crate::host::log_panics();
-                    let configured = $plugin::configure(&config)?;
-                    PLUGIN.set(Some(configured));
-                    Ok(())
-                }
-
-                fn observe(rows: Batch, state: Vec<u8>) -> Result<Vec<u8>, String> {
-                    with(|plugin| plugin.observe(&rows, &state))
-                }
-
-                fn finish(state: Vec<u8>) -> Result<Vec<CheckResult>, String> {
-                    with(|plugin| plugin.finish(&state))
-                }
-            }
-
-            $crate::world!(check);
-            export!(Component);
-        }
-    };
-}
-
 fn result(column: Option<String>, verdict: Verdict) -> CheckResult {
     let Verdict { passed, observed, expected } = verdict;
     CheckResult { column, passed, observed, expected }

@@ -2,22 +2,18 @@
 
 use serde_json::{Map, Value as Json, json};
 
-use crate::bindings::types::Value;
 use crate::percent::Percent;
 
 /// A configuration. `#[derive(Config)]` writes it.
 pub trait Config: Sized {
     /// Names of the settings that stand in the context of findings: numbers and truth values that events are compared with.
-    const CONTEXT: &'static [&'static str];
-
+    fn context() -> Vec<&'static str>;
     /// The JSON Schema of a configuration.
     fn schema() -> Json;
     /// A configuration with every default.
     fn defaults() -> Json;
     /// Reads a configuration; what is left out has its default. The message names the member that is wrong.
     fn read(members: &Map<String, Json>) -> Result<Self, String>;
-    /// The values that belong to [`Config::CONTEXT`].
-    fn context(&self) -> Vec<Value>;
 
     /// Reads a configuration from JSON text.
     fn parse(text: &str) -> Result<Self, String> {
@@ -30,7 +26,9 @@ pub trait Config: Sized {
 
 /// The configuration of a plugin that has none.
 impl Config for () {
-    const CONTEXT: &'static [&'static str] = &[];
+    fn context() -> Vec<&'static str> {
+        Vec::new()
+    }
 
     fn schema() -> Json {
         json!({"type": "object", "additionalProperties": false, "properties": {}})
@@ -42,10 +40,6 @@ impl Config for () {
 
     fn read(members: &Map<String, Json>) -> Result<Self, String> {
         known(members, &[])
-    }
-
-    fn context(&self) -> Vec<Value> {
-        Vec::new()
     }
 }
 
@@ -61,10 +55,6 @@ pub trait Setting: Sized {
     }
     /// Its JSON form.
     fn json(&self) -> Json;
-    /// The value in a finding's context, for scalar numbers and truth values.
-    fn context(&self) -> Value {
-        Value::Null
-    }
     /// Whether it belongs into a finding's context.
     const IN_CONTEXT: bool = false;
 }
@@ -102,9 +92,6 @@ macro_rules! integers {
                 (*self).into()
             }
 
-            fn context(&self) -> Value {
-                i64::try_from(*self).map_or(Value::Null, Value::Int64)
-            }
         }
     )*};
 }
@@ -130,10 +117,6 @@ impl Setting for f64 {
     fn json(&self) -> Json {
         (*self).into()
     }
-
-    fn context(&self) -> Value {
-        Value::Float64(*self)
-    }
 }
 
 impl Setting for Percent {
@@ -151,10 +134,6 @@ impl Setting for Percent {
     fn json(&self) -> Json {
         self.as_f64().into()
     }
-
-    fn context(&self) -> Value {
-        Value::Float64(self.as_f64())
-    }
 }
 
 impl Setting for bool {
@@ -170,10 +149,6 @@ impl Setting for bool {
 
     fn json(&self) -> Json {
         (*self).into()
-    }
-
-    fn context(&self) -> Value {
-        Value::Boolean(*self)
     }
 }
 
@@ -303,27 +278,4 @@ pub fn member_schema<T: Setting>(
         required.push(name);
     }
     schema
-}
-
-/// How many settings stand in the context; for the code that `#[derive(Config)]` writes.
-pub const fn shown_count(settings: &[(&str, bool)]) -> usize {
-    let (mut count, mut i) = (0, 0);
-    while i < settings.len() {
-        count += settings[i].1 as usize;
-        i += 1;
-    }
-    count
-}
-
-/// The names of the settings that stand in the context; for the code that `#[derive(Config)]` writes.
-pub const fn shown<const N: usize>(settings: &[(&'static str, bool)]) -> [&'static str; N] {
-    let (mut names, mut at, mut i) = ([""; N], 0, 0);
-    while i < settings.len() {
-        if settings[i].1 {
-            names[at] = settings[i].0;
-            at += 1;
-        }
-        i += 1;
-    }
-    names
 }

@@ -65,6 +65,7 @@ pub mod rule;
 pub mod state;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod testing;
+pub mod text_set;
 pub mod transform;
 pub mod value;
 pub mod window;
@@ -84,6 +85,7 @@ pub mod prelude {
     pub use crate::percent::Percent;
     pub use crate::read::{self, Cell};
     pub use crate::state::Fold;
+    pub use crate::text_set::TextSet;
     pub use crate::transform::Outcome;
     pub use crate::value::{Cents, Date, Timestamp};
     pub use crate::window::distinct::Distinct;

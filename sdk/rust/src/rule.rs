@@ -10,7 +10,7 @@ mod describe;
 mod rows;
 
 pub(crate) use by_key::ByKey;
-pub use describe::{ContextColumn, Description, Late, row_context};
+pub use describe::{ContextColumn, ContextSource, Description, Late, row_context};
 pub use rows::{apply as apply_to_rows, nothing};
 
 /// The wake of a key that needs no further call of `advance`.
@@ -59,23 +59,20 @@ impl<const N: usize> Verdict for [bool; N] {
 /// The severity by how many criteria hold at least, ascending from 1.
 pub type Severities = &'static [(u32, Severity)];
 
-/// What a plugin adds to what its function says: fixed with its configuration.
+/// What a plugin adds to what its function says.
 #[derive(Clone, Copy, Debug)]
-pub struct Terms<'a> {
+pub struct Terms {
     /// The version of its state.
     pub state_version: u8,
     /// How bad a finding is.
     pub severities: Severities,
-    /// The settings that stand in every context, behind the values of the event or window.
-    pub settings: &'a [Value],
 }
 
-impl Terms<'_> {
-    /// A finding; `context` is completed with the settings.
-    pub(crate) fn finding(&self, subject: Subject, criteria: u32, mut context: Vec<Value>) -> Finding {
+impl Terms {
+    /// A finding.
+    pub(crate) fn finding(&self, subject: Subject, criteria: u32, context: Vec<Value>) -> Finding {
         let holding = criteria.count_ones();
         let severity = self.severities.iter().rev().find(|(count, _)| *count <= holding).or(self.severities.first());
-        context.extend_from_slice(self.settings);
         Finding { subject, severity: severity.map_or(Severity::Info, |(_, severity)| *severity), criteria, context }
     }
 

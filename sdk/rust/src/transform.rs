@@ -74,50 +74,6 @@ pub fn manifest<C: Config, R: Row, O: Output>(about: About) -> String {
     manifest.to_string()
 }
 
-/// Exports a [`TransformPlugin`] from a component; nothing elsewhere. `#[transform]` expands to it.
-#[doc(hidden)]
-#[macro_export]
-macro_rules! export_transform {
-    ($plugin:ident) => {
-        #[cfg(target_arch = "wasm32")]
-        mod component {
-            use ::std::string::String;
-
-            use super::$plugin;
-            use $crate::transform::TransformPlugin;
-
-            ::std::thread_local! {
-                static PLUGIN: ::std::cell::RefCell<Option<$plugin>> = const { ::std::cell::RefCell::new(None) };
-            }
-
-            struct Component;
-
-            impl Guest for Component {
-                fn describe() -> String {
-                    $plugin::manifest()
-                }
-
-                fn configure(config: String) -> Result<(), String> {
-                    $crate::host::log_panics();
-                    let configured = $plugin::configure(&config)?;
-                    PLUGIN.set(Some(configured));
-                    Ok(())
-                }
-
-                fn apply(rows: Batch) -> Result<TransformOutcome, String> {
-                    PLUGIN.with_borrow(|plugin| match plugin {
-                        Some(plugin) => plugin.apply(rows),
-                        None => Err("not configured".into()),
-                    })
-                }
-            }
-
-            $crate::world!(transform);
-            export!(Component);
-        }
-    };
-}
-
 /// The outcome of a batch under construction; `C` are the columns of its output.
 pub struct Outcomes<C> {
     columns: C,

@@ -46,7 +46,7 @@ impl Rule for HighAmount {
                     subject: Subject::Row(row as u32),
                     severity: if amount > 2 * self.0 { Severity::Critical } else { Severity::High },
                     criteria: 1,
-                    context: vec![Value::Decimal(amount)],
+                    context: vec![],
                 });
             }
         }
@@ -230,9 +230,10 @@ impl Rule for Rate {
 }
 
 fn manifest(name: &str, column: &str, key: Option<&str>, context: &[&str]) -> Manifest {
+    let from = if key.is_some() { "finding" } else { "row" };
     let mut manifest: Manifest = serde_json::from_value(serde_json::json!({
         "name": name, "version": "1.2.3", "title": name, "world": "rule", "criteria": [name],
-        "context": context.iter().map(|name| serde_json::json!({ "name": name })).collect::<Vec<_>>(),
+        "context": context.iter().map(|name| serde_json::json!({ "name": name, "from": from })).collect::<Vec<_>>(),
     }))
     .unwrap();
     let column_type = if column == "amount" { "decimal" } else { "text" };

@@ -123,7 +123,8 @@ fn a_manifest_that_does_not_fit_its_schema_is_refused_with_the_place() {
 fn a_rule_s_manifest_must_make_sense() {
     check_manifest_refused("/inputs", json!([]), &["/inputs", "needs a topic"]);
     check_manifest_refused("/inputs/0/source", json!("crm"), &["/inputs/0", "not a source"]);
-    check_manifest_refused("/inputs/0/key", json!("nothing"), &["/inputs/0", "`nothing` is no column"]);
+    check_manifest_refused("/context", json!([{"name": "nothing", "from": "row"}]), &["/context/0", "no column"]);
+    check_manifest_refused("/context", json!([{"name": "nothing", "from": "config"}]), &["/context/0", "no setting"]);
     check_manifest_refused("/context", json!([{"name": "a"}, {"name": "a"}]), &["/context", "two of"]);
     let two = json!([{"name": "a", "type": "text"}, {"name": "a", "type": "date"}]);
     check_manifest_refused("/inputs/0/columns", two, &["two of column `a`"]);

@@ -13,7 +13,7 @@ pub struct Limits {
     failed_risk_score_max: i64,
     /// Countries (ISO 3166-1 alpha-2) from which no payment is expected.
     #[config(default = ["NG", "RU", "KP", "IR", "UA", "VN"])]
-    high_risk_countries: Vec<String>,
+    high_risk_countries: TextSet,
 }
 
 /// A payment attempt.
@@ -36,11 +36,10 @@ pub struct Payment<'a> {
 )]
 pub fn payment_direct_fraud(config: &Limits, payment: &Payment) -> [bool; 4] {
     let risk_above = |limit| payment.risk_score.is_some_and(|score| score > limit);
-    let is_high_risk = |country| config.high_risk_countries.iter().any(|listed| listed == country);
     [
         payment.fraud_flag == Some(true),
         risk_above(config.risk_score_max),
-        payment.ip_country.is_some_and(is_high_risk),
+        payment.ip_country.is_some_and(|country| config.high_risk_countries.contains(country)),
         payment.status == "failed" && risk_above(config.failed_risk_score_max),
     ]
 }

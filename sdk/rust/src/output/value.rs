@@ -6,6 +6,7 @@ use std::fmt::{self, Write};
 use super::{Store, Value};
 use crate::bindings::host::Pseudonym;
 use crate::bindings::types::{Strings, Values};
+use crate::encoding;
 use crate::row::ColumnType;
 use crate::value::{Cents, Date, Timestamp};
 
@@ -43,14 +44,14 @@ impl Texts {
     }
 
     fn push(&mut self, value: &str) {
-        self.0.data.extend_from_slice(value.as_bytes());
+        encoding::append(&mut self.0.data, value.as_bytes());
         self.end();
     }
 }
 
 impl Write for Texts {
     fn write_str(&mut self, text: &str) -> fmt::Result {
-        self.0.data.extend_from_slice(text.as_bytes());
+        encoding::append(&mut self.0.data, text.as_bytes());
         Ok(())
     }
 }

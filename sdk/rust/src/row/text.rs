@@ -49,24 +49,30 @@ impl<'a> BytesColumn<'a> {
     }
 }
 
-/// A text column whose bytes are known to be UTF-8.
+/// A text column.
 #[derive(Clone, Copy, Debug)]
 pub struct TextColumn<'a> {
-    offsets: &'a [u32],
-    data: &'a str,
+    bytes: BytesColumn<'a>,
+    /// The same as text; none when all of it is ASCII, which may be cut anywhere.
+    text: Option<&'a str>,
 }
 
 impl<'a> TextColumn<'a> {
     /// A text column of `rows` rows, or nothing when it is none.
     pub fn of(column: &'a Column, rows: usize) -> Option<Self> {
         let Values::Text(strings) = &column.values else { return None };
-        BytesColumn::of(strings, rows)?;
-        Some(Self { offsets: &strings.offsets, data: std::str::from_utf8(&strings.data).ok()? })
+        let bytes = BytesColumn::of(strings, rows)?;
+        let text = if strings.data.is_ascii() { None } else { Some(std::str::from_utf8(&strings.data).ok()?) };
+        Some(Self { bytes, text })
     }
 
     /// Value `row`. Panics when the offsets are not those of the data.
-    #[inline]
+    #[inline(always)]
     pub fn get(self, row: usize) -> &'a str {
-        &self.data[self.offsets[row] as usize..self.offsets[row + 1] as usize]
+        match self.text {
+            // SAFETY: ASCII is UTF-8.
+            None => unsafe { std::str::from_utf8_unchecked(self.bytes.get(row)) },
+            Some(text) => &text[self.bytes.offsets[row] as usize..self.bytes.offsets[row + 1] as usize],
+        }
     }
 }

@@ -17,13 +17,15 @@ impl<'a> ByKey<'a> {
     /// Groups the rows of `keyed`, and checks that its parts have the lengths they must have.
     pub fn new(keyed: &'a Keyed) -> Result<Self, String> {
         let rows = keyed.batch.rows as usize;
-        let keys = keyed.keys.offsets.len().saturating_sub(1);
-        let states = BytesColumn::of(&keyed.states, keys).ok_or("there are not as many states as keys")?;
-        if keyed.groups.len() != rows || keyed.times.len() != rows {
-            return Err(format!("{rows} rows have {} groups and {} times", keyed.groups.len(), keyed.times.len()));
+        let groups = keyed.groups.as_ref().ok_or("the host sent no groups")?;
+        let keys = groups.keys.offsets.len().saturating_sub(1);
+        let states = BytesColumn::of(&groups.states, keys).ok_or("there are not as many states as keys")?;
+        let members = &groups.members;
+        if members.len() != rows || keyed.times.len() != rows {
+            return Err(format!("{rows} rows have {} groups and {} times", members.len(), keyed.times.len()));
         }
         let mut starts = vec![0u32; keys + 2];
-        for &group in keyed.groups.iter().filter(|group| **group != NOT_JUDGED) {
+        for &group in members.iter().filter(|group| **group != NOT_JUDGED) {
             match starts.get_mut(2..).and_then(|counts| counts.get_mut(group as usize)) {
                 Some(count) => *count += 1,
                 None => return Err(format!("a row is in group {group}, and there are {keys}")),
@@ -35,7 +37,7 @@ impl<'a> ByKey<'a> {
         }
         let judged = starts.last().copied().unwrap_or(0);
         let mut order = vec![0u32; judged as usize];
-        for (row, &group) in keyed.groups.iter().enumerate() {
+        for (row, &group) in members.iter().enumerate() {
             if group != NOT_JUDGED {
                 let next = &mut starts[group as usize + 1];
                 order[*next as usize] = row as u32;

@@ -4,10 +4,45 @@ use serde_json::{Value as Json, json};
 
 use crate::config::Config;
 use crate::manifest::{self, About};
-use crate::row::InputSpec;
+use crate::row::{ColumnSpec, InputSpec};
 
-/// A column of a context: its name, and whether it is personal.
-pub type ContextColumn = (String, bool);
+/// A column of a finding's context.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ContextColumn {
+    /// Its name in the alert.
+    pub name: String,
+    /// Whether it tells who a person is.
+    pub personal: bool,
+    /// Where its value comes from.
+    pub from: ContextSource,
+}
+
+/// Where a value of a finding's context comes from. The host adds what it has anyway.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ContextSource {
+    /// The finding carries it.
+    Finding,
+    /// The column of this name of the row that the finding is about.
+    Row,
+    /// The setting of this name.
+    Config,
+}
+
+impl ContextColumn {
+    /// A column that the finding carries.
+    pub fn carried(name: impl Into<String>, personal: bool) -> Self {
+        Self { name: name.into(), personal, from: ContextSource::Finding }
+    }
+
+    fn manifest(&self) -> Json {
+        let from = match self.from {
+            ContextSource::Finding => "finding",
+            ContextSource::Row => "row",
+            ContextSource::Config => "config",
+        };
+        json!({"name": self.name, "personal": self.personal, "from": from})
+    }
+}
 
 /// What becomes of events behind the watermark.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,7 +64,7 @@ pub struct Description {
     pub key: Option<&'static str>,
     /// Names of its criteria.
     pub criteria: &'static [&'static str],
-    /// Names of its context columns, and whether they are personal; the settings come behind them.
+    /// Its context columns; the settings come behind them.
     pub context: Vec<ContextColumn>,
     /// What becomes of late events.
     pub late: Late,
@@ -44,12 +79,13 @@ pub struct Description {
 impl Description {
     /// The manifest as JSON text, for a rule that is configured by `C`.
     pub fn manifest<C: Config>(&self) -> String {
-        let settings = C::CONTEXT.iter().map(|name| ((*name).to_owned(), false));
-        let context = self.context.iter().cloned().chain(settings);
+        let setting =
+            |name: &'static str| ContextColumn { name: name.to_owned(), personal: false, from: ContextSource::Config };
+        let context = self.context.iter().cloned().chain(C::context().into_iter().map(setting));
         let mut manifest = manifest::begin::<C>(self.about, "rule");
         manifest["inputs"] = self.inputs.iter().map(|input| self.input(input)).collect();
         manifest["criteria"] = json!(self.criteria);
-        manifest["context"] = context.map(|(name, personal)| json!({"name": name, "personal": personal})).collect();
+        manifest["context"] = context.map(|column| column.manifest()).collect();
         manifest["late"] = json!(match self.late {
             Late::Judge => "judge",
             Late::Ignore => "ignore",
@@ -73,5 +109,10 @@ impl Description {
 
 /// The context columns of a rule that judges rows by themselves: theirs.
 pub fn row_context(spec: &InputSpec) -> Vec<ContextColumn> {
-    spec.columns.iter().map(|column| (column.name.to_owned(), column.personal)).collect()
+    let of = |column: &ColumnSpec| ContextColumn {
+        name: column.name.to_owned(),
+        personal: column.personal,
+        from: ContextSource::Row,
+    };
+    spec.columns.iter().map(of).collect()
 }

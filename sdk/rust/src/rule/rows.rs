@@ -7,7 +7,7 @@ use crate::row::{Membership, Row};
 /// Judges every row that counts. Late rows too: a row alone is never too late.
 pub fn apply<R: Row, V: Verdict>(
     rows: &Keyed,
-    terms: &Terms<'_>,
+    terms: &Terms,
     judge: impl for<'a> Fn(&R::At<'a>) -> V,
 ) -> Result<RuleOutcome, String> {
     let count = rows.batch.rows as usize;
@@ -17,9 +17,7 @@ pub fn apply<R: Row, V: Verdict>(
         let view = R::at(&columns, row);
         let criteria = if R::FILTERED && !R::counted(&view) { 0 } else { judge(&view).criteria() };
         if criteria != 0 {
-            let mut context = Vec::with_capacity(R::INPUT.columns.len() + terms.settings.len());
-            R::values(&view, &mut context);
-            outcome.findings.push(terms.finding(Subject::Row(row as u32), criteria, context));
+            outcome.findings.push(terms.finding(Subject::Row(row as u32), criteria, Vec::new()));
         }
     }
     Ok(outcome)
@@ -27,7 +25,7 @@ pub fn apply<R: Row, V: Verdict>(
 
 /// The outcome of a call that has nothing to do.
 pub fn nothing(due: &Keyed) -> RuleOutcome {
-    let keys = due.keys.offsets.len().saturating_sub(1);
+    let keys = due.groups.as_ref().map_or(0, |groups| groups.keys.offsets.len().saturating_sub(1));
     let states = Strings { offsets: vec![0; keys + 1], data: Vec::new() };
     RuleOutcome { findings: Vec::new(), emitted: None, states, wakes: vec![super::NEVER; keys] }
 }

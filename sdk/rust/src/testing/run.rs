@@ -6,7 +6,7 @@ use std::fmt;
 use serde_json::{Map, Value as Json};
 
 use super::columns::{column, strings, text_column};
-use crate::bindings::types::{Batch, Finding, Identities, Keyed, RuleOutcome, Severity, Subject, Value};
+use crate::bindings::types::{Batch, Finding, Groups, Identities, Keyed, RuleOutcome, Severity, Subject, Value};
 use crate::rule::{NEVER, NOT_JUDGED, RulePlugin};
 
 /// How far the watermark stays behind the newest event, in milliseconds.
@@ -74,7 +74,7 @@ pub struct Fired {
     pub severity: Severity,
     /// The criteria that hold.
     pub criteria: Vec<String>,
-    /// The context by name.
+    /// The context that the finding carries, by name; the host adds columns of the row and settings.
     pub context: BTreeMap<String, Value>,
 }
 
@@ -113,9 +113,9 @@ impl<P: RulePlugin> Run<P> {
     /// Applies one batch, then sees due keys again. Panics when the plugin returns an error or breaks its contract.
     pub fn batch(&mut self, records: &[Record]) -> Vec<Fired> {
         let mut keys = Vec::<String>::new();
-        let mut groups = Vec::with_capacity(records.len());
+        let mut members = Vec::with_capacity(records.len());
         for record in records {
-            groups.push(match self.key_to_judge(record) {
+            members.push(match self.key_to_judge(record) {
                 Some(key) => match keys.iter().position(|known| *known == key) {
                     Some(group) => group as u32,
                     None => {
@@ -126,10 +126,7 @@ impl<P: RulePlugin> Run<P> {
                 None => NOT_JUDGED,
             });
         }
-        if self.manifest["inputs"][0]["key"].is_null() {
-            groups.clear();
-        }
-        let keyed = self.keyed(records, groups, &keys);
+        let keyed = self.keyed(records, members, &keys);
         let outcome = self.plugin.apply(&keyed).expect("the plugin judges the batch");
         let mut fired = self.take(outcome, records, &keys);
         fired.extend(self.advance(self.watermark()));
@@ -175,7 +172,7 @@ impl<P: RulePlugin> Run<P> {
         }
     }
 
-    fn keyed(&self, records: &[Record], groups: Vec<u32>, keys: &[String]) -> Keyed {
+    fn keyed(&self, records: &[Record], members: Vec<u32>, keys: &[String]) -> Keyed {
         let mut columns = Vec::new();
         let inputs = self.manifest["inputs"].as_array().map_or(&[][..], Vec::as_slice);
         for (input, spec) in inputs.iter().enumerate() {
@@ -191,11 +188,13 @@ impl<P: RulePlugin> Run<P> {
         let states = keys.iter().map(|key| self.states.get(key).map_or(&[][..], |(state, _)| state));
         Keyed {
             batch: Batch { rows: records.len() as u32, columns },
-            input: if inputs.len() > 1 { records.iter().map(|record| record.input).collect() } else { Vec::new() },
+            input: (inputs.len() > 1).then(|| records.iter().map(|record| record.input).collect()),
             times: records.iter().map(|record| record.time).collect(),
-            groups,
-            keys: strings(keys.iter().map(String::as_bytes)),
-            states: strings(states),
+            groups: inputs.iter().any(|input| !input["key"].is_null()).then(|| Groups {
+                members,
+                keys: strings(keys.iter().map(String::as_bytes)),
+                states: strings(states),
+            }),
             identities: self.manifest["remembers"].as_bool().unwrap_or_default().then(|| Identities {
                 id: ids(|record| Some(&record.id)),
                 order_id: ids(|record| record.order_id.as_deref()),
@@ -235,8 +234,9 @@ impl<P: RulePlugin> Run<P> {
         let names = |list: &str| self.manifest[list].as_array().cloned().unwrap_or_default();
         let criteria = names("criteria").into_iter().enumerate().filter(|(i, _)| finding.criteria >> i & 1 == 1);
         let criteria = criteria.map(|(_, name)| name.as_str().unwrap_or_default().to_owned()).collect();
-        let columns = names("context");
-        assert_eq!(columns.len(), finding.context.len(), "one value for each context column");
+        let mut columns = names("context");
+        columns.retain(|column| column["from"] == "finding");
+        assert_eq!(columns.len(), finding.context.len(), "one value for each context column that a finding carries");
         let name = |column: &Json| column["name"].as_str().unwrap_or_default().to_owned();
         let context = columns.iter().map(name).zip(finding.context).collect();
         Fired { id, order_id, customer_id, severity: finding.severity, criteria, context }

@@ -50,7 +50,7 @@ pub fn context() -> Vec<ContextColumn> {
 /// Judges the rows of a batch, each by the window that ends at it, and again the events that they touch.
 pub fn apply<R: Row, V: Verdict>(
     rows: &Keyed,
-    terms: &Terms<'_>,
+    terms: &Terms,
     length: i64,
     column: &str,
     judge: impl Fn(&Distinct<'_, R>) -> V,
@@ -63,7 +63,7 @@ pub fn apply<R: Row, V: Verdict>(
 }
 
 /// Forgets what the watermark has passed.
-pub fn advance(due: &Keyed, terms: &Terms<'_>, length: i64) -> Result<RuleOutcome, String> {
+pub fn advance(due: &Keyed, terms: &Terms, length: i64) -> Result<RuleOutcome, String> {
     events::advance(due, terms, length, true)
 }
 
@@ -142,7 +142,7 @@ impl<'a> ValueColumn<'a> {
             return false;
         }
         match (self.values, self.text) {
-            (Values::Text(_), text) => out.extend_from_slice(text.map_or(&[], |text| text.get(row))),
+            (Values::Text(_), text) => encoding::append(out, text.map_or(&[], |text| text.get(row))),
             (Values::Int64(v) | Values::Timestamp(v) | Values::Decimal(v), _) => encoding::signed(out, v[row]),
             (Values::Float64(v), _) => out.extend_from_slice(&v[row].to_le_bytes()),
             (Values::Boolean(v), _) => out.push(v[row]),

@@ -27,7 +27,7 @@ impl Window<'_> {
 
 /// The context columns of [`Window::context`], with a name for its tally.
 pub(super) fn context(tally: &str) -> Vec<ContextColumn> {
-    [tally, "window_start", "window_end"].map(|name| (name.to_owned(), false)).into()
+    [tally, "window_start", "window_end"].map(|name| ContextColumn::carried(name, false)).into()
 }
 
 /// What is kept of events, and how a window of them is judged: one implementation for each shape of window.
@@ -46,12 +46,7 @@ pub(super) trait Shape {
 }
 
 /// Judges the rows of a batch, and again the events that they touch.
-pub(super) fn apply<S: Shape>(
-    rows: &Keyed,
-    terms: &Terms<'_>,
-    length: i64,
-    mut shape: S,
-) -> Result<RuleOutcome, String> {
+pub(super) fn apply<S: Shape>(rows: &Keyed, terms: &Terms, length: i64, mut shape: S) -> Result<RuleOutcome, String> {
     let by_key = ByKey::new(rows)?;
     let identities = IdentityColumns::of(rows.identities.as_ref(), rows.batch.rows as usize)?;
     // An event that may still fire is remembered with its time and three ids.
@@ -84,7 +79,7 @@ pub(super) fn apply<S: Shape>(
 }
 
 /// Forgets what the watermark has passed.
-pub(super) fn advance(due: &Keyed, terms: &Terms<'_>, length: i64, keeps: bool) -> Result<RuleOutcome, String> {
+pub(super) fn advance(due: &Keyed, terms: &Terms, length: i64, keeps: bool) -> Result<RuleOutcome, String> {
     let by_key = ByKey::new(due)?;
     let mut outcome = empty_outcome(by_key.keys(), by_key.state_bytes());
     let mut history = History::default();

@@ -149,7 +149,7 @@ impl<'a> History<'a> {
             last = event.time;
             match (event.row, identities) {
                 (Some(row), Some(identities)) if named => identities.encode(row as usize, out),
-                _ if named => out.extend_from_slice(event.identity.of(bytes)),
+                _ if named => encoding::append(out, event.identity.of(bytes)),
                 _ => {}
             }
             if keeps {

@@ -28,7 +28,7 @@ impl<'a> IdentityColumns<'a> {
             } else {
                 let value = values.get(row);
                 encoding::unsigned(out, value.len() as u64 + 1);
-                out.extend_from_slice(value);
+                encoding::append(out, value);
             }
         }
     }

@@ -65,18 +65,18 @@ pub enum Pairing {
 /// The context columns of a join, the settings apart: the columns of both sides and the time of the right one. Where both
 /// have a column of the same name, the right one's is `topic.name`.
 pub fn context<A: Row, B: Row>() -> Vec<ContextColumn> {
-    let left = A::INPUT.columns.iter().map(|column| (column.name.to_owned(), column.personal));
+    let left = A::INPUT.columns.iter().map(|column| ContextColumn::carried(column.name, column.personal));
     let right = B::INPUT.columns.iter().map(|column| match (A::INPUT.declares(column.name), B::INPUT.topic) {
-        (true, Some(topic)) => (format!("{topic}.{}", column.name), column.personal),
-        _ => (column.name.to_owned(), column.personal),
+        (true, Some(topic)) => ContextColumn::carried(format!("{topic}.{}", column.name), column.personal),
+        _ => ContextColumn::carried(column.name, column.personal),
     });
-    left.chain(right).chain([("joined_time".to_owned(), false)]).collect()
+    left.chain(right).chain([ContextColumn::carried("joined_time", false)]).collect()
 }
 
 /// Pairs the rows of a batch with each other and with what is remembered.
 pub fn apply<A: Row, B: Row, V: Verdict>(
     rows: &Keyed,
-    terms: &Terms<'_>,
+    terms: &Terms,
     pairing: Pairing,
     judge: impl Fn(&Joined<'_, A, B>) -> V,
 ) -> Result<RuleOutcome, String> {
@@ -106,7 +106,7 @@ pub fn apply<A: Row, B: Row, V: Verdict>(
 }
 
 /// Forgets what the watermark has passed.
-pub fn advance<A: Row, B: Row>(due: &Keyed, terms: &Terms<'_>) -> Result<RuleOutcome, String> {
+pub fn advance<A: Row, B: Row>(due: &Keyed, terms: &Terms) -> Result<RuleOutcome, String> {
     let by_key = ByKey::new(due)?;
     let mut outcome = empty_outcome(by_key.keys(), by_key.state_bytes());
     let mut pairs = Pairs::default();
@@ -132,12 +132,14 @@ struct Sides<'a, A: Row, B: Row> {
     left: A::Columns<'a>,
     right: B::Columns<'a>,
     identities: IdentityColumns<'a>,
-    keyed: &'a Keyed,
+    input: &'a [u8],
+    times: &'a [i64],
 }
 
 impl<'a, A: Row, B: Row> Sides<'a, A, B> {
     fn of(keyed: &'a Keyed) -> Result<Self, String> {
-        let (rows, columns, input) = (keyed.batch.rows as usize, &keyed.batch.columns, &keyed.input);
+        let (rows, columns) = (keyed.batch.rows as usize, &keyed.batch.columns);
+        let input = keyed.input.as_deref().ok_or("the host does not say which inputs the rows are from")?;
         if input.len() != rows {
             return Err(format!("{rows} rows are from {} inputs", input.len()));
         }
@@ -146,15 +148,16 @@ impl<'a, A: Row, B: Row> Sides<'a, A, B> {
             left: A::columns(left, Membership { rows, input, index: Side::Left as u8 })?,
             right: B::columns(right, Membership { rows, input, index: Side::Right as u8 })?,
             identities: IdentityColumns::of(keyed.identities.as_ref(), rows)?,
-            keyed,
+            input,
+            times: &keyed.times,
         })
     }
 
     /// The event of a row, if it counts.
     fn event(&self, row: u32) -> Option<(Side, Event)> {
         let at = row as usize;
-        let mut event = Event { time: self.keyed.times[at], row: Some(row), identity: Vec::new(), bytes: Vec::new() };
-        if self.keyed.input[at] == Side::Left as u8 {
+        let mut event = Event { time: self.times[at], row: Some(row), identity: Vec::new(), bytes: Vec::new() };
+        if self.input[at] == Side::Left as u8 {
             let view = A::at(&self.left, at);
             A::encode(&view, &mut event.bytes);
             self.identities.encode(at, &mut event.identity);
@@ -259,7 +262,7 @@ impl Pairs {
             for event in events {
                 out.push(side as u8);
                 encoding::signed(out, event.time);
-                out.extend_from_slice(&event.identity);
+                encoding::append(out, &event.identity);
                 encoding::bytes(out, &event.bytes);
             }
         }

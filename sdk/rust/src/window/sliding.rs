@@ -6,7 +6,7 @@ use super::events::{self, Shape, Window};
 use super::history::Event;
 use crate::bindings::types::{Keyed, RuleOutcome, Value};
 use crate::encoding::Reader;
-use crate::row::{Membership, Row};
+use crate::row::{InputSpec, Membership, Row};
 use crate::rule::{ContextColumn, Terms, Verdict};
 
 /// The events of a key in the `window_ms` that end at the event judged: (time − length, time], itself and events of
@@ -91,15 +91,23 @@ pub fn context() -> Vec<ContextColumn> {
     events::context("count")
 }
 
+/// What is declared: the columns of the row, or none when only events are counted.
+pub fn input<R: Row, K: Keeping>() -> InputSpec {
+    InputSpec { columns: if needs_columns::<R, K>() { R::INPUT.columns } else { &[] }, ..R::INPUT }
+}
+
+const fn needs_columns<R: Row, K: Keeping>() -> bool {
+    R::FILTERED || K::ROWS
+}
+
 /// Judges the rows of a batch, each by the window that ends at it, and again the events that they touch.
 pub fn apply<R: Row, K: Keeping, V: Verdict>(
     rows: &Keyed,
-    terms: &Terms<'_>,
+    terms: &Terms,
     length: i64,
     judge: impl Fn(&Sliding<'_, R, K>) -> V,
 ) -> Result<RuleOutcome, String> {
-    // Without a need for values the columns are not even looked at.
-    let columns = match R::FILTERED || K::ROWS {
+    let columns = match needs_columns::<R, K>() {
         true => Some(R::columns(&rows.batch.columns, Membership::all(rows.batch.rows as usize))?),
         false => None,
     };
@@ -107,7 +115,7 @@ pub fn apply<R: Row, K: Keeping, V: Verdict>(
 }
 
 /// Forgets what the watermark has passed.
-pub fn advance<K: Keeping>(due: &Keyed, terms: &Terms<'_>, length: i64) -> Result<RuleOutcome, String> {
+pub fn advance<K: Keeping>(due: &Keyed, terms: &Terms, length: i64) -> Result<RuleOutcome, String> {
     events::advance(due, terms, length, K::ROWS)
 }
 

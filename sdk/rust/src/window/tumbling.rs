@@ -63,14 +63,19 @@ impl<T> Open<T> {
 
 /// The context columns of a tumbling rule, the settings apart.
 pub fn context<T: State>() -> Vec<ContextColumn> {
-    T::FIELDS.iter().copied().chain(["window_start", "window_end"]).map(|name| (name.to_owned(), false)).collect()
+    T::FIELDS
+        .iter()
+        .copied()
+        .chain(["window_start", "window_end"])
+        .map(|name| ContextColumn::carried(name, false))
+        .collect()
 }
 
 /// Adds the rows of a batch to the windows they lie in. Nothing fires before the watermark has passed a window.
 ///
 /// A changed length applies to windows that are not open yet: an event that lies in an open window of its key is added
 /// to that.
-pub fn apply<R: Row, T>(rows: &Keyed, terms: &Terms<'_>, length: i64) -> Result<RuleOutcome, String>
+pub fn apply<R: Row, T>(rows: &Keyed, terms: &Terms, length: i64) -> Result<RuleOutcome, String>
 where
     T: State + Default + for<'a> Fold<R::At<'a>>,
 {
@@ -96,7 +101,7 @@ where
 /// Judges and forgets the windows that the watermark has passed.
 pub fn advance<R, T: State + Default, V: Verdict>(
     due: &Keyed,
-    terms: &Terms<'_>,
+    terms: &Terms,
     judge: impl Fn(&Tumbling<'_, R, T>) -> V,
 ) -> Result<RuleOutcome, String> {
     let by_key = ByKey::new(due)?;

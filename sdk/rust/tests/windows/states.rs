@@ -1,6 +1,6 @@
 //! States of another version and bytes that are no state.
 
-use tamis_sdk::bindings::types::{Batch, Column, Identities, Keyed, Strings, Values};
+use tamis_sdk::bindings::types::{Batch, Column, Groups, Identities, Keyed, Strings, Values};
 
 use super::rules::{counted, distinct, joined, kept, tumbling};
 use super::*;
@@ -10,11 +10,9 @@ fn due(state: &[u8]) -> Keyed {
     let none = || Column { values: Values::Text(Strings { offsets: vec![0], data: Vec::new() }), validity: None };
     Keyed {
         batch: Batch { rows: 0, columns: Vec::new() },
-        input: Vec::new(),
+        input: Some(Vec::new()),
         times: Vec::new(),
-        groups: Vec::new(),
-        keys: strings(b"k"),
-        states: strings(state),
+        groups: Some(Groups { members: Vec::new(), keys: strings(b"k"), states: strings(state) }),
         identities: Some(Identities { id: none(), order_id: none(), customer_id: none() }),
         watermark: 0,
     }

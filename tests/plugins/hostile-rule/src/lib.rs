@@ -47,7 +47,8 @@ impl Guest for Hostile {
 
     fn advance(due: Keyed) -> Result<RuleOutcome, String> {
         let mut outcome = nothing(&due);
-        for (group, key) in texts_of(&due.keys).iter().enumerate() {
+        let keys = due.groups.as_ref().map(|groups| texts_of(&groups.keys)).unwrap_or_default();
+        for (group, key) in keys.iter().enumerate() {
             misbehave(key);
             let window = Window { group: group as u32, start: 0, end: due.watermark };
             outcome.findings.push(finding(Subject::Window(window), key.clone()));
@@ -58,15 +59,18 @@ impl Guest for Hostile {
 }
 
 fn nothing(rows: &Keyed) -> RuleOutcome {
-    let keys = rows.keys.offsets.len().saturating_sub(1);
-    RuleOutcome { findings: Vec::new(), emitted: None, states: rows.states.clone(), wakes: vec![NEVER; keys] }
+    let none = Strings { offsets: Vec::new(), data: Vec::new() };
+    let states = rows.groups.as_ref().map_or(none, |groups| groups.states.clone());
+    let wakes = vec![NEVER; states.offsets.len().saturating_sub(1)];
+    RuleOutcome { findings: Vec::new(), emitted: None, states, wakes }
 }
 
 fn honest(rows: &Keyed, commands: &[String]) -> RuleOutcome {
     let mut outcome = nothing(rows);
-    let mut counts: Vec<u64> = texts_of(&rows.states).iter().map(|state| state.parse().unwrap_or(0)).collect();
+    let states = rows.groups.as_ref().map(|groups| texts_of(&groups.states)).unwrap_or_default();
+    let mut counts: Vec<u64> = states.iter().map(|state| state.parse().unwrap_or(0)).collect();
     for (row, command) in commands.iter().enumerate() {
-        let group = rows.groups.get(row).copied();
+        let group = rows.groups.as_ref().map(|groups| groups.members[row]);
         if group == Some(NOT_JUDGED) {
             continue;
         }
