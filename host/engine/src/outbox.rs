@@ -79,6 +79,7 @@ impl Outbox {
                 timestamp: raised.time,
                 key: Some(raised.record_key.into_bytes()),
                 value: Some(serde_json::to_vec(&raised.alert).invalid("write", "an alert as JSON")?),
+                value_is_json: true,
                 headers: Vec::new(),
             });
             self.alerts.push(raised.alert);

@@ -14,6 +14,8 @@ pub(super) struct Parts<'a> {
     pub timestamp: Millis,
     pub key: Option<&'a [u8]>,
     pub value: Option<&'a [u8]>,
+    /// Whether the value is known to be JSON, in one line and not `null`.
+    pub value_is_json: bool,
     pub headers: &'a [(String, Vec<u8>)],
 }
 
@@ -33,6 +35,11 @@ pub(super) fn append(out: &mut Vec<u8>, offset: i64, parts: &Parts<'_>) {
     }
     match parts.value {
         None => out.extend_from_slice(b"\"value\":null"),
+        Some(value) if parts.value_is_json => {
+            debug_assert!(is_plain_json(value));
+            out.extend_from_slice(b"\"value\":");
+            out.extend_from_slice(value);
+        }
         Some(value) if is_plain_json(value) => {
             out.extend_from_slice(b"\"value\":");
             let start = out.len();
@@ -103,7 +110,7 @@ mod tests {
 
     fn line(key: Option<&[u8]>, value: Option<&[u8]>) -> String {
         let mut out = Vec::new();
-        append(&mut out, 12, &Parts { timestamp: 1_773_842_400_000, key, value, headers: &[] });
+        append(&mut out, 12, &Parts { timestamp: 1_773_842_400_000, key, value, ..Parts::default() });
         String::from_utf8(out).unwrap()
     }
 
