@@ -55,3 +55,29 @@ impl Timers {
         due
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn what_is_due_comes_out_once(steps in prop::collection::vec((-50_000..50_000_i64, 0..30_000_i64), 0..60)) {
+            let mut timers = Timers::default();
+            let mut set = Vec::new();
+            let mut now = 0;
+            for (slot, (ahead, by)) in steps.into_iter().enumerate() {
+                timers.set(now + ahead, slot as u32);
+                set.push((now + ahead, slot as u32));
+                now += by;
+                let mut due = timers.take_due(now);
+                due.sort_unstable();
+                let mut expected: Vec<Timer> = set.extract_if(.., |(time, _)| *time <= now).collect();
+                expected.sort_unstable();
+                prop_assert_eq!(due, expected);
+            }
+        }
+    }
+}
