@@ -65,7 +65,14 @@ fn append_headers(out: &mut Vec<u8>, headers: &[(String, Vec<u8>)]) {
 }
 
 fn append_string(out: &mut Vec<u8>, text: &str) {
-    serde_json::to_writer(out, text).expect("a string is JSON and a Vec takes it");
+    // Nearly every key and name stands as it is.
+    if text.bytes().all(|byte| byte >= b' ' && byte != b'"' && byte != b'\\') {
+        out.push(b'"');
+        out.extend_from_slice(text.as_bytes());
+        out.push(b'"');
+    } else {
+        serde_json::to_writer(out, text).expect("a string is JSON and a Vec takes it");
+    }
 }
 
 fn put(out: &mut Vec<u8>, text: std::fmt::Arguments<'_>) {
@@ -118,6 +125,15 @@ mod tests {
     fn the_contract_s_example() {
         let expected = "{\"offset\":12,\"timestamp\":1773842400000,\"key\":\"c1\",\"value\":{\"a\":1}}\n";
         assert_eq!(line(Some(b"c1"), Some(b"{\"a\":1}")), expected);
+    }
+
+    #[test]
+    fn what_is_known_to_be_json_makes_the_same_line() {
+        let value = Some(&b"{\"a\":\"x\\ny\"}"[..]);
+        let mut known = Vec::new();
+        let parts = Parts { timestamp: 1_773_842_400_000, key: Some(b"c1"), value, ..Parts::default() };
+        append(&mut known, 12, &Parts { value_is_json: true, ..parts });
+        assert_eq!(String::from_utf8(known).unwrap(), line(Some(b"c1"), value));
     }
 
     #[test]
