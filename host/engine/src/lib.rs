@@ -22,6 +22,7 @@ pub mod sink;
 pub mod source;
 mod state;
 pub mod stream;
+mod timers;
 pub mod transform;
 mod watermark;
 

@@ -19,6 +19,9 @@ use crate::rules::{RuleMode, SHADOW_ALERTS};
 use crate::sink::Sink;
 use crate::source::Chunk;
 
+/// Room is made for alerts of this size at first.
+const ALERT_BYTES_HINT: usize = 896;
+
 /// Where the output of a stream goes. All are named in checkpoints.
 pub struct Sinks {
     /// Alerts on their routes, and dead letters.
@@ -78,7 +81,8 @@ impl Outbox {
                 topic: route.to_owned(),
                 timestamp: raised.time,
                 key: Some(raised.record_key.into_bytes()),
-                value: Some(serde_json::to_vec(&raised.alert).invalid("write", "an alert as JSON")?),
+                value: Some(json(&raised.alert)?),
+                value_is_json: true,
                 headers: Vec::new(),
             });
             self.alerts.push(raised.alert);
@@ -133,6 +137,13 @@ impl Outbox {
         }
         Ok(())
     }
+}
+
+/// An alert as its record holds it.
+fn json(alert: &Alert) -> Result<Vec<u8>> {
+    let mut json = Vec::with_capacity(ALERT_BYTES_HINT);
+    serde_json::to_writer(&mut json, alert).invalid("write", "an alert as JSON")?;
+    Ok(json)
 }
 
 /// A dead letter with the record's own key and value; with the whole line when no record can be seen in it.

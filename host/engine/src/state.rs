@@ -1,7 +1,5 @@
 //! The state of a rule: for each key a few bytes and the watermark at which the rule must see it again.
 
-use std::cmp::Reverse;
-use std::collections::BinaryHeap;
 use std::hash::BuildHasher;
 
 use hashbrown::hash_table::Entry as Place;
@@ -11,6 +9,7 @@ use tamis_model::strings::{Strings, StringsBuf};
 use tamis_model::time::Millis;
 
 use crate::codec::{Reader, write_bytes, write_number, write_signed};
+use crate::timers::Timers;
 
 /// Room of a forgotten key that is kept for the next one.
 const ROOM_KEPT_BYTES_MAX: usize = 256;
@@ -26,7 +25,7 @@ pub(crate) struct StateStore {
     slots: Vec<Slot>,
     free: Vec<u32>,
     /// Lazy: at least one entry at or before the wake of each key that has one.
-    timers: BinaryHeap<Reverse<(Millis, u32)>>,
+    timers: Timers,
 }
 
 struct Slot {
@@ -92,11 +91,7 @@ impl StateStore {
     /// Takes the keys out of their timers whose wake `watermark` has reached. Each must be written back.
     pub fn due(&mut self, watermark: Millis, due: &mut Vec<u32>) {
         due.clear();
-        while let Some(Reverse((time, slot))) = self.timers.peek().copied() {
-            if time > watermark {
-                return;
-            }
-            self.timers.pop();
+        for (time, slot) in self.timers.take_due(watermark) {
             let entry = &mut self.slots[slot as usize];
             if entry.timer != time {
                 continue;
@@ -153,7 +148,7 @@ impl StateStore {
         let entry = &mut self.slots[slot as usize];
         if wake < entry.timer {
             entry.timer = wake;
-            self.timers.push(Reverse((wake, slot)));
+            self.timers.set(wake, slot);
         }
     }
 

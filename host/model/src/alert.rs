@@ -92,7 +92,7 @@ pub fn alert_id(mode: AlertMode, rule: &str, trigger: Trigger<'_>) -> String {
     }
     hash.update(rule);
     match trigger {
-        Trigger::Event { topic, id } => hash.update(format!("|{topic}|{id}")),
+        Trigger::Event { topic, id } => ["|", topic, "|", id].iter().for_each(|part| hash.update(part)),
         Trigger::Window { key, start } => hash.update(format!("|{key}|{start}")),
     }
     hex(&hash.finalize()[..16])

@@ -67,6 +67,7 @@ impl DeadLetter {
             timestamp: self.timestamp,
             key: self.key,
             value: self.value,
+            value_is_json: false,
             headers: headers.into_iter().map(|(name, value)| (name.to_owned(), value.into_bytes())).collect(),
         }
     }

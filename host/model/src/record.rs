@@ -13,6 +13,8 @@ pub struct Record {
     pub key: Option<Vec<u8>>,
     /// Its value; none is a tombstone.
     pub value: Option<Vec<u8>>,
+    /// Whether the value is known to be JSON, in one line and not `null`, so that no topic has to read it to find out.
+    pub value_is_json: bool,
     /// Name and value of each header.
     pub headers: Vec<(String, Vec<u8>)>,
 }

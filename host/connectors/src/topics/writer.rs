@@ -97,7 +97,7 @@ impl TopicWriter {
         key: Option<&[u8]>,
         value: Option<&[u8]>,
     ) -> Result<i64> {
-        self.append_parts(topic, partition, &Parts { timestamp, key, value, headers: &[] })
+        self.append_parts(topic, partition, &Parts { timestamp, key, value, ..Parts::default() })
     }
 
     /// The partition that a record with this key goes to: keys as in Kafka's default partitioner; records without
@@ -162,8 +162,13 @@ impl Sink<Record> for TopicWriter {
     fn write(&mut self, output: &[Record]) -> Result<()> {
         for record in output {
             let key = record.key.as_deref();
-            let parts =
-                Parts { timestamp: record.timestamp, key, value: record.value.as_deref(), headers: &record.headers };
+            let parts = Parts {
+                timestamp: record.timestamp,
+                key,
+                value: record.value.as_deref(),
+                value_is_json: record.value_is_json,
+                headers: &record.headers,
+            };
             let partition = self.partition_for(&record.topic, key)?;
             self.append_parts(&record.topic, partition, &parts)?;
         }

@@ -23,6 +23,7 @@ fn record(topic: &str, key: Option<&str>, value: &str) -> Record {
         timestamp: 1_773_842_400_000,
         key: key.map(|key| key.as_bytes().to_vec()),
         value: Some(value.as_bytes().to_vec()),
+        value_is_json: false,
         headers: Vec::new(),
     }
 }
