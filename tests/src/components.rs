@@ -1,4 +1,4 @@
-//! The components that `cargo xtask` builds before it runs tests and benchmarks.
+//! The plugins of `plugins/` as built components, in the real sandbox.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -6,13 +6,10 @@ use std::sync::Arc;
 use tamis_model::pseudonym::Pepper;
 use tamis_plugin::{Plugin, Sandbox, SandboxSettings};
 
-/// Names the folder of all components.
-pub const FOLDER_VARIABLE: &str = "TAMIS_TEST_PLUGINS";
+/// Names the folder of the components.
+const FOLDER_VARIABLE: &str = "TAMIS_PLUGINS";
 
-/// The pepper of all tests.
-pub const PEPPER: &[u8] = b"pepper";
-
-/// The folder of all components.
+/// The folder of the components that `cargo xtask` builds before it runs tests and benchmarks.
 ///
 /// # Panics
 /// When nobody said where it is: tests that need components fail rather than pass without them.
@@ -25,7 +22,7 @@ pub fn folder() -> PathBuf {
 
 /// A sandbox without a cache on disk.
 pub fn sandbox() -> Arc<Sandbox> {
-    Sandbox::new(SandboxSettings::new(Pepper::new(PEPPER))).expect("this machine can run a sandbox")
+    Sandbox::new(SandboxSettings::new(Pepper::new(b"pepper"))).expect("this machine can run a sandbox")
 }
 
 /// The plugin whose component is `<name>.wasm`.

@@ -1,4 +1,5 @@
-//! What the integration tests and the benchmarks share: plugins as native code, and where the built components are.
+//! What the integration tests and the benchmarks share: plugins as components and as native code, and the source tree.
 
+pub mod checkout;
 pub mod components;
 pub mod native;

@@ -12,8 +12,8 @@ pub mod runs;
 use std::path::Path;
 use std::time::Duration;
 
-use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
-use sqlx::{Sqlite, SqlitePool, Transaction};
+use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteRow, SqliteSynchronous};
+use sqlx::{FromRow, Sqlite, SqlitePool, Transaction};
 use tamis_model::Result;
 use tamis_model::error::Context;
 
@@ -54,5 +54,13 @@ impl Catalog {
     /// another writer, SQLite refuses it.
     async fn write(&self, operation: &'static str, object: &str) -> Result<Transaction<'static, Sqlite>> {
         self.pool.begin_with("BEGIN IMMEDIATE").await.outage(operation, object)
+    }
+
+    /// The rows that `query` finds for a run, its one parameter.
+    async fn rows_of_run<T>(&self, operation: &'static str, query: &'static str, run_id: &str) -> Result<Vec<T>>
+    where
+        T: for<'r> FromRow<'r, SqliteRow> + Send + Unpin,
+    {
+        sqlx::query_as(query).bind(run_id).fetch_all(&self.pool).await.outage(operation, run_id)
     }
 }

@@ -85,11 +85,8 @@ impl Catalog {
 
     /// The alerts of a run, in order.
     pub async fn operational_alerts(&self, run_id: &str) -> Result<Vec<OperationalAlert>> {
-        sqlx::query_as("SELECT run_id, at, kind, subject, message FROM operational_alerts WHERE run_id = ? ORDER BY id")
-            .bind(run_id)
-            .fetch_all(&self.pool)
-            .await
-            .outage("list operational alerts of run", run_id)
+        let query = "SELECT run_id, at, kind, subject, message FROM operational_alerts WHERE run_id = ? ORDER BY id";
+        self.rows_of_run("list operational alerts of run", query, run_id).await
     }
 }
 

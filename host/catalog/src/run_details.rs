@@ -160,40 +160,27 @@ impl Catalog {
 
     /// The files of a run, by source and path.
     pub async fn run_files(&self, run_id: &str) -> Result<Vec<RunFile>> {
-        let rows: Vec<FileRow> =
-            sqlx::query_as("SELECT * FROM run_files WHERE run_id = ? ORDER BY source, original_path")
-                .bind(run_id)
-                .fetch_all(&self.pool)
-                .await
-                .outage("list files of run", run_id)?;
+        let query = "SELECT * FROM run_files WHERE run_id = ? ORDER BY source, original_path";
+        let rows: Vec<FileRow> = self.rows_of_run("list files of run", query, run_id).await?;
         Ok(rows.into_iter().map(RunFile::from).collect())
     }
 
     /// The nullified cells of a run, by source and column.
     pub async fn run_columns(&self, run_id: &str) -> Result<Vec<RunColumn>> {
-        sqlx::query_as("SELECT * FROM run_columns WHERE run_id = ? ORDER BY source, column_name")
-            .bind(run_id)
-            .fetch_all(&self.pool)
-            .await
-            .outage("list columns of run", run_id)
+        let query = "SELECT * FROM run_columns WHERE run_id = ? ORDER BY source, column_name";
+        self.rows_of_run("list columns of run", query, run_id).await
     }
 
     /// The tables of a run, by name.
     pub async fn run_tables(&self, run_id: &str) -> Result<Vec<RunTable>> {
-        sqlx::query_as("SELECT * FROM run_tables WHERE run_id = ? ORDER BY dataset")
-            .bind(run_id)
-            .fetch_all(&self.pool)
-            .await
-            .outage("list tables of run", run_id)
+        let query = "SELECT * FROM run_tables WHERE run_id = ? ORDER BY dataset";
+        self.rows_of_run("list tables of run", query, run_id).await
     }
 
     /// The events of a run, in order.
     pub async fn run_events(&self, run_id: &str) -> Result<Vec<RunEvent>> {
-        sqlx::query_as("SELECT * FROM run_events WHERE run_id = ? ORDER BY number")
-            .bind(run_id)
-            .fetch_all(&self.pool)
-            .await
-            .outage("list events of run", run_id)
+        let query = "SELECT * FROM run_events WHERE run_id = ? ORDER BY number";
+        self.rows_of_run("list events of run", query, run_id).await
     }
 }
 

@@ -96,6 +96,8 @@ fn sha256_32(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     async fn check(expression: &str, expected: &str) {
@@ -116,8 +118,36 @@ mod tests {
         check("est_jour_ouvre(DATE '2026-04-06')", "false").await;
         check("est_jour_ouvre(DATE '2026-04-07')", "true").await;
         check("slug(' Réseaux  Sociaux (été) ')", "reseaux-sociaux-ete").await;
-        check("slug('---')", "").await;
         // printf %s '2026-03-18|GET|/' | sha256sum
         check("sha256_32('2026-03-18|GET|/')", "bbb4b04a0a01ce320d26eeebf2c5af3c").await;
+    }
+
+    #[test]
+    fn slugs_are_words_of_plain_letters_and_digits() {
+        for (text, expected) in [
+            ("Google Ads", "google-ads"),
+            ("  Réseaux  sociaux (payant) ", "reseaux-sociaux-payant"),
+            ("E-mailing_2026", "e-mailing-2026"),
+            ("Réfe\u{301}rent’ment", "referent-ment"),
+            ("ÇA", "ca"),
+            ("İstanbul", "istanbul"),
+            ("Bœuf", "b-uf"),
+            ("№ 5", "5"),
+            ("---", ""),
+            ("", ""),
+            ("日本", ""),
+        ] {
+            assert_eq!(slug(text), expected, "{text:?}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_slug_is_its_own_slug(text in "\\PC{0,20}") {
+            let once = slug(&text);
+            prop_assert!(once.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-'));
+            prop_assert!(!once.starts_with('-') && !once.ends_with('-') && !once.contains("--"));
+            prop_assert_eq!(slug(&once), once);
+        }
     }
 }

@@ -1,7 +1,7 @@
 //! Unit tests of plugins, natively and without a host.
 //!
 //! The functions here call the function of a rule with a window made by hand; [`Run`] drives a whole plugin through
-//! batches as a host does: keys, states, watermarks, late events, timers.
+//! batches as a host does: keys, states, watermarks, late events, timers; [`damaged`] breaks lines for those who read files.
 
 use crate::encoding::Reader;
 use crate::row::Row;
@@ -12,8 +12,10 @@ use crate::window::sliding::{Counted, Kept, Sliding};
 use crate::window::tumbling::{Open, Tumbling};
 
 mod columns;
+mod damage;
 mod run;
 
+pub use damage::damaged;
 pub use run::{Fired, Record, Run};
 
 /// Calls `judge` with the window of `length` milliseconds that ends at the last of `times` and holds all of them.

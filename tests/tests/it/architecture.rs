@@ -5,7 +5,7 @@ mod document;
 mod files;
 mod walls;
 
-use crate::components::root;
+use tamis_tests::checkout::root;
 
 /// Fails with one line for each finding, all of them at once.
 fn assert_none(findings: &[String]) {

@@ -6,14 +6,13 @@ use std::path::{Path, PathBuf};
 
 use tamis::plugin::{Kind, New, cases, new_plugin, test_sandbox};
 use tamis_build::{Build, Package};
-
-use crate::components;
+use tamis_tests::{checkout, components};
 
 #[test]
 fn the_cases_of_every_plugin_pass() {
     let folder = components::folder();
     let mut failures = Vec::new();
-    for plugin in components::plugin_crates() {
+    for plugin in checkout::plugin_crates() {
         let component = folder.join(format!("{}.wasm", Package::read(&plugin).unwrap().name));
         failures.extend(failures_of(&plugin, &component));
     }
@@ -39,7 +38,7 @@ fn write(kind: Kind, scratch: &Path) -> PathBuf {
     let name = format!("new-{kind:?}").to_lowercase();
     let new = New { path: Some(scratch.join(&name)), name, kind, sdk: None };
     let folder = new_plugin(&new).unwrap();
-    fs::copy(components::root().join("Cargo.lock"), folder.join("Cargo.lock")).unwrap();
+    fs::copy(checkout::root().join("Cargo.lock"), folder.join("Cargo.lock")).unwrap();
     folder
 }
 
@@ -64,8 +63,7 @@ fn failures_of(folder: &Path, component: &Path) -> Vec<String> {
 
 #[test]
 fn a_case_that_does_not_hold_fails() {
-    let plugin = components::folder().join("card-testing.wasm");
-    let plugin = test_sandbox().unwrap().load(&fs::read(plugin).unwrap()).unwrap();
+    let plugin = components::load(&test_sandbox().unwrap(), "card-testing");
     let topics = tamis::topics::standard().unwrap();
     let record = |id: &str, method: &str| {
         format!(

@@ -4,5 +4,4 @@
 
 mod architecture;
 mod cases;
-mod components;
 mod demo;

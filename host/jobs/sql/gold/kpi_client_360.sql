@@ -10,14 +10,32 @@ WITH commandes AS (
     WHERE statut IS DISTINCT FROM 'cancelled'
     GROUP BY client_id
 ),
-quintiles AS (
-    SELECT
-        commandes.*,
-        ntile(5) OVER (ORDER BY date_derniere_commande ASC NULLS FIRST, commandes.client_id)  AS r,
-        ntile(5) OVER (ORDER BY commandes.nb_commandes ASC, commandes.client_id)              AS f,
-        ntile(5) OVER (ORDER BY montant_total ASC, commandes.client_id)                       AS m
+acheteurs AS (
+    SELECT commandes.*
     FROM commandes
     JOIN silver.crm ON crm.client_id = commandes.client_id
+),
+-- NTILE(5) by its definition: of n clients each quintile holds n / 5, the first n % 5 of them one more. The window
+-- function itself holds all rows in memory at once; row_number() lets them pass.
+effectif AS (
+    SELECT count(*) / 5 AS taille, count(*) % 5 AS reste FROM acheteurs
+),
+rangs AS (
+    SELECT
+        acheteurs.*,
+        CAST(row_number() OVER (ORDER BY date_derniere_commande ASC NULLS FIRST, client_id) AS BIGINT) - 1  AS r,
+        CAST(row_number() OVER (ORDER BY nb_commandes ASC, client_id) AS BIGINT) - 1                        AS f,
+        CAST(row_number() OVER (ORDER BY montant_total ASC, client_id) AS BIGINT) - 1                       AS m
+    FROM acheteurs
+),
+quintiles AS (
+    SELECT
+        client_id, nb_commandes, montant_total, date_derniere_commande,
+        1 + CASE WHEN r < reste * (taille + 1) THEN r / (taille + 1) ELSE (r - reste) / nullif(taille, 0) END  AS r,
+        1 + CASE WHEN f < reste * (taille + 1) THEN f / (taille + 1) ELSE (f - reste) / nullif(taille, 0) END  AS f,
+        1 + CASE WHEN m < reste * (taille + 1) THEN m / (taille + 1) ELSE (m - reste) / nullif(taille, 0) END  AS m
+    FROM effectif
+    CROSS JOIN rangs
 ),
 clients AS (
     SELECT

@@ -2,14 +2,16 @@
 
 use std::sync::Arc;
 
+use arrow_array::cast::AsArray;
+use arrow_array::types::Int32Type;
 use arrow_array::{ArrayRef, Decimal128Array, Int32Array, RecordBatch, StringArray};
 use arrow_cast::pretty::pretty_format_batches;
 use datafusion::datasource::MemTable;
 use futures::TryStreamExt;
-use tamis_jobs::datasets::{FACT_COMMANDE, SILVER_CRM};
+use tamis_jobs::datasets::{DIM_CLIENT, Dataset, FACT_COMMANDE, KPI_CLIENT_360, SILVER_CRM};
 use tamis_jobs::plans::Plans;
 use tamis_jobs::session::Session;
-use tamis_jobs::staging::conform;
+use tamis_jobs::staging::{StagedFile, StagingFolder, conform};
 
 use crate::fakes;
 use crate::home::{Home, date};
@@ -98,6 +100,9 @@ async fn clients_of_the_crm() {
         ");
 }
 
+const KPI_CLIENT_360_SQL: &str = include_str!("../../sql/gold/kpi_client_360.sql");
+const DIM_CLIENT_SQL: &str = include_str!("../../sql/gold/dim_client.sql");
+
 /// Order, client, `date_id`, total in cents, state.
 type Order<'a> = (&'a str, &'a str, Option<i32>, i64, &'a str);
 
@@ -152,9 +157,9 @@ async fn scores_are_quintiles_over_clients_that_order() {
     for (name, batch) in [("silver.crm", clients(&ids)), ("gold.fact_commande", orders(&rows))] {
         session.add(name, Arc::new(MemTable::try_new(batch.schema(), vec![vec![batch]]).unwrap())).unwrap();
     }
-    let sql = include_str!("../../sql/gold/kpi_client_360.sql");
-    let batches: Vec<_> = session.query("kpi_client_360", sql).await.unwrap().try_collect().await.unwrap();
-    let schema = tamis_jobs::datasets::KPI_CLIENT_360.schema();
+    let batches: Vec<_> =
+        session.query("kpi_client_360", KPI_CLIENT_360_SQL).await.unwrap().try_collect().await.unwrap();
+    let schema = KPI_CLIENT_360.schema();
     let batches: Vec<_> = batches.iter().map(|batch| conform(batch, &schema).unwrap()).collect();
     insta::assert_snapshot!(pretty_format_batches(&batches).unwrap(), @r"
         +-----------+--------------+---------------+--------------+------------------------+---------------+---------+---------+---------+-------------+--------------------+--------------+-------------------+
@@ -173,4 +178,77 @@ async fn scores_are_quintiles_over_clients_that_order() {
         | none      | 0            | 0.00          |              |                        |               | 1       | 1       | 1       | perdus      |                    | true         | 12.5              |
         +-----------+--------------+---------------+--------------+------------------------+---------------+---------+---------+---------+-------------+--------------------+--------------+-------------------+
         ");
+}
+
+/// Hands rows to the session as a job does, from a file.
+async fn add(session: &Session, staging: &StagingFolder, dataset: &Dataset, rows: &RecordBatch) {
+    let mut file = StagedFile::create(staging.file(dataset.name), dataset.schema()).unwrap();
+    file.write(rows).unwrap();
+    file.finish().unwrap();
+    session.add_staged(dataset.name, &staging.file(dataset.name)).await.unwrap();
+}
+
+/// NTILE(5) as SQL defines it: as equal as can be, the larger fifths first.
+fn fifths<K: Ord>(count: usize, key: impl Fn(usize) -> K) -> Vec<i32> {
+    let mut order: Vec<usize> = (0..count).collect();
+    order.sort_by_key(|client| key(*client));
+    let sizes = (0..5).map(|fifth| count / 5 + usize::from(fifth < count % 5));
+    let in_order = (1..).zip(sizes).flat_map(|(fifth, size)| vec![fifth; size]);
+    let mut fifths = vec![0; count];
+    in_order.zip(order).for_each(|(fifth, client)| fifths[client] = fifth);
+    fifths
+}
+
+/// Many clients with many ties, in fifths of unequal size: more than the pool would hold at once.
+#[tokio::test(flavor = "multi_thread")]
+async fn scores_of_many_clients_fit_a_small_pool() {
+    check_scores(200_003, 64 << 20).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn scores_of_fewer_clients_than_fifths() {
+    check_scores(3, 64 << 20).await;
+}
+
+/// A larger pool is worked in by several partitions.
+#[tokio::test(flavor = "multi_thread")]
+async fn scores_of_several_partitions() {
+    check_scores(20_004, 256 << 20).await;
+}
+
+async fn check_scores(count: usize, memory_bytes_max: usize) {
+    let folder = tempfile::tempdir().unwrap();
+    let staging = StagingFolder::create(folder.path().join("staging")).unwrap();
+    let session = Session::open(memory_bytes_max, folder.path(), date("2026-03-20")).unwrap();
+    // Multiplied by an odd number, so that the order of the ids is not that of the clients.
+    let ids: Vec<_> = (0..count as u32).map(|i| format!("{:032x}", i.wrapping_mul(2_654_435_761))).collect();
+    let number = |client: usize| 1 + client % 4;
+    let day = |client: usize| 20_260_101 + (client % 28) as i32;
+    let cents = |client: usize| 1_000 + (client * 7_919 % 5_000) as i64;
+    let orders_of = |client: usize| {
+        let order = (ids[client].as_str(), ids[client].as_str(), Some(day(client)), cents(client), "created");
+        vec![order; number(client)]
+    };
+    let rows: Vec<_> = (0..count).flat_map(orders_of).collect();
+    add(&session, &staging, &FACT_COMMANDE, &orders(&rows)).await;
+    add(&session, &staging, &SILVER_CRM, &clients(&ids.iter().map(String::as_str).collect::<Vec<_>>())).await;
+    for (dataset, sql) in [(&KPI_CLIENT_360, KPI_CLIENT_360_SQL), (&DIM_CLIENT, DIM_CLIENT_SQL)] {
+        let staged = session.stage(dataset, sql, &staging).await.unwrap_or_else(|error| panic!("{}", error.chain()));
+        assert_eq!(staged, count as u64);
+    }
+    let scores = "SELECT client_id, r_score, f_score, m_score FROM gold.kpi_client_360 ORDER BY client_id";
+    let batches: Vec<_> = session.query("scores", scores).await.unwrap().try_collect().await.unwrap();
+    let mut found = Vec::new();
+    for batch in &batches {
+        let score = |column: usize, row: usize| batch.column(column).as_primitive::<Int32Type>().value(row);
+        let id = |row: usize| batch.column(0).as_string::<i32>().value(row).to_owned();
+        found.extend((0..batch.num_rows()).map(|row| (id(row), [1, 2, 3].map(|column| score(column, row)))));
+    }
+    let r = fifths(count, |client| (day(client), &ids[client]));
+    let f = fifths(count, |client| (number(client), &ids[client]));
+    let m = fifths(count, |client| (cents(client) * number(client) as i64, &ids[client]));
+    let mut expected: Vec<_> =
+        (0..count).map(|client| (ids[client].clone(), [r[client], f[client], m[client]])).collect();
+    expected.sort();
+    assert!(found == expected, "the scores of {count} clients are not NTILE(5)");
 }

@@ -117,6 +117,8 @@ pub fn crm<'a>(settings: &Settings, row: &Export<'a>) -> Outcome<Client<'a>> {
 }
 
 #[cfg(test)]
+mod differential;
+#[cfg(test)]
 mod tests {
     use tamis_sdk::config::Config as _;
     use tamis_sdk::json::json;

@@ -106,4 +106,6 @@ fn is_bot(user_agent: &str) -> bool {
 }
 
 #[cfg(test)]
+mod differential;
+#[cfg(test)]
 mod tests;

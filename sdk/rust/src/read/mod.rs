@@ -14,7 +14,6 @@ mod timestamp;
 
 pub use country::country;
 pub use date::date;
-pub use fold::{fold, slug};
 pub use number::{amount, float64, int32, int64};
 pub use timestamp::timestamp;
 

@@ -135,6 +135,69 @@ fn spans_are_the_records_without_their_line_break() {
     assert_eq!(decoded.consumed, bytes.len());
 }
 
+/// Records of the CRM, whole and broken.
+const HEADER: &str = include_str!("../../../../../plugins/silver/crm/corpus/header.csv");
+const RECORDS: &[u8] = include_bytes!("../../../../../plugins/silver/crm/corpus/kept.csv");
+
+/// What a file under [`HEADER`] holds, by the `csv` crate.
+fn reference(body: &[u8]) -> Vec<Told> {
+    let read = |bytes: &[u8]| -> Vec<::csv::ByteRecord> {
+        let mut reader = ::csv::ReaderBuilder::new();
+        reader.has_headers(false).flexible(true).terminator(::csv::Terminator::Any(b'\n'));
+        reader.from_reader(bytes).into_byte_records().map(Result::unwrap).collect()
+    };
+    let is_row = |record: &::csv::ByteRecord| {
+        let start = record.position().unwrap().byte() as usize;
+        let line = body[start..].split(|byte| *byte == b'\n').find(|line| !line.is_empty()).unwrap();
+        !String::from_utf8_lossy(line).trim().is_empty()
+    };
+    // A quote that is still open swallows whatever is put behind the file.
+    let is_closed = read(&[body, b"\nEND"].concat()).last().unwrap() == vec!["END"];
+    let records: Vec<_> = read(body).into_iter().filter(is_row).collect();
+    let headers = HEADER.split(',').count();
+    let told = |(i, record): (usize, &::csv::ByteRecord)| {
+        let cell = |i| {
+            let text = String::from_utf8_lossy(record.get(i).unwrap_or_default()).trim().to_owned();
+            (!["", "NULL", "null", "N/A", "NA", "NaN", "None"].contains(&text.as_str())).then_some(text)
+        };
+        let row = match record.len() {
+            _ if i + 1 == records.len() && !is_closed => Err("unterminated_quote"),
+            cells if cells > headers => Err("surplus_cells"),
+            _ => Ok((0..headers).map(cell).collect()),
+        };
+        (i as i64 + 1, row)
+    };
+    records.iter().enumerate().map(told).collect()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(2000))]
+
+    #[test]
+    fn damaged_files_are_read_as_the_csv_crate_reads_them(
+        first in any::<prop::sample::Index>(),
+        damages in proptest::collection::vec((any::<prop::sample::Index>(), 0..4, prop::sample::select(b"\",\n\r x\xff".to_vec())), 0..4),
+        rows_max in 1usize..5,
+    ) {
+        let lines: Vec<_> = RECORDS.split_inclusive(|byte| *byte == b'\n').collect();
+        let mut body = lines[first.index(lines.len())..].iter().take(4).copied().collect::<Vec<_>>().concat();
+        for (at, kind, byte) in damages {
+            let at = at.index(body.len());
+            match kind {
+                0 => drop(body.remove(at)),
+                1 => body.insert(at, byte),
+                2 => body[at] = byte,
+                _ => body.truncate(at + 1),
+            }
+            prop_assume!(!body.is_empty());
+        }
+        let names: Vec<_> = HEADER.trim_end().split(',').collect();
+        let file = [HEADER.as_bytes(), &body].concat();
+        let told = decode(&mut CsvDecoder::new(&columns(&names)).unwrap(), &[&file], rows_max);
+        prop_assert_eq!(told, reference(&body), "{}", String::from_utf8_lossy(&body));
+    }
+}
+
 proptest! {
     /// What a writer writes by RFC 4180 is read back, wherever the file is cut between records.
     #[test]

@@ -1,14 +1,7 @@
-//! The components that `cargo xtask test` builds before the tests.
+//! The source tree that the tests were built from.
 
-use std::env;
 use std::fs;
 use std::path::{Path, PathBuf};
-
-/// The folder of the plugins in `plugins/`, built.
-pub fn folder() -> PathBuf {
-    let folder = env::var_os("TAMIS_PLUGINS");
-    folder.expect("TAMIS_PLUGINS names the folder of the built plugins: run the tests by `cargo xtask test`").into()
-}
 
 /// The root of the checkout.
 pub fn root() -> PathBuf {
@@ -16,6 +9,9 @@ pub fn root() -> PathBuf {
 }
 
 /// The folders of the crates in `plugins/`, by path.
+///
+/// # Panics
+/// When there are fewer than there once were: a test of every plugin must not pass because it found none.
 pub fn plugin_crates() -> Vec<PathBuf> {
     let mut crates = Vec::new();
     for family in folders(&root().join("plugins")) {
@@ -26,8 +22,9 @@ pub fn plugin_crates() -> Vec<PathBuf> {
 }
 
 fn folders(parent: &Path) -> Vec<PathBuf> {
-    let entries = fs::read_dir(parent).unwrap().map(|entry| entry.unwrap().path());
-    let mut folders: Vec<_> = entries.filter(|path| path.is_dir()).collect();
+    let entries = fs::read_dir(parent).unwrap_or_else(|error| panic!("{}: {error}", parent.display()));
+    let paths = entries.map(|entry| entry.expect("the entry of a folder can be read").path());
+    let mut folders: Vec<_> = paths.filter(|path| path.is_dir()).collect();
     folders.sort();
     folders
 }
