@@ -25,8 +25,8 @@ use tamis_plugin::Plugin;
 use tamis_tests::components;
 
 const RULES: [&str; 3] = ["payment-direct-fraud", "card-testing", "psp-error-rate"];
-/// 200 000 payments, 400 000 lines of log.
-const SCALE: Scale = Scale(8);
+/// 500 000 payments, 1 000 000 lines of log: long enough for what begins and ends a run not to show.
+const SCALE: Scale = Scale(20);
 
 /// Keeps nothing: what is measured is the way to the sink.
 struct Nowhere;

@@ -9,10 +9,16 @@ use std::time::Instant;
 
 use anyhow::{Context, Result, ensure};
 
-/// The Cargo that runs this program.
+/// The Cargo that runs this program, without what it says of this program: build scripts that ask for it (ring's does) would run
+/// again, and half of the dependencies be built again, each time after somebody called Cargo by hand.
 pub fn cargo<A: AsRef<OsStr>>(args: impl IntoIterator<Item = A>) -> Command {
     let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     cargo.args(args);
+    for (name, _) in env::vars_os() {
+        if name.to_str().is_some_and(|name| name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_")) {
+            cargo.env_remove(name);
+        }
+    }
     cargo
 }
 

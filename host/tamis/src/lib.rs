@@ -13,3 +13,7 @@ pub mod table;
 pub mod topics;
 
 pub use commands::run;
+
+/// An alert is some thirty small allocations, which are made and freed batch by batch.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;

@@ -114,7 +114,7 @@ mod tests {
     fn a_setting_is_a_list() {
         let set = TextSet::read(&json!(["RU", "FR", "RU"])).unwrap();
         assert_eq!((set.contains("FR"), set.contains("fr"), set.json()), (true, false, json!(["FR", "RU"])));
-        assert_eq!(TextSet::read(&json!(["FR", 1])), Err("item 1: expected a text, found 1".to_owned()));
+        assert_eq!(TextSet::read(&json!(["FR", 1])).unwrap_err(), "item 1: expected a text, found 1");
         assert!(!TextSet::default().contains(""));
     }
 

@@ -1,7 +1,7 @@
 //! What the derives and `#[rule]` write down of a plugin, and how configurations and columns are refused.
 
 use serde_json::{Value as Json, json};
-use tamis_sdk::bindings::types::{Batch, Column, Keyed, RuleOutcome, Severity, Strings, Subject, Value, Values};
+use tamis_sdk::bindings::types::{Batch, Column, Keyed, RuleOutcome, Severity, Strings, Subject, Values};
 use tamis_sdk::config::Config as _;
 use tamis_sdk::prelude::*;
 use tamis_sdk::rule::RulePlugin;
@@ -131,6 +131,7 @@ fn what_is_left_out_has_its_default() {
     let settings = Settings::parse(r#"{"count_max": 4.0, "owner": "me"}"#).unwrap();
     assert_eq!((settings.count_max, settings.owner.as_deref()), (4, Some("me")));
     assert_eq!((settings.listed.len(), &settings.pattern[..], settings.factor), (2, "x", -1.5));
+    assert_eq!((settings.share_max, settings.strict), (Percent::whole(20), true));
 }
 
 #[test]
@@ -148,6 +149,7 @@ fn a_wrong_configuration_is_refused_by_the_setting_s_name() {
         "unknown setting `count`; there are `count_max`, `share_max`, `factor`, `strict`, `listed`, `pattern`, `owner`";
     check(r#"{"count": 1}"#, unknown);
     assert_eq!(Required::parse("{}").unwrap_err(), "setting `dataset` is missing");
+    assert_eq!(Required::parse(r#"{"dataset": "d"}"#).unwrap().dataset, "d");
     assert!(Settings::parse("{").unwrap_err().starts_with("the configuration is no JSON: "));
 }
 

@@ -22,7 +22,7 @@ impl<'a> IdentityColumns<'a> {
 
     /// Writes the identity of `row`: three times a length + 1 and the bytes, 0 for null.
     pub fn encode(&self, row: usize, out: &mut Vec<u8>) {
-        for (values, validity) in self.0 {
+        for (values, validity) in &self.0 {
             if validity.is_null(row) {
                 out.push(0);
             } else {
