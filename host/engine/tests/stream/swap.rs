@@ -38,8 +38,10 @@ fn state_stays_and_a_parameter_counts_from_the_next_event() {
 fn a_set_that_cannot_be_put_to_work_changes_nothing() {
     let mut other_version = burst(2, 5_000);
     Arc::make_mut(&mut other_version.manifest).state_version = 2;
+    let mut no_json = high_amount(1);
+    no_json.config = "many".to_owned();
     let mut no_config = high_amount(1);
-    no_config.config = "many".to_owned();
+    no_config.config = "[]".to_owned();
     let mut no_column = high_amount(1);
     Arc::make_mut(&mut no_column.manifest).inputs[0].columns[0].name = "montant".to_owned();
     let mut other_type = high_amount(1);
@@ -51,7 +53,8 @@ fn a_set_that_cannot_be_put_to_work_changes_nothing() {
     let twice = high_amount(1);
     let refused = [
         (vec![other_version], "2 keys have state version 1"),
-        (vec![no_config], "many is no number"),
+        (vec![no_json], "its configuration is no JSON"),
+        (vec![no_config], "[] is no number"),
         (vec![no_column], "column montant of topic payments: the topic does not have it"),
         (vec![other_type], "column status of topic payments: it is Text there and declared as Decimal"),
         (vec![required], "column session_id of topic payments: it may be null there and is declared as required"),
