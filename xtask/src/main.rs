@@ -82,10 +82,12 @@ fn demo(args: &[OsString]) -> Result<()> {
 
 fn test() -> Result<()> {
     setup::lint_tools()?;
-    run("format", cargo(["fmt", "--all", "--check"]))?;
+    for manifest_path in ["Cargo.toml", "tests/plugins/Cargo.toml"] {
+        run("format", cargo(["fmt", "--all", "--check", "--manifest-path", manifest_path]))?;
+    }
     let components = Components::build_with_hostile()?;
-    run("lints", cargo(["clippy", "--release", "--workspace", "--all-targets", "--", "--deny=warnings"]))?;
-    run("tests", components.known_to(cargo(["test", "--release", "--workspace"])))?;
+    run("lints", cargo(["clippy", "--release", "--locked", "--workspace", "--all-targets", "--", "--deny=warnings"]))?;
+    run("tests", components.known_to(cargo(["test", "--release", "--locked", "--workspace"])))?;
     let mut documentation = cargo(["doc", "--release", "--workspace", "--no-deps", "--document-private-items"]);
     documentation.env("RUSTDOCFLAGS", "--deny=warnings --allow=rustdoc::private_intra_doc_links");
     run("documentation", documentation)

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result};
-use tamis_build::{Build, Package};
+use tamis_build::{Build, Built, Package};
 
 use crate::setup;
 use crate::step::{say, timed};
@@ -52,14 +52,30 @@ impl Components {
     }
 
     fn compile(&self, title: &str, crates: Vec<PathBuf>, out_dir: &Path) -> Result<()> {
-        let request =
-            Build { crates, target_dir: self.target.join("guests"), out_dir: out_dir.to_owned(), offline: false };
+        let request = Build {
+            crates,
+            target_dir: self.target.join("guests"),
+            out_dir: out_dir.to_owned(),
+            offline: false,
+            locked: true,
+        };
         let built = timed(title, || Ok(tamis_build::build(&request)?))?;
-        for component in built {
+        for component in &built {
             say(format_args!("   {:>9} bytes  {}", component.size_bytes, component.wasm_path.display()));
         }
-        Ok(())
+        remove_others(out_dir, &built)
     }
+}
+
+/// Removes the components of crates that are no more: nothing may run or pass on account of them.
+fn remove_others(out_dir: &Path, built: &[Built]) -> Result<()> {
+    for entry in out_dir.read_dir().with_context(|| format!("cannot list {}", out_dir.display()))? {
+        let path = entry?.path();
+        if !built.iter().any(|component| component.wasm_path == path) {
+            std::fs::remove_file(&path).with_context(|| format!("cannot remove {}", path.display()))?;
+        }
+    }
+    Ok(())
 }
 
 /// The crates `depth` folders below `folder`, by path.

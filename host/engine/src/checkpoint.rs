@@ -15,7 +15,7 @@ pub struct Checkpoint {
     pub positions: Positions,
     /// What each sink staged, by the sink's name.
     pub staged: BTreeMap<String, serde_json::Value>,
-    /// Encoded state by owner (`rule/card-testing`, `watermarks`, …).
+    /// Encoded state by owner (`rule/card-testing`, `times`, …).
     pub state: BTreeMap<String, Vec<u8>>,
 }
 

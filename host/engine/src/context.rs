@@ -1,9 +1,12 @@
 //! The context of an alert: the values that made a rule fire, as JSON. A finding carries only those that the host does not have.
 
+use std::sync::Arc;
+
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Date32Type, Decimal128Type, Float64Type, Int32Type, Int64Type, TimestampMicrosecondType};
 use arrow_array::{Array, ArrayRef};
-use serde_json::{Map, Number, Value as Json};
+use serde_json::{Number, Value as Json};
+use tamis_model::alert::AlertContext;
 use tamis_model::manifest::{ContextSource, Input};
 use tamis_model::rule::Value;
 use tamis_model::schema::ColumnType;
@@ -16,7 +19,7 @@ use crate::rules::RulePlan;
 const DAY_MS: i64 = 86_400_000;
 
 /// The declared context columns of a rule.
-pub(crate) struct Context(Vec<(String, Source)>);
+pub(crate) struct Context(Vec<(Arc<str>, Source)>);
 
 /// Where a value comes from.
 enum Source {
@@ -46,15 +49,14 @@ impl Context {
                 Source::Config(value.cloned().unwrap_or_default())
             }
         };
-        Ok(Self(manifest.context.iter().map(|c| (c.name.clone(), source(&c.name, c.from))).collect()))
+        Ok(Self(manifest.context.iter().map(|c| (c.name.as_str().into(), source(&c.name, c.from))).collect()))
     }
 
     /// The context of a finding that carries `carried`, and is about `row` if it is about one. Nothing when the finding
     /// does not carry exactly what it must, or a value should be from the row and there is none.
-    pub fn compose(&self, carried: Vec<Value>, judging: &Judging<'_>, row: Option<usize>) -> Option<Map<String, Json>> {
+    pub fn compose(&self, carried: Vec<Value>, judging: &Judging<'_>, row: Option<usize>) -> Option<AlertContext> {
         let mut carried = carried.into_iter();
-        let mut context = Map::with_capacity(self.0.len());
-        for (name, source) in &self.0 {
+        let value = |(name, source): &(Arc<str>, Source)| {
             let value = match source {
                 Source::Finding => json(carried.next()?),
                 Source::Row(inputs) => match inputs.get(judging.input)? {
@@ -63,8 +65,9 @@ impl Context {
                 },
                 Source::Config(value) => value.clone(),
             };
-            context.insert(name.clone(), value);
-        }
+            Some((Arc::clone(name), value))
+        };
+        let context: AlertContext = self.0.iter().map(value).collect::<Option<_>>()?;
         carried.next().is_none().then_some(context)
     }
 }
@@ -110,8 +113,6 @@ fn json(value: Value) -> Json {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use arrow_array::{
         BooleanArray, Date32Array, Decimal128Array, Float64Array, Int32Array, Int64Array, StringArray,
         TimestampMicrosecondArray,

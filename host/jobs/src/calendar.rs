@@ -6,7 +6,7 @@ use chrono::{Datelike, Days, NaiveDate, Weekday};
 ///
 /// The anonymous Gregorian algorithm (Nature, 20 April 1876, p. 487; Meeus, *Astronomical Algorithms*,
 /// chapter 8); the letters are its own. `None` outside the years that [`NaiveDate`] can hold.
-pub fn easter_sunday(year: i32) -> Option<NaiveDate> {
+fn easter_sunday(year: i32) -> Option<NaiveDate> {
     let a = year.rem_euclid(19);
     let (b, c) = (year.div_euclid(100), year.rem_euclid(100));
     let (d, e) = (b.div_euclid(4), b.rem_euclid(4));

@@ -2,7 +2,11 @@
 //!
 //! The same input gives the same `alert_id`: that is what makes delivery idempotent.
 
-use serde::{Deserialize, Serialize};
+use std::ops::Index;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize, Serializer};
+use serde_json::Value as Json;
 use sha2::{Digest, Sha256};
 
 use crate::pseudonym::{Form, Pepper, hex};
@@ -10,7 +14,7 @@ use crate::rule::Severity;
 use crate::time::Millis;
 
 /// An alert as it stands in its topic: raw, because people act on it.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Alert {
     /// See [`alert_id`].
     pub alert_id: String,
@@ -39,10 +43,42 @@ pub struct Alert {
     /// The criteria that hold, in the order of the manifest.
     pub criteria: Vec<String>,
     /// The compared values; for windows the tallies and bounds.
-    pub context: serde_json::Map<String, serde_json::Value>,
+    pub context: AlertContext,
     /// Which members are replaced by pseudonyms in storage. Not part of the alert's JSON.
     #[serde(skip)]
     pub personal: Personal,
+}
+
+/// Names and values, in the order of the manifest. The names are those of the rule: every alert of it shares them.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct AlertContext(Vec<(Arc<str>, Json)>);
+
+impl AlertContext {
+    /// The value of that name.
+    pub fn get_mut(&mut self, name: &str) -> Option<&mut Json> {
+        self.0.iter_mut().find(|(other, _)| **other == *name).map(|(_, value)| value)
+    }
+}
+
+impl FromIterator<(Arc<str>, Json)> for AlertContext {
+    fn from_iter<I: IntoIterator<Item = (Arc<str>, Json)>>(values: I) -> Self {
+        Self(values.into_iter().collect())
+    }
+}
+
+/// The value of a name; null when there is none.
+impl Index<&str> for AlertContext {
+    type Output = Json;
+
+    fn index(&self, name: &str) -> &Json {
+        self.0.iter().find(|(other, _)| **other == *name).map_or(&Json::Null, |(_, value)| value)
+    }
+}
+
+impl Serialize for AlertContext {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.0.iter().map(|(name, value)| (&**name, value)))
+    }
 }
 
 /// Which members of an alert tell who a person is.
@@ -117,11 +153,11 @@ impl Alert {
     }
 }
 
-fn pseudonymize(value: &mut serde_json::Value, pepper: &Pepper) {
+fn pseudonymize(value: &mut Json, pepper: &Pepper) {
     match value {
-        serde_json::Value::Null => {}
-        serde_json::Value::Array(values) => values.iter_mut().for_each(|v| pseudonymize(v, pepper)),
-        serde_json::Value::String(text) => *text = pepper.pseudo(text, Form::Short),
+        Json::Null => {}
+        Json::Array(values) => values.iter_mut().for_each(|v| pseudonymize(v, pepper)),
+        Json::String(text) => *text = pepper.pseudo(text, Form::Short),
         other => *other = pepper.pseudo(&other.to_string(), Form::Short).into(),
     }
 }

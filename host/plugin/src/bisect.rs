@@ -1,7 +1,7 @@
 //! Finding the rows on which a plugin fails.
 //!
-//! A batch that fails is halved, with a fresh instance for each part, until the rows that fail even alone
-//! are found. Parts are tried in order, so that state can pass from one to the next. A failure may lie in the
+//! A batch that fails is halved, with a fresh instance after each failure, until the rows that fail even alone
+//! are found. A batch of one row is tried a second time. Parts are tried in order, so that state can pass from one to the next. A failure may lie in the
 //! batch rather than in a row (all findings together exceed the output limit): then the halves succeed and
 //! nothing is poisoned.
 //!
@@ -43,7 +43,12 @@ pub(crate) fn isolate(
     let mut last = failure;
     // Ranges still to be tried, the first on top.
     let mut undecided = Vec::new();
-    split(0..len, &last, &mut budget, &mut undecided, &mut poisoned);
+    if len == 1 {
+        // The instance that failed was used before; the row may be innocent of what it had come to.
+        undecided.push(0..1);
+    } else {
+        split(0..len, &last, &mut budget, &mut undecided, &mut poisoned);
+    }
     while let Some(range) = undecided.pop() {
         let began = Instant::now();
         if !budget.time.is_zero() {
@@ -114,6 +119,17 @@ mod tests {
             assert_eq!(poisoned, bad);
             assert_eq!(judged, (0..4096).filter(|i| !bad.contains(i)).collect::<Vec<_>>());
         }
+    }
+
+    #[test]
+    fn a_lone_row_gets_a_second_try() {
+        let mut tries = 0;
+        let held = isolate(1, trap(), DEADLINE, |_| {
+            tries += 1;
+            Ok(Ok(()))
+        });
+        assert_eq!((held.unwrap(), tries), (vec![], 1));
+        assert_eq!(run(1, |_| true).0, [0]);
     }
 
     #[test]

@@ -12,7 +12,7 @@ use tamis_model::{Error, Kind, Result};
 use wasmtime::component::{ComponentNamedList, Func, Instance, InstancePre, Lift, Lower, TypedFunc};
 use wasmtime::{PoolConcurrencyLimitError, Store, Trap};
 
-use crate::host::{HostState, LogGate, Stopped};
+use crate::host::{HostState, LogGate, Stopped, shortened};
 use crate::plugin::Plugin;
 use crate::sandbox::Sandbox;
 use crate::ticker;
@@ -164,7 +164,8 @@ impl Prepared {
         self.begin_call(&mut live.store);
         match export(&live.exports).call(&mut live.store, params) {
             Ok(Ok(ok)) => Ok(ok),
-            Ok(Err(message)) => Err(Failure { reason: FailureReason::Refused, message }),
+            // It is told of each row that it is about.
+            Ok(Err(message)) => Err(Failure { reason: FailureReason::Refused, message: shortened(&message) }),
             Err(error) => Err(self.failure(&error, &mut live.store)),
         }
     }
@@ -234,7 +235,11 @@ impl<E: Exports> Guest<E> {
     ) -> Result<Result<S::Ok, Failure>> {
         let mut live = match self.live.take() {
             Some(live) => live,
-            None => start(&self.plugin, &self.config)?,
+            // A configuration that it took before; that it fails on it now is a failure of this call.
+            None => match self.plugin.prepared().start(&self.config)? {
+                Ok(live) => live,
+                Err(failure) => return Ok(Err(failure)),
+            },
         };
         let result = self.plugin.prepared().call(&mut live, export, params);
         if result.is_ok() {

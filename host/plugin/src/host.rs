@@ -183,7 +183,7 @@ pub(crate) fn check_offsets(offsets: &[u32], bytes: usize) -> Result<(), String>
     Ok(())
 }
 
-fn shortened(message: &str) -> String {
+pub(crate) fn shortened(message: &str) -> String {
     message[..message.floor_char_boundary(MESSAGE_BYTES_MAX)].to_owned()
 }
 

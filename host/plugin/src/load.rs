@@ -161,5 +161,5 @@ fn check_starts(plugin: &Arc<Plugin>) -> Result<()> {
         World::Transform => plugin.transform(&config).map(drop),
         World::Check => plugin.check(&config).map(drop),
     }
-    .invalid("load", plugin)
+    .or_else(|error| if error.can_retry() { Err(error) } else { Err(error).invalid("load", plugin) })
 }

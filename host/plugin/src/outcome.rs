@@ -19,8 +19,13 @@ pub(crate) fn checked(outcome: wire::RuleOutcome, given: &Keyed<'_>, manifest: &
         (Some(batch), None) => return Err(format!("{} emitted rows, but no output is declared", batch.rows)),
         (None, None) => Vec::new(),
     };
+    // Collecting results would grow the list step by step.
+    let mut findings = Vec::with_capacity(outcome.findings.len());
+    for finding in outcome.findings {
+        findings.push(bounds.finding(finding)?);
+    }
     Ok(Judged {
-        findings: outcome.findings.into_iter().map(|finding| bounds.finding(finding)).collect::<Result<_, _>>()?,
+        findings,
         emitted,
         states: bounds.states(outcome.states)?,
         wakes: bounds.wakes(outcome.wakes)?,

@@ -125,7 +125,7 @@ impl<'a> Assembly<'a> {
     }
 
     /// Everything together. Keys that no part judged keep their state. After `apply` they wake at once, because only
-    /// the plugin knows when they are due; after `advance`, which has just failed on them, with their next event.
+    /// the plugin knows when they are due; after `advance` never: it failed on them, and the engine drops their state.
     pub fn finish(mut self, empty: &[ArrayRef]) -> Result<Judged> {
         for ((state, wake), key) in self.states.iter().zip(&self.wakes).zip(0..) {
             self.judged.states.push(state);

@@ -81,7 +81,7 @@ pub enum Run {
     },
     /// Show a run: rows of each file, tables, checks.
     Show {
-        /// Its id, or a part of it that no other run has.
+        /// Its id, or a beginning of it that no other run has.
         id: String,
     },
 }

@@ -38,8 +38,10 @@ pub(crate) fn compile(
     cargo.arg("--manifest-path").arg(root.join("Cargo.toml")).arg("--target-dir").arg(&request.target_dir);
     cargo.args(PROFILE.iter().flat_map(|setting| ["--config", setting]));
     cargo.args(members.iter().flat_map(|member| ["--package", &member.name]));
-    if request.offline {
-        cargo.arg("--offline");
+    for (flag, wanted) in [("--offline", request.offline), ("--locked", request.locked)] {
+        if wanted {
+            cargo.arg(flag);
+        }
     }
     cargo.current_dir(root).stdin(Stdio::null()).stderr(Stdio::inherit());
     let output =

@@ -28,6 +28,8 @@ pub struct Build {
     pub out_dir: PathBuf,
     /// Use only what is already downloaded.
     pub offline: bool,
+    /// Refuse to change a `Cargo.lock`.
+    pub locked: bool,
 }
 
 /// A component that was built.

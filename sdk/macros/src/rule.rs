@@ -4,7 +4,7 @@ use proc_macro2::TokenStream;
 use quote::quote;
 use syn::{Error, ItemFn, LitStr, Result};
 
-use crate::attributes::doc;
+use crate::transform::title;
 
 mod attributes;
 mod shape;
@@ -17,7 +17,7 @@ pub fn expand(attributes: TokenStream, function: ItemFn) -> Result<TokenStream> 
     let attributes = Attributes::parse(attributes)?;
     let shape = Shape::of(&function)?;
     let parts = Parts::of(&function, &attributes, &shape)?;
-    let description = description(&function, &attributes, &parts);
+    let description = description(&function, &attributes, &parts)?;
     let checks = checks(&attributes, &shape, &parts);
     let severities = attributes.severity_table()?;
     let state_version = attributes.state_version.as_ref().map_or(quote!(1), |version| quote!(#version));
@@ -212,9 +212,9 @@ fn window_length() -> TokenStream {
 }
 
 /// The members of a `Description`.
-fn description(function: &ItemFn, attributes: &Attributes, parts: &Parts) -> TokenStream {
+fn description(function: &ItemFn, attributes: &Attributes, parts: &Parts) -> Result<TokenStream> {
     let name = name(attributes);
-    let title = attributes.title.as_ref().map_or_else(|| doc(&function.attrs), LitStr::value);
+    let title = title(attributes.title.as_ref(), function)?;
     let owner = attributes.owner.as_ref().map(LitStr::value).unwrap_or_default();
     let key = optional(attributes.key.as_ref());
     let route = optional(attributes.route.as_ref());
@@ -222,7 +222,7 @@ fn description(function: &ItemFn, attributes: &Attributes, parts: &Parts) -> Tok
     let criteria = if criteria.is_empty() { quote!(&[#name]) } else { quote!(&[#(#criteria),*]) };
     let Parts { inputs, context, remembers, .. } = parts;
     let late = if parts.ignores_late { quote!(Ignore) } else { quote!(Judge) };
-    quote! {
+    Ok(quote! {
         about: ::tamis_sdk::manifest::About {
             name: #name,
             version: ::std::env!("CARGO_PKG_VERSION"),
@@ -237,7 +237,7 @@ fn description(function: &ItemFn, attributes: &Attributes, parts: &Parts) -> Tok
         remembers: #remembers,
         route: #route,
         state_version: Self::STATE_VERSION,
-    }
+    })
 }
 
 fn name(attributes: &Attributes) -> TokenStream {

@@ -84,10 +84,7 @@ impl About {
 
     /// An expression of type `tamis_sdk::manifest::About`.
     pub fn expression(&self, function: &ItemFn) -> Result<TokenStream> {
-        let title = self.title.as_ref().map_or_else(|| crate::attributes::doc(&function.attrs), LitStr::value);
-        if title.is_empty() {
-            return Err(Error::new_spanned(&function.sig, "a plugin needs a title: `title = \"…\"` or a doc comment"));
-        }
+        let title = title(self.title.as_ref(), function)?;
         let owner = self.owner.as_ref().map(LitStr::value).unwrap_or_default();
         Ok(quote! {
             ::tamis_sdk::manifest::About {
@@ -98,6 +95,15 @@ impl About {
             }
         })
     }
+}
+
+/// The title of a plugin: what its attribute says, else the doc comment of its function.
+pub fn title(attribute: Option<&LitStr>, function: &ItemFn) -> Result<String> {
+    let title = attribute.map_or_else(|| crate::attributes::doc(&function.attrs), LitStr::value);
+    if title.is_empty() {
+        return Err(Error::new_spanned(&function.sig, "a plugin needs a title: `title = \"…\"` or a doc comment"));
+    }
+    Ok(title)
 }
 
 /// A statement that takes characters out of all texts of `rows`.

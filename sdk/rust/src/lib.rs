@@ -35,10 +35,10 @@
 //! | parameter | called |
 //! |---|---|
 //! | `&Payment` | for each row |
-//! | `&Sliding<Payment>` | for each event, with the window that ends there; again when an event arrives late |
+//! | `&Sliding<Payment>` | for each event, with the window that ends there; again when an earlier event arrives after it |
 //! | `&Distinct<Payment>` | the same, with the number of different values of the column `distinct = "…"` |
 //! | `&Tumbling<Payment, Tally>` | once for each window that the watermark has passed |
-//! | `&Joined<Payment, Order>` | for each payment and order of a key that are at most 24 h apart |
+//! | `&Joined<Payment, Order>` | for each payment with the first order of its key at most 24 h apart; with `pairing = "any"` with each, until it fires |
 //!
 //! It returns `bool`, or `[bool; N]` for `criteria = ["…", …]`. A window's length is the setting `window_ms`.
 //!

@@ -42,7 +42,7 @@ impl TextSet {
         }
     }
 
-    /// Where the search for a head begins: the top bits of its product with 2^64 divided by the golden ratio.
+    /// Where the search for a head begins: multiplicative hashing by 2^64 divided by the golden ratio.
     #[inline]
     fn first_slot(&self, head: u64) -> usize {
         let hash = head.wrapping_mul(0x9E37_79B9_7F4A_7C15);
@@ -53,11 +53,11 @@ impl TextSet {
 /// Bytes of a text in its head.
 const HEAD_BYTES: usize = 7;
 
-/// The first bytes of a text, and its length: a short text has a head of its own.
+/// The first bytes of a text, and its length up to 255: a short text has a head of its own.
 #[inline]
 fn head(text: &str) -> u64 {
     let first = text.bytes().take(HEAD_BYTES).fold(0, |head, byte| head << 8 | u64::from(byte));
-    (text.len() as u64) << 56 | first
+    (text.len().min(255) as u64) << 56 | first
 }
 
 impl<T: Into<String>> FromIterator<T> for TextSet {
@@ -116,6 +116,13 @@ mod tests {
         assert_eq!((set.contains("FR"), set.contains("fr"), set.json()), (true, false, json!(["FR", "RU"])));
         assert_eq!(TextSet::read(&json!(["FR", 1])).unwrap_err(), "item 1: expected a text, found 1");
         assert!(!TextSet::default().contains(""));
+    }
+
+    #[test]
+    fn a_long_text_is_not_taken_for_the_short_one_that_it_begins_like() {
+        let long = format!("\0\0\0\0\0FR{}", "x".repeat(251));
+        let set: TextSet = [long.as_str()].into_iter().collect();
+        assert_eq!((long.len() % 256, set.contains("FR"), set.contains(&long)), (2, false, true));
     }
 
     proptest! {

@@ -26,7 +26,7 @@ fn a_new_plugin_of_every_kind_builds_and_passes_its_cases() {
     let crates = kinds.map(|kind| write(kind, scratch.path()));
     let target = components::folder().parent().unwrap().join("guests");
     let out_dir = scratch.path().join("components");
-    let request = Build { crates: crates.to_vec(), target_dir: target, out_dir, offline: false };
+    let request = Build { crates: crates.to_vec(), target_dir: target, out_dir, offline: false, locked: false };
     let built = tamis_build::build(&request).unwrap();
     let failures = crates.iter().zip(&built).flat_map(|(folder, built)| failures_of(folder, &built.wasm_path));
     let failures: Vec<_> = failures.collect();

@@ -18,6 +18,8 @@ const DATASETS: [&str; 7] = [
     "gold.kpi_web_jour",
 ];
 
+const ALERT_TOPICS: [&str; 3] = ["alerts_fraud_payments", "alerts_advanced_fraud", "alerts_psp_payments"];
+
 /// Everything that the demo leaves for people.
 #[derive(Debug, PartialEq)]
 struct Left {
@@ -45,13 +47,26 @@ fn left(home: &Path) -> Left {
         }
         (warehouse.alerts(&filter).await.unwrap(), rows)
     });
-    let topics = ["alerts_fraud_payments", "alerts_advanced_fraud", "alerts_psp_payments", "dead_letters"];
-    let lines = |topic: &str| {
-        let segment = home.join("topics").join(topic).join("0/00000000000000000000.jsonl");
-        std::fs::read_to_string(segment).unwrap().lines().count()
-    };
-    let records = topics.iter().map(|topic| ((*topic).to_owned(), lines(topic))).collect();
+    let topics = ALERT_TOPICS.iter().chain(&["dead_letters"]);
+    let records = topics.map(|topic| ((*topic).to_owned(), lines(home, topic).lines().count())).collect();
     Left { alerts, rows, records }
+}
+
+/// The record lines of a topic.
+fn lines(home: &Path, topic: &str) -> String {
+    std::fs::read_to_string(home.join("topics").join(topic).join("0/00000000000000000000.jsonl")).unwrap()
+}
+
+fn assert_alerts_fit_their_schema(home: &Path) {
+    let schema = serde_json::from_str(include_str!("../../../schemas/alert.schema.json")).unwrap();
+    let schema = jsonschema::validator_for(&schema).unwrap();
+    for topic in ALERT_TOPICS {
+        for line in lines(home, topic).lines() {
+            let record: serde_json::Value = serde_json::from_str(line).unwrap();
+            let misfit = schema.iter_errors(&record["value"]).next();
+            assert!(misfit.is_none(), "{}: {line}", misfit.unwrap());
+        }
+    }
 }
 
 #[test]
@@ -66,6 +81,7 @@ fn a_second_run_with_the_same_seed_leaves_the_same_alerts_and_tables() {
     let in_topics: usize = first.records.iter().filter(|(topic, _)| topic != "dead_letters").map(|(_, n)| n).sum();
     assert_eq!(in_topics, first.alerts.len(), "each alert stands once in its topic and once in the warehouse");
     assert!(first.rows.iter().all(|rows| *rows > 0), "{:?}", first.rows);
+    assert_alerts_fit_their_schema(folder.path());
 
     assert_eq!(tamis(folder.path(), &["demo", "--once", "--seed", "7"]), success);
     assert_eq!(left(folder.path()), first);

@@ -41,13 +41,14 @@ impl JsonLines {
     }
 }
 
-/// Moves a finished file to `path`. Done twice it does nothing: then `staged` is gone and `path` is there.
+/// Moves a finished file to `path`. Done twice it moves nothing: then `staged` is gone and `path` is there.
 pub(super) fn publish(staged: &Path, path: &Path) -> Result<()> {
     if let Some(folder) = path.parent() {
         durable::create_folder(folder).outage("create", folder.display())?;
     }
     match fs::rename(staged, path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound && path.exists() => return Ok(()),
+        // Whoever moved it may have died before the folder was synced: that is done again.
+        Err(error) if error.kind() == io::ErrorKind::NotFound && path.exists() => {}
         renamed => renamed.outage("make visible", path.display())?,
     }
     match path.parent() {

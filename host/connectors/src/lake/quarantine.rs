@@ -2,6 +2,8 @@
 //!
 //! A line has `file`, `row`, `reason`, `message` and `raw`, or `raw_base64` where the bytes are not UTF-8.
 
+use std::fs;
+use std::io;
 use std::path::PathBuf;
 
 use base64::Engine;
@@ -18,11 +20,16 @@ use crate::durable;
 /// Writes the quarantined rows of one run of one source.
 ///
 /// They become visible with the commit, in `part-<n>` for the `n`-th stage that has any; a run without any leaves no
-/// file, and the same run begun anew replaces what an earlier attempt left.
+/// file, and the commit removes later parts of the same run. Until then rows lie in `.staged/<source>`. They may be
+/// personal, so what a run that died left there goes when the next run of the source opens its own; the lock of the
+/// nightly run sees to it that there is only one at a time.
 pub struct QuarantineFiles {
     /// `<source>/run=<id>`.
     run: PathBuf,
+    /// `.staged/<source>`; there only while rows are in it.
     staging: PathBuf,
+    /// What the names of this run's staged files begin with.
+    prefix: String,
     files: Vec<String>,
     open: Option<JsonLines>,
     /// The number of the next part.
@@ -57,10 +64,12 @@ impl QuarantineFiles {
     pub fn open(folder: impl Into<PathBuf>, source: &str, run: &str, files: Vec<String>) -> Result<Self> {
         let folder = folder.into();
         [source, run].into_iter().try_for_each(check_name)?;
-        let staging = folder.join(".staged").join(format!("{source}-{run}"));
-        durable::create_folder(&staging).outage("create", staging.display())?;
+        let staging = folder.join(".staged").join(source);
+        let prefix = format!("{run}-");
+        // This run's own files stay: their commit may come yet.
+        json_lines::remove_files(&staging, |name| !name.starts_with(&prefix))?;
         let run = folder.join(source).join(format!("run={run}"));
-        Ok(Self { run, staging, files, open: None, part: 0 })
+        Ok(Self { run, staging, prefix, files, open: None, part: 0 })
     }
 
     /// Sets a whole file aside: no row of it counts, and its bytes stay in Bronze.
@@ -71,9 +80,16 @@ impl QuarantineFiles {
     fn append(&mut self, line: &Line<'_>) -> Result<()> {
         let lines = match self.open.take() {
             Some(lines) => lines,
-            None => JsonLines::create(self.staging.join(part_name(self.part)))?,
+            None => {
+                durable::create_folder(&self.staging).outage("create", self.staging.display())?;
+                JsonLines::create(self.staged(&part_name(self.part)))?
+            }
         };
         self.open.insert(lines).append(line)
+    }
+
+    fn staged(&self, name: &str) -> PathBuf {
+        self.staging.join(format!("{}{name}", self.prefix))
     }
 }
 
@@ -93,8 +109,10 @@ impl Sink<QuarantinedRow> for QuarantineFiles {
 
     fn stage(&mut self) -> Result<serde_json::Value> {
         let is_new = self.open.is_some();
-        self.open.take().map_or(Ok(()), JsonLines::finish)?;
-        durable::sync_folder(&self.staging).outage("sync", self.staging.display())?;
+        if let Some(lines) = self.open.take() {
+            lines.finish()?;
+            durable::sync_folder(&self.staging).outage("sync", self.staging.display())?;
+        }
         self.part += u64::from(is_new);
         Ok(serde_json::to_value(Staged { parts: self.part, is_new }).expect("a stage is JSON"))
     }
@@ -104,9 +122,12 @@ impl Sink<QuarantinedRow> for QuarantineFiles {
         self.open = None;
         if staged.is_new {
             let name = part_name(staged.parts.saturating_sub(1));
-            json_lines::publish(&self.staging.join(&name), &self.run.join(&name))?;
+            json_lines::publish(&self.staged(&name), &self.run.join(&name))?;
         }
-        json_lines::remove_files(&self.staging, |_| true)?;
+        match fs::remove_dir_all(&self.staging) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            removed => removed.outage("remove", self.staging.display())?,
+        }
         json_lines::remove_files(&self.run, |name| part_number(name).is_some_and(|part| part >= staged.parts))?;
         self.part = staged.parts;
         Ok(())

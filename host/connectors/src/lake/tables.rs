@@ -105,7 +105,8 @@ impl DeltaTables {
         Ok(self.open(dataset).await?.is_some())
     }
 
-    /// The dataset as it is now, for DataFusion queries. A later replacement does not change what it reads.
+    /// The dataset as it is now, for DataFusion queries. It stays at that version; once a later replacement has
+    /// removed the version's files, reading them fails, and the dataset must be opened again.
     pub async fn provider(&self, dataset: &str) -> Result<Arc<dyn TableProvider>> {
         self.existing(dataset).await?.table_provider().await.outage("open dataset", dataset)
     }
@@ -175,12 +176,9 @@ async fn last_run(table: &DeltaTable, dataset: &str) -> Result<Option<String>> {
 }
 
 /// Removes the files that the current version does not have, and returns the version that says so. Nobody
-/// else writes a dataset at the same time: a run holds the lock of its home.
+/// else writes a dataset at the same time: a run holds the lock of its home. The first version needs it too: a
+/// first write that was interrupted leaves files.
 async fn sweep(table: DeltaTable, dataset: &str) -> Result<u64> {
-    let written = version(&table, dataset)?;
-    if written == 0 {
-        return Ok(written);
-    }
     let (swept, _) = table
         .vacuum()
         .with_mode(VacuumMode::Full)

@@ -6,6 +6,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::{self, File, TryLockError};
+use std::io::ErrorKind::{NotADirectory, NotFound};
 use std::io::{Read, Seek, Write};
 use std::path::Path;
 
@@ -28,11 +29,11 @@ pub(super) struct Owner {
     pub base: BTreeMap<u32, End>,
 }
 
-/// The owner of a topic, if somebody has written to it through a writer.
+/// The owner of a topic, if somebody has written to it through a writer. A file that lies among the topics has none.
 pub(super) fn read(topic: &Path) -> Result<Option<Owner>> {
     let path = topic.join(OWNER);
     match fs::read(&path) {
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(error) if matches!(error.kind(), NotFound | NotADirectory) => Ok(None),
         bytes => {
             let bytes = bytes.outage("read", path.display())?;
             serde_json::from_slice(&bytes).map(Some).corrupt("read", path.display())

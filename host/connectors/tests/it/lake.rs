@@ -190,6 +190,42 @@ fn quarantined_rows_say_where_they_came_from() {
     );
 }
 
+/// Raw rows of a run that died do not stay longer than to the next run of the source, and a commit leaves no folder.
+#[test]
+fn staged_rows_do_not_outlive_their_run() {
+    let folder = tempfile::tempdir().unwrap();
+    let staging = folder.path().join(".staged/crm");
+    let mut dead = quarantine(folder.path(), "run-1");
+    dead.write(&[row(1, b"x")]).unwrap();
+    dead.stage().unwrap();
+    drop(dead);
+    assert_eq!(files(&staging).len(), 1);
+    let mut sink = quarantine(folder.path(), "run-2");
+    assert!(files(&staging).is_empty());
+    sink.write(&[row(2, b"x")]).unwrap();
+    let staged = sink.stage().unwrap();
+    sink.commit(&staged).unwrap();
+    assert!(!staging.exists());
+    assert_eq!(files(folder.path()), [PathBuf::from("crm/run=run-2/part-0.jsonl.zst")].into());
+}
+
+/// The process died after the file was moved and before the folder was synced.
+#[test]
+fn a_commit_that_was_half_done_is_completed() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut sink = alert_files(folder.path());
+    let alerts = ["card-testing", "fraud-bin"].map(|rule| alert(rule, 0, "2026-03-18T14:00:00.000Z"));
+    sink.write(&alerts).unwrap();
+    let staged = sink.stage().unwrap();
+    drop(sink);
+    let (name, path) = staged["files"].as_object().unwrap().iter().next().unwrap();
+    let moved = folder.path().join(path.as_str().unwrap());
+    fs::create_dir_all(moved.parent().unwrap()).unwrap();
+    fs::rename(folder.path().join(".staged/streams").join(name), &moved).unwrap();
+    alert_files(folder.path()).commit(&staged).unwrap();
+    assert_eq!(all_lines(folder.path()).len(), 2);
+}
+
 #[test]
 fn a_run_begun_anew_replaces_its_quarantine_and_no_other() {
     let folder = tempfile::tempdir().unwrap();

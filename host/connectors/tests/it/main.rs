@@ -29,7 +29,7 @@ pub fn alert(rule: &str, n: usize, event_time: &str) -> Alert {
         order_id: None,
         customer_id: Some("c1".to_owned()),
         criteria: vec![rule.to_owned()],
-        context: serde_json::from_str("{\"count\":4,\"ip\":\"10.0.0.1\"}").unwrap(),
+        context: [("count".into(), 4.into()), ("ip".into(), "10.0.0.1".into())].into_iter().collect(),
         personal: Personal { key: true, context: vec!["ip".to_owned()] },
     }
 }

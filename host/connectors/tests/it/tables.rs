@@ -169,6 +169,26 @@ async fn a_run_that_fails_leaves_the_dataset_as_it_was() {
 }
 
 #[tokio::test]
+async fn what_an_interrupted_first_write_left_is_swept_up() {
+    let lake = tempfile::tempdir().unwrap();
+    let tables = DeltaTables::new(lake.path());
+    tables.replace("silver.other", &spec(&["pays"]), "run-1", rows(vec![Ok(batch(0..3))])).await.unwrap();
+    // Files of a write whose commit never came.
+    for folder in folders(&lake.path().join("silver/other")) {
+        let (from, to) = (lake.path().join("silver/other").join(&folder), lake.path().join("silver/crm").join(&folder));
+        std::fs::create_dir_all(&to).unwrap();
+        for file in std::fs::read_dir(from).unwrap().map(|file| file.unwrap()) {
+            std::fs::copy(file.path(), to.join(file.file_name())).unwrap();
+        }
+    }
+    assert_eq!(plain_rows(&lake.path().join("silver/crm")), 3);
+    tables.replace("silver.crm", &spec(&["pays"]), "run-1", rows(vec![Ok(batch(0..5))])).await.unwrap();
+    assert_eq!(plain_rows(&lake.path().join("silver/crm")), 5);
+    assert_eq!(content(&tables, "silver.crm").await, [0, 1, 2, 3, 4]);
+    assert_eq!(tables.last_run("silver.crm").await.unwrap().as_deref(), Some("run-1"));
+}
+
+#[tokio::test]
 async fn a_provider_reads_the_version_that_it_was_opened_at() {
     let lake = tempfile::tempdir().unwrap();
     let tables = DeltaTables::new(lake.path());

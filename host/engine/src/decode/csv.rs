@@ -111,10 +111,17 @@ impl Decoder for CsvDecoder {
                 continue;
             }
             let (end, next) = self.record.read(&mut self.reader, bytes, at);
-            let Some(header) = &self.header else {
-                self.header = Some(Header::new(&self.record, &self.columns));
-                at = next;
-                continue;
+            let header = match &self.header {
+                Some(header) => header,
+                None => {
+                    self.header = Some(Header::new(&self.record, &self.columns));
+                    if !matches!(end, End::InQuotes) {
+                        at = next;
+                        continue;
+                    }
+                    // It has swallowed the file: that is refused as one row, so that the account shows it.
+                    self.header.as_ref().expect("it was read just now")
+                }
             };
             self.rows_before += 1;
             let origin = origin(self.rows_before, at, without_line_end(bytes, at, next));

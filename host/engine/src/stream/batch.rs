@@ -65,7 +65,11 @@ impl Stream {
                         readable.map(|at| time.observe(at, lateness_ms));
                     }
                 }
-                position = if refused.origin.offset < 0 { position + 1 } else { refused.origin.offset + 1 };
+                // What a line says of itself counts only when it is a record. No position goes back: what was judged stays judged.
+                position = match refused.time {
+                    Some(_) if refused.origin.offset >= 0 => position.max(refused.origin.offset.saturating_add(1)),
+                    _ => position + 1,
+                };
             }
             let Some(at) = decoded.times.get(row) else { break };
             if *at > time_max {
@@ -75,7 +79,7 @@ impl Stream {
             } else {
                 timely.admit(time.observe(*at, lateness_ms));
             }
-            position = decoded.origins[row].offset + 1;
+            position = position.max(decoded.origins[row].offset.saturating_add(1));
         }
         self.positions.set(partition, position);
         let counts = of(&mut counts.topics, &partition.topic);

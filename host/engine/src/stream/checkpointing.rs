@@ -54,7 +54,8 @@ impl Stream {
 
     /// Commits what a checkpoint staged. Returns whether it knows every sink.
     fn commit(&mut self, checkpoint: &Checkpoint) -> Result<bool> {
-        let mut unknown: Vec<_> = checkpoint.staged.keys().collect();
+        let with_output = checkpoint.staged.iter().filter(|(_, staged)| !staged.is_null());
+        let mut unknown: Vec<_> = with_output.map(|(name, _)| name).collect();
         let mut complete = true;
         let mut find = |name: &str| {
             unknown.retain(|other| *other != name);

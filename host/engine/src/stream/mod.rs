@@ -182,6 +182,10 @@ impl Stream {
             }
             Event::CheckpointDue => {
                 self.checkpoint()?;
+                if !self.settings.bounded {
+                    // A stream that always has work is never idle.
+                    self.discover()?;
+                }
                 return Ok(Step::Checkpointed);
             }
             Event::Finished => return Ok(Step::Finished),

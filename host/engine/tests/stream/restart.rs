@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use serde_json::Value;
 use tamis_engine::report::Counts;
 use tamis_engine::{Checkpoint, CheckpointStore, Sink, Step, Stream};
+use tamis_model::alert::Alert;
 use tamis_model::{Error, Kind, Result};
 
 use crate::feed::{NOON, Payment, Reading, World, all_rules, finish, sinks};
@@ -175,6 +176,48 @@ fn crashed_in_any_operation() {
             }
         }
     }
+}
+
+/// Shows alerts to somebody.
+struct Screen;
+
+impl Sink<Alert> for Screen {
+    fn write(&mut self, _: &[Alert]) -> Result<()> {
+        Ok(())
+    }
+
+    fn stage(&mut self) -> Result<Value> {
+        Ok(Value::Null)
+    }
+
+    fn commit(&mut self, _: &Value) -> Result<()> {
+        Ok(())
+    }
+}
+
+#[test]
+fn a_sink_may_be_left_out_when_it_staged_nothing() {
+    let world = world();
+    let open = |names: &[&str]| {
+        let mut sinks = sinks(Box::new(world.records.clone()), Box::new(world.alerts.clone()));
+        if names.contains(&"screen") {
+            sinks.alerts.push(("screen".to_owned(), Box::new(Screen)));
+        }
+        if !names.contains(&"files") {
+            sinks.alerts.retain(|(name, _)| name != "files");
+        }
+        world.open_with(all_rules(), EVERY_BATCH, sinks, Box::new(world.checkpoints.clone()))
+    };
+    let mut stream = open(&["files", "screen"]).unwrap();
+    for _ in 0..8 {
+        stream.step().unwrap();
+    }
+    stream.stop().unwrap();
+    let error = open(&["screen"]).err().unwrap();
+    assert_eq!(error.chain(), "cannot go on with sink alerts/files: it has staged output and is not there");
+    let mut stream = open(&["files"]).unwrap();
+    finish(&mut stream);
+    assert_undisturbed(&world, &stream, &undisturbed(), "stopped with a screen and opened without");
 }
 
 #[test]

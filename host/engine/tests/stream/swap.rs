@@ -48,6 +48,8 @@ fn a_set_that_cannot_be_put_to_work_changes_nothing() {
     Arc::make_mut(&mut other_type.manifest).inputs[0].columns[0].name = "status".to_owned();
     let mut required = rate("session_id", 1, 1);
     Arc::make_mut(&mut required.manifest).inputs[0].columns[0].required = true;
+    let mut personal = rate("customer_id", 1, 1);
+    Arc::make_mut(&mut personal.manifest).inputs[0].columns[0].name = "customer_id".to_owned();
     let mut no_topic = high_amount(1);
     Arc::make_mut(&mut no_topic.manifest).inputs[0].topic = Some("refunds".to_owned());
     let twice = high_amount(1);
@@ -58,6 +60,7 @@ fn a_set_that_cannot_be_put_to_work_changes_nothing() {
         (vec![no_column], "column montant of topic payments: the topic does not have it"),
         (vec![other_type], "column status of topic payments: it is Text there and declared as Decimal"),
         (vec![required], "column session_id of topic payments: it may be null there and is declared as required"),
+        (vec![personal], "column customer_id of topic payments: it is personal there and not declared as such"),
         (vec![no_topic], "topic `refunds` has no schema here"),
         (vec![rate("amount", 1, 1)], "key amount is no text column of topic payments"),
         (vec![twice.clone(), twice], "another rule of the set has the same name"),
@@ -66,7 +69,7 @@ fn a_set_that_cannot_be_put_to_work_changes_nothing() {
         let world = World::of(&[payment(0), Payment::new(0, NOON, "s2", 1)]);
         let mut stream = world.open(vec![burst(1, 5_000)], Reading::LIVE);
         settle(&mut stream);
-        let error = stream.swap_rules(set(2, rules)).unwrap_err();
+        let error = stream.swap_rules(set(2, rules)).expect_err(reason);
         assert!(error.chain().contains(reason), "{}", error.chain());
         world.append("p2", &payment(1));
         settle(&mut stream);

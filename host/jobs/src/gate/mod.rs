@@ -79,8 +79,28 @@ async fn run_check(session: &Session, bound: &BoundCheck, dataset: &Dataset) -> 
             observed: error.chain(),
             expected: "a check that runs".to_owned(),
         }]),
-        results => results,
+        results => Ok(one_for_each(&bound.columns, results?)),
     }
+}
+
+/// What a check must answer: one result for each of its columns, or one for the whole table when it has none. Any other
+/// answer counts as one failed result, because what got no result was not checked.
+fn one_for_each(columns: &[String], results: Vec<CheckResult>) -> Vec<CheckResult> {
+    let named = columns.iter().map(|column| Some(column.as_str()));
+    let expected: Vec<Option<&str>> = if columns.is_empty() { vec![None] } else { named.collect() };
+    let found = |column: Option<&str>| results.iter().filter(|result| result.column.as_deref() == column).count();
+    let words =
+        |column: Option<&str>| column.map_or_else(|| "the whole table".to_owned(), |name| format!("column {name}"));
+    let observed = match expected.iter().find(|column| found(**column) != 1) {
+        Some(column) => format!("{} results for {}", found(*column), words(*column)),
+        None if results.len() == expected.len() => return results,
+        None => format!("{} results", results.len()),
+    };
+    let expected = match columns {
+        [] => "one result for the whole table".to_owned(),
+        columns => format!("one result for each of {}", columns.join(", ")),
+    };
+    vec![CheckResult { column: None, passed: false, observed, expected }]
 }
 
 async fn observe(session: &Session, bound: &BoundCheck, dataset: &Dataset) -> Result<Vec<CheckResult>> {
@@ -119,5 +139,46 @@ async fn part_and_whole(session: &Session, consistency: &Consistency) -> Result<
     match (column("part"), column("whole")) {
         (Some(part), Some(whole)) => Ok((part, whole)),
         _ => Err(Error::new(Kind::Invalid, "run check", name).because("its query does not return part and whole")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// `expected` is what a refused answer is said to be; none = the answer stands.
+    fn check(columns: &[&str], answer: &[Option<&str>], expected: Option<&str>) {
+        let columns: Vec<String> = columns.iter().map(|column| (*column).to_owned()).collect();
+        let result = |column: &Option<&str>| CheckResult {
+            column: column.map(str::to_owned),
+            passed: true,
+            observed: String::new(),
+            expected: String::new(),
+        };
+        let answer: Vec<CheckResult> = answer.iter().map(result).collect();
+        let found = one_for_each(&columns, answer.clone());
+        match expected {
+            None => assert_eq!(found, answer),
+            Some(observed) => {
+                let found: Vec<_> =
+                    found.iter().map(|r| (r.passed, r.column.as_deref(), r.observed.as_str())).collect();
+                assert_eq!(found, [(false, None, observed)]);
+            }
+        }
+    }
+
+    #[test]
+    fn a_check_answers_once_for_each_column() {
+        check(&["a", "b"], &[Some("b"), Some("a")], None);
+        check(&["a", "b"], &[], Some("0 results for column a"));
+        check(&["a", "b"], &[Some("a")], Some("0 results for column b"));
+        check(&["a", "b"], &[Some("a"), Some("b"), Some("b")], Some("2 results for column b"));
+        check(&["a", "b"], &[Some("a"), None], Some("0 results for column b"));
+        check(&["a"], &[Some("a"), Some("moon")], Some("2 results"));
+        check(&["a"], &[Some("a"), None], Some("2 results"));
+        check(&[], &[None], None);
+        check(&[], &[], Some("0 results for the whole table"));
+        check(&[], &[None, None], Some("2 results for the whole table"));
+        check(&[], &[Some("a")], Some("0 results for the whole table"));
     }
 }

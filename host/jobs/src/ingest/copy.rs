@@ -9,7 +9,7 @@ use tamis_model::Result;
 use tamis_model::error::Context;
 
 use super::LeftReason;
-use super::scan::Found;
+use super::scan::{Found, Stamp};
 
 const BUFFER_BYTES: usize = 1 << 20;
 
@@ -43,6 +43,12 @@ impl Incoming {
             Ok(file) => file,
             Err(error) => return unreadable(error),
         };
+        // What opened is what was found, and no link to somewhere else that took its place.
+        match from.metadata().and_then(|metadata| Stamp::of(&metadata)) {
+            Ok(stamp) if stamp == found.stamp => {}
+            Ok(_) => return Ok(Copied::Left(LeftReason::Growing)),
+            Err(error) => return unreadable(error),
+        }
         let mut to = File::create(&self.file).outage("create", self.file.display())?;
         let mut hash = Sha256::new();
         let mut buffer = vec![0; BUFFER_BYTES];

@@ -9,6 +9,7 @@ mod copy;
 mod scan;
 
 use std::collections::BTreeMap;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -20,6 +21,11 @@ use tamis_model::{Error, Kind, Result};
 
 use self::copy::{Copied, Incoming};
 use self::scan::Found;
+
+/// How many digits of its hash the name of a version has.
+const VERSION_DIGITS: usize = 8;
+/// How much longer a versioned name is: a dot and the digits.
+const VERSION_BYTES: usize = 1 + VERSION_DIGITS;
 
 /// Where files come from and go to.
 #[derive(Clone, Debug)]
@@ -62,7 +68,7 @@ pub struct LeftFile {
 pub enum LeftReason {
     /// It changed while it was looked at.
     Growing,
-    /// Its bytes cannot be read, in the words of the system.
+    /// It cannot be read or must not be taken in: why.
     Unreadable(String),
 }
 
@@ -149,7 +155,19 @@ async fn take(
         ingested_at: rfc3339_millis(now),
         bronze_path: format!("{}/ingest_date={}/{name}", found.source, utc_date(now)),
     };
-    let reserved = catalog.reserve_file(&file).await?;
+    if let Some(why) = why_no_place(&settings.bronze.join(&file.bronze_path)) {
+        report.left.push(found.left(LeftReason::Unreadable(why)));
+        return Ok(());
+    }
+    let reserved = match catalog.reserve_file(&file).await {
+        Ok(reserved) => reserved,
+        Err(_) if is_taken(&file, catalog).await? => {
+            let why = format!("another content has its place in Bronze, {}", file.bronze_path);
+            report.left.push(found.left(LeftReason::Unreadable(why)));
+            return Ok(());
+        }
+        Err(error) => return Err(error),
+    };
     file.bronze_path = reserved.bronze_path;
     let place = settings.bronze.join(&file.bronze_path);
     if reserved.present && holds(&place, file.size_bytes) {
@@ -163,15 +181,33 @@ async fn take(
     Ok(())
 }
 
+/// Why Bronze can never have a file at `place`, if so. Who names files and folders in the drop can name a folder as a
+/// version of a file will be called, and paths that are longer in Bronze than in the drop.
+fn why_no_place(place: &Path) -> Option<String> {
+    match std::fs::symlink_metadata(place) {
+        Ok(there) if there.is_dir() => Some("Bronze has a folder in its place".to_owned()),
+        Err(error) if matches!(error.kind(), ErrorKind::NotADirectory | ErrorKind::InvalidFilename) => {
+            Some(format!("Bronze has no place for it: {error}"))
+        }
+        _ => None,
+    }
+}
+
+/// Whether another content of the path has the place: one of the same day whose hash begins alike.
+async fn is_taken(file: &BronzeFile, catalog: &Catalog) -> Result<bool> {
+    let files = catalog.bronze_files(&file.source).await?;
+    Ok(files.iter().any(|other| other.bronze_path == file.bronze_path && other.sha256 != file.sha256))
+}
+
 fn holds(place: &Path, size_bytes: i64) -> bool {
     std::fs::metadata(place).is_ok_and(|found| i64::try_from(found.len()) == Ok(size_bytes))
 }
 
-/// The path with a dot and the first eight hex digits of the hash before the first dot of the file name.
+/// The path with a dot and the first hex digits of the hash before the first dot of the file name.
 fn versioned(original_path: &str, sha256: &str) -> String {
     let name_start = original_path.rfind('/').map_or(0, |slash| slash + 1);
     let dot = original_path[name_start..].find('.').map_or(original_path.len(), |dot| name_start + dot);
-    format!("{}.{}{}", &original_path[..dot], &sha256[..8], &original_path[dot..])
+    format!("{}.{}{}", &original_path[..dot], &sha256[..VERSION_DIGITS], &original_path[dot..])
 }
 
 /// Runs work that blocks away from the asynchronous threads.

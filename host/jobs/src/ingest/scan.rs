@@ -3,12 +3,16 @@
 use std::collections::BTreeMap;
 use std::fs::{self, DirEntry, Metadata};
 use std::io;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::UNIX_EPOCH;
 
 use tamis_catalog::bronze::BronzeFile;
 
-use super::{LeftFile, LeftReason};
+use super::{LeftFile, LeftReason, VERSION_BYTES};
+
+/// The longest name that a file can have.
+const NAME_BYTES_MAX: usize = 255;
 
 /// What lies in the drop.
 #[derive(Debug, Default)]
@@ -35,28 +39,31 @@ pub(super) struct Found {
 pub(super) struct Stamp {
     pub size_bytes: i64,
     pub modified_ns: i64,
+    /// Device and inode: another file, or a link, put in the place of this one is not this one, whatever its length.
+    pub identity: (u64, u64),
 }
 
 impl Stamp {
-    fn of(metadata: &Metadata) -> io::Result<Self> {
+    pub fn of(metadata: &Metadata) -> io::Result<Self> {
         let modified = metadata.modified()?;
         let modified_ns = match modified.duration_since(UNIX_EPOCH) {
             Ok(after) => i64::try_from(after.as_nanos()).unwrap_or(i64::MAX),
             Err(before) => i64::try_from(before.duration().as_nanos()).map_or(i64::MIN, |ns| -ns),
         };
-        Ok(Self { size_bytes: i64::try_from(metadata.len()).unwrap_or(i64::MAX), modified_ns })
+        let size_bytes = i64::try_from(metadata.len()).unwrap_or(i64::MAX);
+        Ok(Self { size_bytes, modified_ns, identity: (metadata.dev(), metadata.ino()) })
     }
 
     /// Whether the catalogue knows the file as it is.
     pub fn is_of(self, file: &BronzeFile) -> bool {
-        self == Self { size_bytes: file.size_bytes, modified_ns: file.source_modified_ns }
+        (self.size_bytes, self.modified_ns) == (file.size_bytes, file.source_modified_ns)
     }
 }
 
 impl Found {
     /// Why the file must wait, if it is no longer as it was found.
     pub fn reason_to_wait(&self) -> Option<LeftReason> {
-        match fs::metadata(&self.path).and_then(|metadata| Stamp::of(&metadata)) {
+        match fs::symlink_metadata(&self.path).and_then(|metadata| Stamp::of(&metadata)) {
             Ok(stamp) if stamp == self.stamp => None,
             Ok(_) => Some(LeftReason::Growing),
             Err(error) => Some(LeftReason::Unreadable(error.to_string())),
@@ -108,14 +115,20 @@ impl Scanned {
             return None;
         }
         let below = join(below, &name);
-        // A link to a file is that file; a link to a folder could lead back here and is not followed.
-        let is_link = entry.file_type().is_ok_and(|kind| kind.is_symlink());
-        let looked_at = fs::metadata(entry.path()).and_then(|metadata| Ok((Stamp::of(&metadata)?, metadata)));
+        // Links are not followed: who may write here could have any file of this machine copied into Bronze.
+        let looked_at = fs::symlink_metadata(entry.path()).and_then(|metadata| Ok((Stamp::of(&metadata)?, metadata)));
         match (looked_at, below.split_once('/')) {
             (Err(error), _) => self.leave(below, error.to_string()),
-            (Ok((_, metadata)), _) if metadata.is_dir() && !is_link => return Some((entry.path(), below)),
+            (Ok((_, metadata)), _) if metadata.is_dir() => return Some((entry.path(), below)),
+            (Ok((_, metadata)), _) if metadata.is_symlink() => {
+                self.leave(below, "a symbolic link, which is not followed".to_owned());
+            }
             (Ok((_, metadata)), _) if !metadata.is_file() => self.leave(below, "not a regular file".to_owned()),
             (Ok(_), None) => self.leave(below, "not in the folder of a source".to_owned()),
+            (Ok(_), Some(_)) if name.len() + VERSION_BYTES > NAME_BYTES_MAX => {
+                let why = format!("its name has more than {} bytes", NAME_BYTES_MAX - VERSION_BYTES);
+                self.leave(below, why);
+            }
             (Ok((stamp, _)), Some((source, original_path))) => {
                 let found = Found {
                     source: source.to_owned(),

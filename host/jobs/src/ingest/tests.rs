@@ -143,31 +143,115 @@ async fn what_cannot_be_read_never_stops_the_others() {
     home.write("stray.csv", "x", 100);
     symlink("nowhere", home.settings.drop.join("crm/broken.csv")).unwrap();
     symlink("..", home.settings.drop.join("crm/loop")).unwrap();
-    // A file that opens and does not read: the memory of this process, from an address that is not mapped.
-    symlink("/proc/self/mem", home.settings.drop.join("crm/memory.csv")).unwrap();
+    // A link to a file that can be read is no better: it could be the pepper.
+    fs::write(home.folder.path().join("secret"), "secret").unwrap();
+    symlink(home.folder.path().join("secret"), home.settings.drop.join("crm/secret.csv")).unwrap();
     let report = home.pass().await;
     assert_eq!(paths(&report.taken), ["crm/ingest_date=2026-03-19/good.7692c3ad.csv"]);
     let mut left: Vec<_> = report.left.iter().map(|left| left.path.as_str()).collect();
     left.sort_unstable();
-    assert_eq!(left, ["crm/broken.csv", "crm/loop", "crm/memory.csv", "stray.csv"]);
+    assert_eq!(left, ["crm/broken.csv", "crm/loop", "crm/secret.csv", "stray.csv"]);
     assert!(report.left.iter().all(|left| matches!(left.reason, LeftReason::Unreadable(_))), "{:?}", report.left);
 }
 
-/// A clock on which somebody writes to a file while it sleeps.
-struct WritingClock {
-    clock: ManualClock,
-    path: PathBuf,
+/// Writes files and passes once: what is taken, and why the others are left.
+async fn check(files: &[(&str, &str)], expected_taken: &[&str], expected_left: &[(&str, &str)]) {
+    let home = Home::new().await;
+    files.iter().for_each(|(path, content)| home.write(path, content, 100));
+    let report = home.pass().await;
+    assert_eq!(paths(&report.taken), expected_taken);
+    let left: Vec<_> = report.left.iter().map(|left| (left.path.clone(), left.reason.clone())).collect();
+    let expected = |(path, why): &(&str, &str)| ((*path).to_owned(), LeftReason::Unreadable((*why).to_owned()));
+    assert_eq!(left, expected_left.iter().map(expected).collect::<Vec<_>>());
 }
 
-impl Clock for WritingClock {
+#[tokio::test]
+async fn what_bronze_has_no_place_for_never_stops_the_others() {
+    // The longest name, and one byte more than that.
+    let (longest, too_long) = ("x".repeat(246), "x".repeat(247));
+    let (longest, too_long) = (format!("crm/{longest}"), format!("crm/{too_long}"));
+    let taken = format!("crm/ingest_date=2026-03-19/{}.7692c3ad", "x".repeat(246));
+    let good = "crm/ingest_date=2026-03-19/z.7692c3ad.csv";
+    check(
+        &[(&longest, "one"), (&too_long, "one"), ("crm/z.csv", "one")],
+        &[&taken, good],
+        &[(&too_long, "its name has more than 246 bytes")],
+    )
+    .await;
+    // A folder that is called as the version of a file will be, and the other way round.
+    check(
+        &[("crm/a.7692c3ad.csv/b.csv", "two"), ("crm/a.csv", "one"), ("crm/z.csv", "one")],
+        &["crm/ingest_date=2026-03-19/a.7692c3ad.csv/b.3fc4ccfe.csv", good],
+        &[("crm/a.csv", "Bronze has a folder in its place")],
+    )
+    .await;
+    check(
+        &[("crm/a", "one"), ("crm/a.7692c3ad/b.csv", "two"), ("crm/z.csv", "one")],
+        &["crm/ingest_date=2026-03-19/a.7692c3ad", good],
+        &[("crm/a.7692c3ad/b.csv", "Bronze has no place for it: Not a directory (os error 20)")],
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn contents_whose_hashes_begin_alike_never_stop_the_others() {
+    let home = Home::new().await;
+    // printf 69235 | sha256sum; printf 95303 | sha256sum
+    home.write("crm/a.csv", "69235", 100);
+    let place = "crm/ingest_date=2026-03-19/a.c11eb5e6.csv";
+    assert_eq!(paths(&home.pass().await.taken), [place]);
+    home.write("crm/a.csv", "95303", 90);
+    home.write("crm/b.csv", "one", 90);
+    let report = home.pass().await;
+    assert_eq!(paths(&report.taken), ["crm/ingest_date=2026-03-19/b.7692c3ad.csv"]);
+    let why = format!("another content has its place in Bronze, {place}");
+    assert_eq!(report.left, [LeftFile { path: "crm/a.csv".to_owned(), reason: LeftReason::Unreadable(why) }]);
+
+    home.hands.advance(86_400_000);
+    assert_eq!(paths(&home.pass().await.taken), ["crm/ingest_date=2026-03-20/a.c11eb5e6.csv"]);
+}
+
+/// A clock on which somebody else is at work while it sleeps.
+struct WorkingClock<F> {
+    clock: ManualClock,
+    work: F,
+}
+
+impl<F: Fn() + Send + Sync> Clock for WorkingClock<F> {
     fn now(&self) -> Millis {
         self.clock.now()
     }
 
     fn sleep(&self, duration_ms: u64) {
-        fs::write(&self.path, "one and more").unwrap();
+        (self.work)();
         self.clock.sleep(duration_ms);
     }
+}
+
+#[test]
+fn a_link_that_takes_the_place_of_a_file_is_not_followed() {
+    let folder = tempfile::tempdir().unwrap();
+    let (drop, secrets) = (folder.path().join("drop"), folder.path().join("secrets"));
+    for (path, content) in [("drop/crm/a.csv", "decoy!"), ("drop/crm/x/a.csv", "decoy!"), ("secrets/a.csv", "secret")] {
+        let path = folder.path().join(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(&path, content).unwrap();
+        File::options().write(true).open(&path).unwrap().set_modified(SystemTime::UNIX_EPOCH).unwrap();
+    }
+    let found = scan::scan(&drop).sources.remove("crm").unwrap();
+    // The file itself, and the folder above the other one; length and time are those of the decoys.
+    fs::remove_file(drop.join("crm/a.csv")).unwrap();
+    symlink(secrets.join("a.csv"), drop.join("crm/a.csv")).unwrap();
+    fs::rename(drop.join("crm/x"), drop.join("crm/y")).unwrap();
+    symlink(&secrets, drop.join("crm/x")).unwrap();
+    assert_eq!(found.len(), 2);
+    let incoming = Incoming::open(&folder.path().join("bronze")).unwrap();
+    for found in found {
+        assert_eq!(found.reason_to_wait(), Some(LeftReason::Growing), "{}", found.original_path);
+        let copied = incoming.copy(&found).unwrap();
+        assert!(matches!(copied, Copied::Left(LeftReason::Growing)), "{}", found.original_path);
+    }
+    assert!(!folder.path().join("bronze/.incoming/copy").exists(), "not a byte of it was read");
 }
 
 #[tokio::test]
@@ -176,7 +260,8 @@ async fn a_growing_file_waits_for_the_next_pass() {
     home.write("crm/fresh.csv", "one", 0);
     home.write("crm/whole.csv", "two", 0);
     let path = home.settings.drop.join("crm/fresh.csv");
-    home.clock = Arc::new(WritingClock { clock: home.hands.clone(), path });
+    let work = move || fs::write(&path, "one and more").unwrap();
+    home.clock = Arc::new(WorkingClock { clock: home.hands.clone(), work });
     let first = home.pass().await;
     assert_eq!(first.left, [LeftFile { path: "crm/fresh.csv".to_owned(), reason: LeftReason::Growing }]);
     assert_eq!(paths(&first.taken), ["crm/ingest_date=2026-03-19/whole.3fc4ccfe.csv"]);

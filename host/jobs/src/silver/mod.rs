@@ -117,11 +117,17 @@ pub async fn run(job: &SilverJob<'_>, plan: &TransformPlan) -> Result<Option<Sil
     job.tables.replace(&plan.output.dataset, &spec, job.run_id, rows).await?;
     let report = account(plan, &files, outcome, &rows_out.counts())?;
     let stored = job.tables.row_count(&plan.output.dataset).await?;
-    if stored != report.counts().rows_out {
-        let why = format!("it has {stored} rows instead of {}", report.counts().rows_out);
-        return Err(Error::new(Kind::Corrupt, "account for the rows of", &plan.output.dataset).because(why));
-    }
+    same_rows(&plan.output.dataset, "the lake", stored, report.counts().rows_out)?;
     Ok(Some(report))
+}
+
+/// Rows that were handed to `place` are there, no more and no less.
+fn same_rows(dataset: &str, place: &str, found: u64, expected: u64) -> Result<()> {
+    if found == expected {
+        return Ok(());
+    }
+    let why = format!("{place} has {found} rows instead of {expected}");
+    Err(Error::new(Kind::Corrupt, "account for the rows of", dataset).because(why))
 }
 
 /// Joins what was read with what won.
@@ -139,8 +145,11 @@ fn account(plan: &TransformPlan, files: &[BronzeFile], outcome: Outcome, rows_ou
         match read {
             Err(reason) => account.quarantined = Some(reason),
             Ok(read) => {
-                let lost = read.kept.checked_sub(*rows_out);
-                let duplicates = lost.ok_or_else(|| {
+                // Duplicates are what is missing, so the balance alone would call every lost row one. Without a key
+                // there are none: whatever is missing is lost.
+                let missing = read.kept.checked_sub(*rows_out);
+                let missing = missing.filter(|missing| *missing == 0 || !plan.output.key.is_empty());
+                let duplicates = missing.ok_or_else(|| {
                     let why = format!("{rows_out} rows came out of {} kept", read.kept);
                     Error::new(Kind::Corrupt, "account for the rows of", &file.original_path).because(why)
                 })?;
@@ -158,4 +167,72 @@ fn account(plan: &TransformPlan, files: &[BronzeFile], outcome: Outcome, rows_ou
         accounts.push(account);
     }
     Ok(SilverReport { source: plan.source.clone(), dataset: plan.output.dataset.clone(), files: accounts, nullified })
+}
+
+#[cfg(test)]
+mod tests {
+    use tamis_engine::transform::FileReport;
+    use tamis_model::dead_letter::PluginRef;
+    use tamis_model::position::Partition;
+    use tamis_model::transform::Transform;
+
+    use super::*;
+
+    fn plan(key: &[&str]) -> TransformPlan {
+        let text = |name: &str| serde_json::json!({"name": name, "type": "text"});
+        let manifest = serde_json::from_value(serde_json::json!({
+            "name": "silver/crm", "version": "1.0.0", "title": "a fake", "world": "transform",
+            "inputs": [{"source": "crm", "format": "lines", "columns": [text("line")]}],
+            "output": {"dataset": "silver.crm", "columns": [text("id")], "key": key},
+        }));
+        let plugin = PluginRef { name: "silver/crm".to_owned(), version: "1.0.0".to_owned(), sha256: "00".to_owned() };
+        let make = |_| -> Result<Box<dyn Transform>> { Err(Error::new(Kind::Invalid, "make", "a fake")) };
+        TransformPlan::new(&manifest.unwrap(), plugin, Arc::new(make)).unwrap()
+    }
+
+    /// One file; `expected` is how the refusal ends, or the number of duplicates.
+    fn check(key: &[&str], kept: u64, rows_out: u64, expected: Result<u64, &str>) {
+        let file = BronzeFile {
+            source: "crm".to_owned(),
+            original_path: "a.csv".to_owned(),
+            sha256: "00".to_owned(),
+            size_bytes: 1,
+            source_modified_ns: 0,
+            ingested_at: String::new(),
+            bronze_path: "crm/ingest_date=2026-03-19/a.00.csv".to_owned(),
+        };
+        let read = FileReport {
+            file: Partition { topic: "crm".to_owned(), number: 0 },
+            rows_in: kept,
+            kept,
+            filtered: 0,
+            rejected: 0,
+            nullified: BTreeMap::new(),
+        };
+        let found = account(&plan(key), &[file], Outcome { files: vec![Ok(read)] }, &[rows_out]);
+        match (found, expected) {
+            (Ok(report), expected) => assert_eq!(Ok(report.counts().duplicates), expected),
+            (Err(error), expected) => {
+                assert_eq!(error.kind(), Kind::Corrupt);
+                assert!(error.chain().ends_with(expected.unwrap_err()), "{}", error.chain());
+            }
+        }
+    }
+
+    #[test]
+    fn rows_are_duplicates_only_where_there_is_a_key() {
+        check(&["id"], 3, 3, Ok(0));
+        check(&["id"], 3, 2, Ok(1));
+        check(&["id"], 2, 3, Err("a.csv: 3 rows came out of 2 kept"));
+        check(&[], 3, 3, Ok(0));
+        check(&[], 3, 2, Err("a.csv: 2 rows came out of 3 kept"));
+    }
+
+    #[test]
+    fn staged_rows_are_those_that_were_kept() {
+        assert!(same_rows("silver.crm", "staging", 3, 3).is_ok());
+        let error = same_rows("silver.crm", "staging", 2, 3).unwrap_err();
+        assert_eq!(error.kind(), Kind::Corrupt);
+        assert!(error.chain().ends_with("silver.crm: staging has 2 rows instead of 3"), "{}", error.chain());
+    }
 }

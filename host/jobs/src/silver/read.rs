@@ -17,8 +17,8 @@ use tamis_model::position::{Partition, Positions};
 use tamis_model::schema::arrow_schema;
 use tamis_model::{Kind, Result};
 
-use super::SilverProgress;
 use super::dedupe::{FILE, ROW};
+use super::{SilverProgress, same_rows};
 use crate::plans::TransformPlan;
 use crate::staging::StagedFile;
 
@@ -104,7 +104,8 @@ impl FileTask {
             &mut set_aside,
             &mut observer,
         )?;
-        kept.file.finish()?;
+        let kept_rows = reports.iter().map(|report| report.kept).sum();
+        same_rows(&self.plan.output.dataset, "staging", kept.file.finish()?, kept_rows)?;
         // Kept rows become visible with the dataset; what was set aside is visible from here on.
         let staged = set_aside.stage()?;
         set_aside.commit(&staged)?;

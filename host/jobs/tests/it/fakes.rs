@@ -22,7 +22,7 @@ pub fn crm(keep: Value) -> TransformPlan {
     plan("crm", "csv", &columns, &SILVER_CRM, json!({"partition_by": ["pays"], "key": ["client_id"], "keep": keep}))
 }
 
-/// Reads lines `DATE METHOD PATH STATUS MS`; `-` for no latency. Anything else is rejected.
+/// Reads lines `DATE METHOD PATH STATUS MS`; `-` for no method, path or latency. Anything else is rejected.
 pub fn nginx() -> TransformPlan {
     plan("nginx", "lines", &["line"], &SILVER_NGINX, json!({"partition_by": ["log_date"]}))
 }
@@ -106,14 +106,14 @@ fn nginx_cells(line: &str) -> Option<Vec<Option<String>>> {
     let [date, method, path, status, ms] = line.split(' ').collect::<Vec<_>>()[..] else { return None };
     let some = |text: &str| Some(text.to_owned());
     let family = format!("{}xx", &status[..1]);
-    let ms = Some(ms).filter(|ms| *ms != "-").map(str::to_owned);
+    let known = |text: &str| Some(text.to_owned()).filter(|text| text != "-");
     let ts = format!("{date}T12:00:00Z");
     Some(vec![
         some("1.2.3.xxx"),
         None,
         Some(ts),
-        some(method),
-        some(path),
+        known(method),
+        known(path),
         some("false"),
         some("HTTP/1.1"),
         some(status),
@@ -122,7 +122,7 @@ fn nginx_cells(line: &str) -> Option<Vec<Option<String>>> {
         None,
         None,
         some("false"),
-        ms,
+        known(ms),
         some(date),
     ])
 }

@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 
+use arrow_array::RecordBatch;
 use serde_json::{Value, json};
 use tamis_catalog::runs::RunState;
 use tamis_jobs::lock::RunLock;
 use tamis_jobs::plans::{Plans, TransformPlan};
-use tamis_model::Error;
-use tamis_model::transform::Transform;
+use tamis_model::transform::{Check, CheckResult, Transform};
+use tamis_model::{Error, Result};
 
 use crate::fakes;
 use crate::home::Home;
@@ -75,10 +76,55 @@ async fn what_the_gate_refuses_is_not_published() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_request_without_method_or_path_does_not_stop_the_publication() {
+    let home = home().await;
+    home.write("nginx/hostile.log", "2026-03-19 GET - 400 -\n2026-03-19 - / 400 1\n", 50);
+    let report = home.night().await.unwrap();
+    assert_eq!((report.state, report.refusal), (RunState::Succeeded, None));
+    let failed = report.quality.iter().filter(|result| !result.passed);
+    let failed: Vec<_> = failed.map(|result| (result.dataset.as_str(), result.column_name.as_deref())).collect();
+    assert_eq!(failed, [("fact_evenement_web", Some("method")), ("fact_evenement_web", Some("path"))]);
+    assert_eq!(published(&home, "fact_evenement_web").len(), 4);
+}
+
+/// A check that looks at everything and answers nothing.
+struct Silent;
+
+impl Check for Silent {
+    fn configure(&mut self, _: &str) -> Result<()> {
+        Ok(())
+    }
+
+    fn observe(&mut self, _: &RecordBatch) -> Result<()> {
+        Ok(())
+    }
+
+    fn finish(&mut self) -> Result<Vec<CheckResult>> {
+        Ok(Vec::new())
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_check_that_says_nothing_does_not_pass() {
+    let mut plans = fakes::plans();
+    let volume = plans.checks.iter_mut().find(|check| check.name == "check-volume").unwrap();
+    volume.make = Arc::new(|_| Ok(Box::new(Silent)));
+    let home = Home::new(plans).await;
+    home.write("crm/clients.csv", CLIENTS, 100);
+    home.write("nginx/access.log", REQUESTS, 100);
+    let report = home.night().await.unwrap();
+    let refusal = report.refusal.unwrap();
+    let expected = "5 blocking checks failed: check-volume of dim_client \
+                    (0 results for the whole table instead of one result for the whole table); ";
+    assert!(refusal.starts_with(expected), "{refusal}");
+    assert_eq!(published(&home, "dim_client"), [""; 0]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_failure_is_kept_with_its_causes() {
     let mut home = home().await;
     let broken: TransformPlan = TransformPlan {
-        make: Arc::new(|_| -> tamis_model::Result<Box<dyn Transform>> {
+        make: Arc::new(|_| -> Result<Box<dyn Transform>> {
             Err(Error::invalid("configure plugin", "silver/crm", "as_of is missing"))
         }),
         ..fakes::crm(json!({"which": "first"}))

@@ -61,11 +61,12 @@ pub(crate) async fn warehouse(home: &Home) -> Result<Arc<SqliteWarehouse>> {
     SqliteWarehouse::open(&home.warehouse()).await.map(Arc::new)
 }
 
-/// Commands that only look do not make a home where there is none.
+/// Commands that only look do not make a home where there is none, nor databases in a folder that is none: every
+/// home has its lake.
 fn existing(home: &Home) -> Result<Home> {
-    match home.root().is_dir() {
+    match home.lake().is_dir() {
         true => Ok(home.clone()),
-        false => Err(Error::new(Kind::Missing, "open home", home.root().display()).because("there is no such folder")),
+        false => Err(Error::new(Kind::Missing, "open home", home.root().display()).because("it has no folder lake")),
     }
 }
 
@@ -78,4 +79,23 @@ fn show(home: &Home, id: &str, json: bool) -> Result<ExitCode> {
     let text = runtime()?.block_on(async { runs::show(&catalog(home).await?, id, json).await })?;
     crate::table::print_text(&text).outage("write to", "standard output")?;
     Ok(ExitCode::SUCCESS)
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[test]
+    fn commands_that_look_leave_a_folder_that_is_no_home_as_it_is() {
+        let folder = tempfile::tempdir().unwrap();
+        let home = folder.path().to_str().unwrap();
+        for command in [&["runs"][..], &["run", "show", "01"], &["alerts"], &["dead-letters"]] {
+            let cli = Cli::parse_from([&["tamis", "--home", home], command].concat());
+            let error = run(cli).unwrap_err();
+            assert_eq!(error.kind(), Kind::Missing, "{}", error.chain());
+            assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0, "{command:?}");
+        }
+    }
 }

@@ -1,7 +1,6 @@
 //! `tamis run streams`: judge what the topics hold.
 
 use std::process::ExitCode;
-use std::sync::Arc;
 use std::sync::mpsc::{Receiver, channel};
 
 use serde::Serialize;
@@ -10,6 +9,7 @@ use tamis_catalog::runs::{RunEnd, RunState};
 use tamis_engine::report::{Progress, Report};
 use tamis_engine::stream::Command;
 use tamis_engine::{Clock, Sink, SystemClock};
+use tamis_jobs::lock::RunLock;
 use tamis_model::Result;
 use tamis_model::accounting::RowCounts;
 use tamis_model::alert::Alert;
@@ -96,7 +96,8 @@ pub fn command(home: Home, until_end: bool, json: bool) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Runs the streams as a run of the catalogue, with the account of what this run read.
+/// Runs the streams as a run of the catalogue, with the account of what this run read. One process at a time: a
+/// second one would share its checkpoints, and would record it as dead.
 pub(crate) fn run_streams(
     plan: &Plan,
     runtime: &Runtime,
@@ -105,24 +106,26 @@ pub(crate) fn run_streams(
     commands: &Receiver<Command>,
     observer: &mut dyn FnMut(&Progress<'_>),
 ) -> Result<Report> {
+    let _lock = RunLock::acquire(&plan.home.root().join("streams.lock"))?;
     let (catalog, warehouse) = runtime
         .block_on(async { Ok::<_, tamis_model::Error>((catalog(&plan.home).await?, warehouse(&plan.home).await?)) })?;
     let started = SystemClock.now();
     let id = tamis_jobs::nightly::run_id(&SystemClock);
     runtime.block_on(catalog.start_run(&id, JOB, &utc_date(started), started))?;
-    let result =
-        crate::streams::run(plan, Arc::clone(&warehouse), runtime.handle().clone(), until, also, commands, observer);
+    let result = crate::streams::run(plan, warehouse, runtime.handle().clone(), until, also, commands, observer)
+        .and_then(|finished| {
+            runtime.block_on(catalog.record_source(&id, &accounts(&finished), &[]))?;
+            Ok(finished.report)
+        });
     let end = match &result {
         Ok(_) => RunEnd { state: RunState::Succeeded, quality_score: None, error: None },
         Err(error) => RunEnd { state: RunState::Failed, quality_score: None, error: Some(error.chain()) },
     };
-    runtime.block_on(async {
-        if let Ok(finished) = &result {
-            catalog.record_source(&id, &accounts(finished), &[]).await?;
-        }
-        catalog.finish_run(&id, &end, SystemClock.now()).await
-    })?;
-    result.map(|finished| finished.report)
+    let closed = runtime.block_on(catalog.finish_run(&id, &end, SystemClock.now()));
+    match (result, closed) {
+        (Err(error), _) | (Ok(_), Err(error)) => Err(error),
+        (Ok(report), Ok(())) => Ok(report),
+    }
 }
 
 /// For each topic what this run read: everything but the refused records was judged.
@@ -143,4 +146,57 @@ fn accounts(finished: &Finished) -> Vec<RunFile> {
         }
     };
     finished.report.counts.topics.keys().map(account).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use tamis_catalog::runs::Run;
+    use tamis_model::Kind;
+
+    use super::*;
+
+    /// A home without plugins.
+    fn plan(folder: &tempfile::TempDir) -> Plan {
+        Plan::new(Home::new(folder.path()), Some(b"pepper")).unwrap()
+    }
+
+    fn run(plan: &Plan, runtime: &Runtime) -> Result<Report> {
+        let (_keep, commands) = channel();
+        run_streams(plan, runtime, Until::End, Vec::new(), &commands, &mut |_| {})
+    }
+
+    fn runs(plan: &Plan, runtime: &Runtime) -> Vec<Run> {
+        runtime.block_on(async { catalog(&plan.home).await?.runs(10).await }).unwrap()
+    }
+
+    #[test]
+    fn a_second_process_leaves_the_run_that_is_at_work_alone() {
+        let (folder, runtime) = (tempfile::tempdir().unwrap(), runtime().unwrap());
+        let plan = plan(&folder);
+        let lock = RunLock::acquire(&folder.path().join("streams.lock")).unwrap();
+        let start = async { catalog(&plan.home).await?.start_run("01-a", JOB, "2026-03-20", 0).await };
+        runtime.block_on(start).unwrap();
+        let error = run(&plan, &runtime).unwrap_err();
+        assert_eq!(error.kind(), Kind::Outage);
+        let expected = format!("streams.lock: another run is at work (process {})", std::process::id());
+        assert!(error.chain().ends_with(&expected), "{}", error.chain());
+        let states: Vec<_> = runs(&plan, &runtime).iter().map(|run| run.state).collect();
+        assert_eq!(states, [RunState::Running]);
+        drop(lock);
+        run(&plan, &runtime).unwrap();
+        let states: Vec<_> = runs(&plan, &runtime).iter().map(|run| run.state).collect();
+        assert_eq!(states, [RunState::Succeeded, RunState::Failed], "the lock is free: the run before has died");
+    }
+
+    #[test]
+    fn a_run_that_fails_is_recorded_with_its_own_error() {
+        let (folder, runtime) = (tempfile::tempdir().unwrap(), runtime().unwrap());
+        let plan = plan(&folder);
+        // Something stands where the checkpoints belong.
+        std::fs::write(folder.path().join("checkpoints"), "").unwrap();
+        let error = run(&plan, &runtime).unwrap_err();
+        let runs = runs(&plan, &runtime);
+        assert_eq!(runs.len(), 1);
+        assert_eq!((runs[0].state, runs[0].error.as_ref()), (RunState::Failed, Some(&error.chain())));
+    }
 }

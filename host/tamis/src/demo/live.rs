@@ -13,14 +13,18 @@ use crate::home::Home;
 
 /// Between two shoppers.
 const PAUSE: Duration = Duration::from_millis(200);
+const SHOPPERS_BETWEEN_TESTERS: u64 = 25;
 
 /// Appends payments until `stop` is set.
 pub fn trickle(home: &Home, seed: u64, scale: Scale, stop: &Arc<AtomicBool>) -> Result<()> {
     let started = SystemClock.now();
     let mut payments = Payments::new(seed ^ started.unsigned_abs(), scale, &format!("live-{started}"));
     let mut topics = generate::writer(home)?;
-    while !stop.load(Ordering::Relaxed) {
-        for event in payments.attempts(SystemClock.now()) {
+    for shopper in (1..).take_while(|_| !stop.load(Ordering::Relaxed)) {
+        let now = SystemClock.now();
+        // Whoever watches shall not wait long for somebody who tries cards.
+        let tester = shopper % SHOPPERS_BETWEEN_TESTERS == 0;
+        for event in if tester { payments.card_tester(now) } else { payments.attempts(now) } {
             generate::append(&mut topics, "payments", &event)?;
         }
         topics.flush()?;

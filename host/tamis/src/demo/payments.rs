@@ -43,12 +43,22 @@ impl Payments {
 
     /// What happens at `time`: mostly one attempt, sometimes somebody trying cards, sometimes a broken record.
     pub fn attempts(&mut self, time: i64) -> Vec<Event> {
-        let shopper = customer(self.seed, self.dice.between(1, self.scale.of(5_000) as i64) as u64);
+        let shopper = self.shopper();
         match self.dice.between(0, 999) {
             0..=5 => self.card_testing(&shopper, time),
             6..=8 => vec![self.broken(time)],
             _ => vec![self.attempt(&shopper, time, None)],
         }
+    }
+
+    /// Somebody trying cards.
+    pub fn card_tester(&mut self, time: i64) -> Vec<Event> {
+        let shopper = self.shopper();
+        self.card_testing(&shopper, time)
+    }
+
+    fn shopper(&mut self) -> Customer {
+        customer(self.seed, self.dice.between(1, self.scale.of(5_000) as i64) as u64)
     }
 
     /// Four to eight attempts of one session within five seconds.

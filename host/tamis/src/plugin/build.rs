@@ -51,6 +51,7 @@ pub(super) fn component(dir: &Path, offline: bool) -> Result<(PathBuf, Arc<Plugi
         target_dir: target.join("guests"),
         out_dir: target,
         offline,
+        locked: false,
     };
     let built = tamis_build::build(&request).invalid("build plugin", dir.display())?;
     let built = built.into_iter().next().expect("one crate was asked for, so one was built");

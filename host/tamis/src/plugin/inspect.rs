@@ -65,7 +65,7 @@ fn lines(manifest: &Manifest) -> Vec<(&'static str, String)> {
 fn describe_input(input: &Input) -> String {
     let from = input.topic.as_deref().or(input.source.as_deref()).unwrap_or("what its configuration names");
     let names: Vec<_> = input.columns.iter().map(|column| column.name.as_str()).collect();
-    let mut text = format!("{from}: {}", names.join(", "));
+    let mut text = if names.is_empty() { from.to_owned() } else { format!("{from}: {}", names.join(", ")) };
     if let Some(key) = &input.key {
         // Writing to a String cannot fail.
         let _ = write!(text, " (by {key})");

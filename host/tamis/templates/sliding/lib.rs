@@ -25,3 +25,18 @@ pub struct Payment<'a> {
 pub fn my_plugin(limits: &Limits, payments: &Sliding<Payment>) -> bool {
     payments.count() > limits.payments_max
 }
+
+#[cfg(test)]
+mod tests {
+    use tamis_sdk::testing;
+
+    use super::*;
+
+    #[test]
+    fn one_more_than_the_limit_fires() {
+        let limits = Limits::default();
+        let judge = |times: &[i64]| testing::sliding(times, limits.window_ms, |window| my_plugin(&limits, window));
+        assert!(!judge(&[0, 1, 2, 3, 4]));
+        assert!(judge(&[0, 1, 2, 3, 4, 5]));
+    }
+}

@@ -40,3 +40,21 @@ impl Fold<Payment<'_>> for Tally {
 pub fn my_plugin(limits: &Limits, window: &Tumbling<Payment, Tally>) -> bool {
     window.failed > limits.failed_max
 }
+
+#[cfg(test)]
+mod tests {
+    use tamis_sdk::testing;
+
+    use super::*;
+
+    #[test]
+    fn one_more_than_the_limit_fires() {
+        let limits = Limits::default();
+        let judge = |failed| {
+            let tally = Tally { count: 100, failed };
+            testing::tumbling(tally, limits.window_ms, |window| my_plugin(&limits, window))
+        };
+        assert!(!judge(20));
+        assert!(judge(21));
+    }
+}

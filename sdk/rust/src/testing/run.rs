@@ -114,6 +114,8 @@ impl<P: RulePlugin> Run<P> {
     pub fn batch(&mut self, records: &[Record]) -> Vec<Fired> {
         let mut keys = Vec::<String>::new();
         let mut members = Vec::with_capacity(records.len());
+        // A plugin is told the watermark that held before the batch.
+        let watermark = self.watermark();
         for record in records {
             members.push(match self.key_to_judge(record) {
                 Some(key) => match keys.iter().position(|known| *known == key) {
@@ -126,7 +128,8 @@ impl<P: RulePlugin> Run<P> {
                 None => NOT_JUDGED,
             });
         }
-        let keyed = self.keyed(records, members, &keys);
+        let mut keyed = self.keyed(records, members, &keys);
+        keyed.watermark = watermark;
         let outcome = self.plugin.apply(&keyed).expect("the plugin judges the batch");
         let mut fired = self.take(outcome, records, &keys);
         fired.extend(self.advance(self.watermark()));

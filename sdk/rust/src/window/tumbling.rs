@@ -138,10 +138,10 @@ fn wake<T>(open: &[Open<T>]) -> i64 {
     open.iter().map(|window| window.end).min().unwrap_or(NEVER)
 }
 
-/// The open window that `time` lies in, opened if there is none.
+/// The open window that `time` lies in, opened if there is none. Of two that overlap, because the length was changed, the one
+/// that was opened first: only the other one's event can have come in the other order.
 fn window_of<T: Default>(open: &mut Vec<Open<T>>, time: i64, length: i64) -> &mut Open<T> {
-    // The last one is nearly always it.
-    let at = open.iter().rposition(|window| window.start <= time && time < window.end).unwrap_or_else(|| {
+    let at = open.iter().position(|window| window.start <= time && time < window.end).unwrap_or_else(|| {
         let start = time.saturating_sub(time.rem_euclid(length));
         open.push(Open::new(start, start.saturating_add(length), T::default()));
         open.len() - 1

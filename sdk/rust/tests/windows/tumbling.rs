@@ -62,6 +62,19 @@ fn a_changed_length_applies_from_the_next_window() {
 }
 
 #[test]
+fn a_window_that_is_open_keeps_its_events_when_windows_become_longer() {
+    for later in [[matching(7_000), matching(11_000)], [matching(11_000), matching(7_000)]] {
+        let mut run = Run::<Plugin>::new(r#"{"count_max": 0}"#);
+        run.batch(&[matching(5_100)]);
+        run.configure(r#"{"count_max": 0, "window_ms": 60000}"#);
+        run.batch(&later);
+        let fired = run.finish();
+        assert_eq!(context(&fired, "count")["s|5000"], "Value::Int64(2)");
+        assert_eq!(context(&fired, "count")["s|0"], "Value::Int64(1)");
+    }
+}
+
+#[test]
 fn bounds_and_tallies_stand_in_the_context() {
     let fired = run::<Plugin>(r#"{"count_max": 0}"#, &[matching(1)], 1);
     let names: Vec<_> = fired[0].context.keys().map(String::as_str).collect();

@@ -111,6 +111,7 @@ fn a_quote_that_never_closes_is_refused() {
     check(&["a", "b"], "a,b\n3,\"", &[Err("unterminated_quote")]);
     check(&["a", "b"], "a,b\n3,\"4\"", &[Ok(&["3", "4"])]);
     check(&["a", "b"], "a,b\n3,\"4\"\"", &[Err("unterminated_quote")]);
+    check(&["a", "b"], "\"a,b\n1,2\n3,4\n", &[Err("unterminated_quote")]);
 }
 
 #[test]

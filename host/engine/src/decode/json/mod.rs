@@ -33,6 +33,7 @@ use columns::Columns;
 use line::{Reader, Value};
 pub use parts::{RecordParts, record_parts};
 use plan::{NO_COLUMN, ObjectPlan};
+pub(crate) use refusal::TOMBSTONE;
 use refusal::{Reason, origin, refused};
 #[cfg(target_arch = "x86_64")]
 use scan::Avx2;

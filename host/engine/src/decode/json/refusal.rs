@@ -25,13 +25,16 @@ pub(super) enum Reason {
     NotInEnum,
 }
 
+/// The reason of a record whose value is null.
+pub(crate) const TOMBSTONE: &str = "tombstone";
+
 impl Reason {
     /// Its name in dead letters and metrics.
     pub(super) const fn name(self) -> &'static str {
         match self {
             Self::InvalidJson => "invalid_json",
             Self::InvalidRecord => "invalid_record",
-            Self::Tombstone => "tombstone",
+            Self::Tombstone => TOMBSTONE,
             Self::NotAnObject => "not_an_object",
             Self::WrongType => "wrong_type",
             Self::MissingField => "missing_field",
