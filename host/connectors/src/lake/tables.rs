@@ -17,10 +17,11 @@ use deltalake::datafusion::catalog::TableProvider;
 use deltalake::datafusion::catalog::streaming::StreamingTable;
 use deltalake::datafusion::datasource::provider_as_source;
 use deltalake::datafusion::error::DataFusionError;
-use deltalake::datafusion::execution::{SendableRecordBatchStream, TaskContext};
+use deltalake::datafusion::execution::{SendableRecordBatchStream, SessionState, SessionStateBuilder, TaskContext};
 use deltalake::datafusion::logical_expr::{LogicalPlan, LogicalPlanBuilder};
 use deltalake::datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use deltalake::datafusion::physical_plan::streaming::PartitionStream;
+use deltalake::delta_datafusion::create_session;
 use deltalake::kernel::transaction::CommitProperties;
 use deltalake::operations::vacuum::VacuumMode;
 use deltalake::operations::write::SchemaMode;
@@ -87,6 +88,7 @@ impl DeltaTables {
         let written = table
             .write([])
             .with_input_plan(plan)
+            .with_session_state(Arc::new(one_stream()))
             .with_save_mode(SaveMode::Overwrite)
             .with_schema_mode(SchemaMode::Overwrite)
             .with_partition_columns(spec.partition_by.iter().cloned())
@@ -195,6 +197,14 @@ type Slot<T> = Mutex<Option<T>>;
 /// Takes what is there. It is whole even if another holder panicked.
 fn take<T>(slot: &Slot<T>) -> Option<T> {
     slot.lock().unwrap_or_else(PoisonError::into_inner).take()
+}
+
+/// A session that writes rows in one stream. With more, Delta deals them out by partition, and DataFusion's exchange holds nothing
+/// back while one of its outputs is empty: the rows of a single day would pile up in memory.
+fn one_stream() -> SessionState {
+    let state = create_session().state();
+    let config = state.config().clone().with_target_partitions(1);
+    SessionStateBuilder::new_from_existing(state).with_config(config).build()
 }
 
 /// A plan that yields the rows, once. Their failure is put into `failure`.
