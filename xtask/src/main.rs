@@ -105,9 +105,11 @@ fn deny() -> Result<()> {
     run("dependencies", cargo(["deny", "--workspace", "check"]))
 }
 
-/// The root of the checkout that this program was built from.
+/// The root of the checkout that `cargo xtask` was called in. Checkouts that share a target folder can share this program, so what
+/// Cargo says now counts more than where it was built.
 fn root() -> PathBuf {
-    PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
+    let package = env::var_os("CARGO_MANIFEST_DIR").unwrap_or_else(|| env!("CARGO_MANIFEST_DIR").into());
+    PathBuf::from(package).join("..")
 }
 
 #[cfg(test)]

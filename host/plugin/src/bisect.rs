@@ -1,9 +1,9 @@
 //! Finding the rows on which a plugin fails.
 //!
 //! A batch that fails is halved, with a fresh instance after each failure, until the rows that fail even alone
-//! are found. A batch of one row is tried a second time. Parts are tried in order, so that state can pass from one to the next. A failure may lie in the
-//! batch rather than in a row (all findings together exceed the output limit): then the halves succeed and
-//! nothing is poisoned.
+//! are found. A batch of one row is tried a second time. Parts are tried in order, so that state can pass from one to
+//! the next. A failure may lie in the batch rather than in a row (all findings together exceed the output limit): then
+//! the halves succeed and nothing is poisoned.
 //!
 //! A plugin that fails on everything would make this long, so it is bounded. After [`POISONED_MAX`] rows, parts are
 //! not halved any more: each that is left (at most one for every halving) is tried once and stands or falls as a

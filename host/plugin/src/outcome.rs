@@ -37,7 +37,7 @@ pub(crate) fn checked(outcome: wire::RuleOutcome, given: &Keyed<'_>, manifest: &
 struct Bounds<'a> {
     given: &'a Keyed<'a>,
     manifest: &'a Manifest,
-    /// How many context values a finding has.
+    /// How many context values a finding must carry.
     values: usize,
 }
 

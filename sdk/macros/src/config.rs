@@ -2,6 +2,7 @@
 
 use proc_macro2::TokenStream;
 use quote::{quote, quote_spanned};
+use syn::ext::IdentExt;
 use syn::spanned::Spanned;
 use syn::{DeriveInput, Expr, ExprLit, Field, Lit, LitFloat, Result, UnOp};
 
@@ -90,9 +91,8 @@ struct Setting<'a> {
 
 impl<'a> Setting<'a> {
     fn of(field: &'a Field) -> Result<Self> {
-        let name = field.ident.as_ref().map(ToString::to_string).unwrap_or_default();
-        let mut setting =
-            Self { field, name: name.trim_start_matches("r#").to_owned(), default: None, min: None, max: None };
+        let name = field.ident.as_ref().map(|ident| ident.unraw().to_string()).unwrap_or_default();
+        let mut setting = Self { field, name, default: None, min: None, max: None };
         for attribute in field.attrs.iter().filter(|attribute| attribute.path().is_ident("config")) {
             attribute.parse_nested_meta(|meta| {
                 let member = match meta.path.get_ident().map(ToString::to_string).as_deref() {

@@ -2,6 +2,7 @@
 
 use proc_macro2::{Ident, TokenStream};
 use quote::{ToTokens, format_ident, quote};
+use syn::ext::IdentExt;
 use syn::meta::ParseNestedMeta;
 use syn::punctuated::Punctuated;
 use syn::{DeriveInput, Error, ExprArray, Field, LitStr, Result, Token};
@@ -23,7 +24,7 @@ pub fn expand(input: DeriveInput) -> Result<TokenStream> {
     let fields = named_fields(&input)?;
     let dataset = Dataset::parse(&input, fields)?;
     let names: Vec<&Ident> = fields.iter().filter_map(|field| field.ident.as_ref()).collect();
-    let texts: Vec<String> = names.iter().map(|name| name.to_string().trim_start_matches("r#").to_owned()).collect();
+    let texts: Vec<String> = names.iter().map(|name| name.unraw().to_string()).collect();
     let types: Vec<_> = fields.iter().map(|field| &field.ty).collect();
     let statics: Vec<_> = types.iter().map(|ty| renamed(ty.to_token_stream(), "static")).collect();
     let (name, visibility, description) = (&input.ident, &input.vis, dataset.describe(&texts, &types));

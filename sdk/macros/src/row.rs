@@ -2,6 +2,7 @@
 
 use proc_macro2::TokenStream;
 use quote::{quote, quote_spanned};
+use syn::ext::IdentExt;
 use syn::spanned::Spanned;
 use syn::{DeriveInput, Error, Field, GenericParam, Lifetime, LitStr, Result};
 
@@ -125,8 +126,8 @@ struct Column<'a> {
 
 impl<'a> Column<'a> {
     fn of(field: &'a Field) -> Result<Self> {
-        let name = field.ident.as_ref().map(ToString::to_string).unwrap_or_default();
-        let mut column = Self { field, name: name.trim_start_matches("r#").to_owned(), personal: false, only: None };
+        let name = field.ident.as_ref().map(|ident| ident.unraw().to_string()).unwrap_or_default();
+        let mut column = Self { field, name, personal: false, only: None };
         for attribute in field.attrs.iter().filter(|attribute| attribute.path().is_ident("row")) {
             attribute.parse_nested_meta(|meta| {
                 match meta.path.get_ident().map(ToString::to_string).as_deref() {

@@ -3,6 +3,7 @@
 use proc_macro2::TokenStream;
 use quote::quote;
 use syn::DeriveInput;
+use syn::ext::IdentExt;
 
 use crate::attributes::named_fields;
 
@@ -11,7 +12,7 @@ pub fn expand(input: DeriveInput) -> syn::Result<TokenStream> {
     let name = &input.ident;
     let fields = named_fields(&input)?;
     let idents: Vec<_> = fields.iter().filter_map(|field| field.ident.as_ref()).collect();
-    let names = idents.iter().map(|ident| ident.to_string().trim_start_matches("r#").to_owned());
+    let names = idents.iter().map(|ident| ident.unraw().to_string());
     Ok(quote! {
         impl ::tamis_sdk::state::State for #name {
             const FIELDS: &'static [&'static str] = &[#(#names),*];

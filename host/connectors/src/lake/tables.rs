@@ -3,9 +3,9 @@
 //! A dataset is replaced as a whole by one commit of its Delta log, so readers see the rows of the run before or of
 //! this one. Files of replaced versions are removed at once: whoever reads the folder as plain Parquet finds the rows of
 //! one run, and a dataset does not grow with each night. The price is that a reader who opened the version before
-//! and has not read it to its end must open the dataset again. The local object store does not sync: after a power cut (not a crash of this program) the
-//! last replacements may be gone, and their runs have to be done again. A null partition value is
-//! `__HIVE_DEFAULT_PARTITION__`, as Delta and Hive have it.
+//! and has not read it to its end must open the dataset again. The local object store does not sync: after a power cut
+//! (not a crash of this program) the last replacements may be gone, and their runs have to be done again. A null
+//! partition value is `__HIVE_DEFAULT_PARTITION__`, as Delta and Hive have it.
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};

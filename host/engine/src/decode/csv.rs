@@ -111,18 +111,16 @@ impl Decoder for CsvDecoder {
                 continue;
             }
             let (end, next) = self.record.read(&mut self.reader, bytes, at);
-            let header = match &self.header {
-                Some(header) => header,
-                None => {
-                    self.header = Some(Header::new(&self.record, &self.columns));
-                    if !matches!(end, End::InQuotes) {
-                        at = next;
-                        continue;
-                    }
-                    // It has swallowed the file: that is refused as one row, so that the account shows it.
-                    self.header.as_ref().expect("it was read just now")
+            if self.header.is_none() {
+                self.header = Some(Header::new(&self.record, &self.columns));
+                // A header whose quote never closes has swallowed the file: that is refused below as one row, so that the
+                // account shows it.
+                if !matches!(end, End::InQuotes) {
+                    at = next;
+                    continue;
                 }
-            };
+            }
+            let header = self.header.as_ref().expect("the header is read before any row");
             self.rows_before += 1;
             let origin = origin(self.rows_before, at, without_line_end(bytes, at, next));
             match self.fault(header, end) {

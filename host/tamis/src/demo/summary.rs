@@ -38,9 +38,13 @@ pub fn alert(alert: &Alert) -> Result<()> {
 
 /// Records per second of the time that the pipeline was at work; none before the first record.
 fn events_per_second(report: &Report) -> Option<u64> {
-    let busy_ns: u64 = split(report).iter().map(|(_, ns)| ns).sum();
     let records: u64 = report.counts.topics.values().map(|counts| counts.records).sum();
-    records.checked_mul(1_000_000_000)?.checked_div(busy_ns)
+    records.checked_mul(1_000_000_000)?.checked_div(busy_ns(report))
+}
+
+/// How long the pipeline was at work.
+fn busy_ns(report: &Report) -> u64 {
+    split(report).iter().map(|(_, ns)| ns).sum()
 }
 
 /// Where the time of the pipeline went, in nanoseconds.
@@ -61,8 +65,7 @@ fn as_text(home: &Home, streams: &Report, night: &NightlyReport, elapsed: Durati
     let sources: Vec<_> = night.sources.iter().map(SourceRow::of).collect();
     let mut text = format!("\nStreams: what the rules judged\n\n{}\n\n{}\n", table(&topics), table(&rules));
     if let Some(rate) = events_per_second(streams) {
-        let busy_ns: u64 = split(streams).iter().map(|(_, ns)| ns).sum();
-        let shares = split(streams).map(|(part, ns)| format!("{part} {} %", 100 * ns / busy_ns.max(1)));
+        let shares = split(streams).map(|(part, ns)| format!("{part} {} %", 100 * ns / busy_ns(streams).max(1)));
         let _ = writeln!(text, "\n{} events/s: {}", grouped(rate), shares.join(", "));
     }
     let _ = writeln!(text, "\nFiles: rows in = out + duplicates + filtered + rejected\n\n{}", table(&sources));
