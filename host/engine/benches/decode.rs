@@ -97,6 +97,7 @@ fn files(criterion: &mut Criterion) {
         required: false,
         personal: false,
         pseudonym: false,
+        json: false,
     });
     let mut csv = format!("{}\n", names.join(","));
     let mut log = String::new();

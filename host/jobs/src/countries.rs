@@ -33,6 +33,7 @@ fn parse(text: &str) -> Result<RecordBatch> {
         required: true,
         personal: false,
         pseudonym: false,
+        json: false,
     };
     let member = Column { column_type: ColumnType::Boolean, ..text("ue") };
     let mut arrays: Vec<ArrayRef> = columns.map(|column| Arc::new(StringArray::from(column)) as ArrayRef).to_vec();

@@ -27,6 +27,7 @@ impl Dataset {
             required: self.key.contains(name),
             personal: false,
             pseudonym: false,
+            json: false,
         };
         arrow_schema(&self.columns.iter().map(column).collect::<Vec<_>>())
     }

@@ -34,6 +34,9 @@ pub struct Manifest {
     /// Rules: what becomes of late events.
     #[serde(default)]
     pub late: Late,
+    /// Rules that judge late events: how many milliseconds an event may lie behind its partition's watermark to be judged; none = any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub late_ms_max: Option<u64>,
     /// Rules: whether the identities of events must travel with the rows.
     #[serde(default)]
     pub remembers: bool,
@@ -49,6 +52,16 @@ pub struct Manifest {
     /// Rules: changes when the meaning of its state does.
     #[serde(default = "one")]
     pub state_version: u32,
+    /// Rules: names how its state is written; changes whenever the bytes do. Two builds with the same `state_version` and another
+    /// shape cannot share state.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub state_shape: String,
+    /// Rules: the state versions that `migrate` reads.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub migrates_from: Vec<u32>,
+    /// Rules: whether inputs, criteria, context and state follow from the configuration: then `describe` says so anew once it is configured.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub describes_configured: bool,
     /// What it needs at most.
     #[serde(default)]
     pub limits: Limits,

@@ -3,9 +3,9 @@
 use arrow_array::ArrayRef;
 use serde::{Deserialize, Serialize};
 
-use crate::Result;
 use crate::strings::{Strings, StringsBuf};
 use crate::time::Millis;
+use crate::{Error, Result};
 
 /// The group of a row that is not judged: its key is null, or it is late and the rule ignores late events.
 pub const NOT_JUDGED: u32 = u32::MAX;
@@ -23,6 +23,11 @@ pub trait Rule: Send {
     fn configure(&mut self, config: &str) -> Result<()>;
     /// Judges the rows of a batch.
     fn apply(&mut self, rows: &Keyed<'_>) -> Result<Judged>;
+    /// States of `from_version` as this version of the plugin writes them, in the same order; empty = forget the key. `Err` when it cannot.
+    fn migrate(&mut self, states: Strings<'_>, from_version: u32) -> Result<StringsBuf> {
+        let _ = states;
+        Err(Error::invalid("migrate", format!("states of version {from_version}"), "the rule reads only its own"))
+    }
     /// Sees keys again whose wake the watermark has passed; `due` has keys and states but no rows.
     fn advance(&mut self, due: &Keyed<'_>) -> Result<Judged>;
 }

@@ -66,6 +66,9 @@ pub struct Column {
     /// Outputs: whether its values are pseudonyms. Only such a column may bear the name of a personal input.
     #[serde(default)]
     pub pseudonym: bool,
+    /// Outputs of rules: whether its texts are JSON and stand in records as they are.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub json: bool,
 }
 
 impl Column {

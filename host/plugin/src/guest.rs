@@ -92,6 +92,7 @@ pub(crate) trait Exports: Sized + Send {
 }
 
 /// A component that can be instantiated, and within which limits.
+#[derive(Clone)]
 pub(crate) struct Prepared {
     pub sandbox: Arc<Sandbox>,
     pub pre: InstancePre<HostState>,
@@ -126,13 +127,24 @@ impl Prepared {
         }
     }
 
-    /// What the component says of itself.
-    pub fn describe(&self) -> Result<Result<String, Failure>> {
+    /// What the component says of itself, before it is configured or when it is.
+    pub fn describe(&self, config: Option<&str>) -> Result<Result<String, Failure>> {
         let mut store = self.store();
         let instance = match self.instantiate(&mut store)? {
             Ok(instance) => instance,
             Err(failure) => return Ok(Err(failure)),
         };
+        if let Some(config) = config {
+            let configure = match Export::<Configure>::bind(&instance, &mut store) {
+                Ok(configure) => configure,
+                Err(error) => return Ok(Err(Failure::contract(format!("{error:#}")))),
+            };
+            let mut live = Live { store, exports: configure };
+            if let Err(failure) = self.call(&mut live, |configure| *configure, (config,)) {
+                return Ok(Err(failure));
+            }
+            store = live.store;
+        }
         self.begin_call(&mut store);
         let described = instance
             .get_typed_func::<(), (String,)>(&mut store, "describe")

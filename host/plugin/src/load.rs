@@ -27,7 +27,7 @@ const COMPONENT: [u8; 4] = [0x0d, 0, 1, 0];
 
 /// The exports of each world.
 const WORLDS: [(World, &[&str]); 3] = [
-    (World::Rule, &["describe", "configure", "apply", "advance"]),
+    (World::Rule, &["describe", "configure", "migrate", "apply", "advance"]),
     (World::Transform, &["describe", "configure", "apply"]),
     (World::Check, &["describe", "configure", "observe", "finish"]),
 ];
@@ -50,7 +50,7 @@ pub(crate) fn load(sandbox: &Arc<Sandbox>, bytes: &[u8]) -> Result<Arc<Plugin>> 
         limits: Limits { output_bytes: MANIFEST_BYTES_MAX, ..at_most(Limits::default(), limits_max) },
         log: Arc::new(LogGate::default()),
     };
-    let described = prepared.describe()?;
+    let described = prepared.describe(None)?;
     let described = described.map_err(|failure| failure.into_error("describe", format!("component {sha256}")))?;
     let manifest = read_manifest(&described, &sandbox.manifest_schema).map_err(refuse)?;
     if manifest.world != world {
@@ -69,6 +69,38 @@ pub(crate) fn load(sandbox: &Arc<Sandbox>, bytes: &[u8]) -> Result<Arc<Plugin>> 
     let plugin = Arc::new(Plugin { prepared, manifest, config_schema, sha256, size_bytes });
     check_starts(&plugin)?;
     Ok(plugin)
+}
+
+/// See [`Plugin::configured`].
+pub(crate) fn configured(plugin: &Plugin, config: &str) -> Result<Arc<Plugin>> {
+    let Plugin { prepared, manifest: unconfigured, .. } = plugin;
+    let refuse = |why: String| Error::invalid("configure plugin", plugin, why);
+    let bounded =
+        Prepared { limits: Limits { output_bytes: MANIFEST_BYTES_MAX, ..prepared.limits }, ..prepared.clone() };
+    let described = bounded.describe(Some(config))?;
+    let described = described.map_err(|failure| failure.into_error("configure plugin", plugin))?;
+    let mut manifest = read_manifest(&described, &prepared.sandbox.manifest_schema).map_err(refuse)?;
+    // Which plugin it is, and what can be configured, does not follow from the configuration.
+    manifest.config.clone_from(&unconfigured.config);
+    let same = Manifest {
+        inputs: manifest.inputs.clone(),
+        criteria: manifest.criteria.clone(),
+        context: manifest.context.clone(),
+        late: manifest.late,
+        late_ms_max: manifest.late_ms_max,
+        remembers: manifest.remembers,
+        route: manifest.route.clone(),
+        state_shape: manifest.state_shape.clone(),
+        ..unconfigured.clone()
+    };
+    if manifest != same {
+        return Err(refuse("once configured it describes itself as another plugin".to_owned()));
+    }
+    let limits_max = prepared.sandbox.settings.limits_max;
+    let config_schema =
+        manifest_check::check(&manifest, limits_max).map_err(|why| refuse(format!("manifest: {why}")))?;
+    let (prepared, sha256) = (prepared.clone(), plugin.sha256.clone());
+    Ok(Arc::new(Plugin { prepared, manifest, config_schema, sha256, size_bytes: plugin.size_bytes }))
 }
 
 fn at_most(limits: Limits, max: Limits) -> Limits {

@@ -55,6 +55,12 @@ fn check_rule(manifest: &Manifest) -> Result<(), String> {
             return Err(format!("at `/inputs/{i}`: either every input has a key or none has"));
         }
     }
+    if manifest.late_ms_max.is_some() && manifest.late == Late::Ignore {
+        return Err("at `/late_ms_max`: late events are ignored whatever their age".to_owned());
+    }
+    if manifest.migrates_from.iter().any(|from| *from >= manifest.state_version) {
+        return Err(format!("at `/migrates_from`: only versions before {}", manifest.state_version));
+    }
     for (i, column) in manifest.context.iter().enumerate() {
         check_context(manifest, column).map_err(|why| format!("at `/context/{i}`: {why}"))?;
     }
@@ -95,6 +101,10 @@ fn only_rules_have(manifest: &Manifest) -> Result<(), String> {
         ("criteria", !manifest.criteria.is_empty()),
         ("context", !manifest.context.is_empty()),
         ("late", manifest.late != Late::default()),
+        ("late_ms_max", manifest.late_ms_max.is_some()),
+        ("state_shape", !manifest.state_shape.is_empty()),
+        ("migrates_from", !manifest.migrates_from.is_empty()),
+        ("describes_configured", manifest.describes_configured),
         ("remembers", manifest.remembers),
         ("route", manifest.route.is_some()),
     ];

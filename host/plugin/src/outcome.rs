@@ -27,10 +27,23 @@ pub(crate) fn checked(outcome: wire::RuleOutcome, given: &Keyed<'_>, manifest: &
     Ok(Judged {
         findings,
         emitted,
-        states: bounds.states(outcome.states)?,
+        states: states(outcome.states, given.keys.len())?,
         wakes: bounds.wakes(outcome.wakes)?,
         poisoned: Vec::new(),
     })
+}
+
+/// One state for each key.
+pub(crate) fn states(states: wire::StringsBuf, keys: usize) -> Result<StringsBuf, String> {
+    let count = states.offsets.len().saturating_sub(1);
+    if count != keys {
+        return Err(format!("{count} states for {keys} keys"));
+    }
+    if states.offsets.is_empty() {
+        return Ok(StringsBuf::default());
+    }
+    check_offsets(&states.offsets, states.data.len()).map_err(|why| format!("states with {why}"))?;
+    Ok(StringsBuf { offsets: states.offsets, data: states.data })
 }
 
 /// What indices may name.
@@ -104,18 +117,6 @@ impl Bounds<'_> {
             order_id: event.order_id,
             customer_id: event.customer_id,
         })
-    }
-
-    fn states(&self, states: wire::StringsBuf) -> Result<StringsBuf, String> {
-        let (count, keys) = (states.offsets.len().saturating_sub(1), self.given.keys.len());
-        if count != keys {
-            return Err(format!("{count} states for {keys} keys"));
-        }
-        if states.offsets.is_empty() {
-            return Ok(StringsBuf::default());
-        }
-        check_offsets(&states.offsets, states.data.len()).map_err(|why| format!("states with {why}"))?;
-        Ok(StringsBuf { offsets: states.offsets, data: states.data })
     }
 
     fn wakes(&self, wakes: Vec<Millis>) -> Result<Vec<Millis>, String> {

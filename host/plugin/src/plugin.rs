@@ -11,6 +11,7 @@ use tamis_model::{Error, Result};
 
 use crate::check::SandboxedCheck;
 use crate::guest::Prepared;
+use crate::load;
 use crate::rule::SandboxedRule;
 use crate::schema::Schema;
 use crate::transform::SandboxedTransform;
@@ -78,6 +79,13 @@ impl Plugin {
         }
         self.check_value(&config)?;
         Ok(config.to_string())
+    }
+
+    /// The plugin as it describes itself under `config`, which is JSON by the manifest's schema: itself, unless its inputs follow
+    /// from the configuration.
+    pub fn configured(self: &Arc<Self>, config: &str) -> Result<Arc<Self>> {
+        self.check_config(config)?;
+        if self.manifest.describes_configured { load::configured(self, config) } else { Ok(Arc::clone(self)) }
     }
 
     /// Puts it to work as a rule. `config` is JSON by the manifest's schema: see [`Plugin::effective_config`].

@@ -7,6 +7,7 @@ use arrow_array::{ArrayRef, new_empty_array};
 use tamis_model::manifest::Manifest;
 use tamis_model::rule::{Judged, Keyed, Poisoned, PoisonedSubject, Rule};
 use tamis_model::schema::ColumnType;
+use tamis_model::strings::{Strings, StringsBuf};
 use tamis_model::{Error, Result};
 use wasmtime::Store;
 use wasmtime::component::Instance;
@@ -46,8 +47,17 @@ impl Signature for Advance {
     type Ok = wire::RuleOutcome;
 }
 
+struct Migrate;
+
+impl Signature for Migrate {
+    const NAME: &'static str = "migrate";
+    type Params<'a> = (wire::Strings<'a>, u32);
+    type Ok = wire::StringsBuf;
+}
+
 struct RuleExports {
     configure: Export<Configure>,
+    migrate: Export<Migrate>,
     apply: Export<Apply>,
     advance: Export<Advance>,
 }
@@ -56,6 +66,7 @@ impl Exports for RuleExports {
     fn bind(instance: &Instance, store: &mut Store<HostState>) -> wasmtime::Result<Self> {
         Ok(Self {
             configure: Export::bind(instance, store)?,
+            migrate: Export::bind(instance, store)?,
             apply: Export::bind(instance, store)?,
             advance: Export::bind(instance, store)?,
         })
@@ -165,6 +176,19 @@ impl SandboxedRule {
 impl Rule for SandboxedRule {
     fn configure(&mut self, config: &str) -> Result<()> {
         self.guest.configure(config)
+    }
+
+    fn migrate(&mut self, states: Strings<'_>, from_version: u32) -> Result<StringsBuf> {
+        let object = format!("states of version {from_version} by plugin {}", self.guest.plugin());
+        if !self.guest.plugin().manifest().migrates_from.contains(&from_version) {
+            return Err(Error::invalid("migrate", object, "its manifest does not name that version"));
+        }
+        let migrated = self.guest.call(|exports| exports.migrate, (states.into(), from_version))?;
+        let migrated = migrated.and_then(|migrated| outcome::states(migrated, states.len()).map_err(Failure::contract));
+        if migrated.is_err() {
+            self.guest.discard();
+        }
+        migrated.map_err(|failure| failure.into_error("migrate", object))
     }
 
     fn apply(&mut self, rows: &Keyed<'_>) -> Result<Judged> {

@@ -14,6 +14,10 @@ macro_rules! export_rule {
             fn advance(due: Keyed) -> Result<RuleOutcome, String> {
                 with(|plugin| plugin.advance(&due))
             }
+
+            fn migrate(states: Strings, from_version: u32) -> Result<Strings, String> {
+                with(|plugin| plugin.migrate(states, from_version))
+            }
         });
     };
 }

@@ -28,6 +28,10 @@ pub trait RulePlugin: Sized {
     fn apply(&mut self, rows: &Keyed) -> Result<RuleOutcome, String>;
     /// Sees keys again whose wake the watermark has passed: closes their windows, forgets what is over.
     fn advance(&mut self, due: &Keyed) -> Result<RuleOutcome, String>;
+    /// States of an older version as this one writes them; by default of none.
+    fn migrate(&mut self, _states: Strings, from_version: u32) -> Result<Strings, String> {
+        Err(format!("it does not read states of version {from_version}"))
+    }
 }
 
 /// What a rule's function can return: whether it holds, or which of its criteria do.

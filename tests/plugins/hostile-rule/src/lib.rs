@@ -45,6 +45,24 @@ impl Guest for Hostile {
         Ok(outcome)
     }
 
+    /// Each state becomes its bytes twice, unless they say otherwise.
+    fn migrate(states: Strings, from_version: u32) -> Result<Strings, String> {
+        let texts = texts_of(&states);
+        let mut migrated = Strings { offsets: vec![0], data: Vec::new() };
+        for text in &texts {
+            misbehave(text);
+            if text == "refuse" {
+                return Err(format!("I refuse a state of version {from_version}"));
+            }
+            migrated.data.extend_from_slice(text.repeat(2).as_bytes());
+            migrated.offsets.push(migrated.data.len() as u32);
+        }
+        if texts.iter().any(|text| text == "lose one") {
+            migrated.offsets.pop();
+        }
+        Ok(migrated)
+    }
+
     fn advance(due: Keyed) -> Result<RuleOutcome, String> {
         let mut outcome = nothing(&due);
         let keys = due.groups.as_ref().map(|groups| texts_of(&groups.keys)).unwrap_or_default();

@@ -17,6 +17,7 @@ fn columns(names: &[&str]) -> Vec<Column> {
         required: name.ends_with('!'),
         personal: false,
         pseudonym: false,
+        json: false,
     };
     names.iter().map(column).collect()
 }

@@ -135,8 +135,14 @@ mod tests {
         let check = |kind: ColumnType, cells: Value| {
             let cells = cells.as_array().unwrap();
             let array = column(kind, &cells.iter().collect::<Vec<_>>()).unwrap();
-            let declared =
-                Column { name: "x".to_owned(), column_type: kind, required: false, personal: false, pseudonym: false };
+            let declared = Column {
+                name: "x".to_owned(),
+                column_type: kind,
+                required: false,
+                personal: false,
+                pseudonym: false,
+                json: false,
+            };
             let batch = RecordBatch::try_new(arrow_schema(&[declared]), vec![array]).unwrap();
             let read: Vec<_> = rows(&batch, &[kind]).into_iter().map(|row| row["x"].clone()).collect();
             assert_eq!(&read, cells, "{kind:?}");
