@@ -1,21 +1,45 @@
-//! What is known, in SQLite: files taken in, runs with their accounting, operational alerts, plugins.
+//! What is known and what people decided, in SQLite: files taken in, runs with their accounting, operational alerts;
+//! plugins, rules, lists, tokens, backtests, and the log of who changed what.
 //!
 //! One module a subject, each an `impl Catalog` with the types of its rows. Times are RFC 3339 text with
-//! milliseconds and `Z`, which sorts as it reads.
+//! milliseconds and `Z`, which sorts as it reads. What people decide is changed in one way only, see [`change`].
 
+pub mod audit;
+pub mod backtests;
 pub mod bronze;
+pub mod change;
+pub mod conflict;
+pub mod dead_letter_redrives;
+mod diff;
+pub mod events;
+pub mod lists;
+mod named;
+mod names;
 pub mod operations;
+pub mod page;
 pub mod plugins;
+pub mod roles;
+pub mod rule_history;
+pub mod rule_sets;
+pub mod rule_versions;
+pub mod rules;
 pub mod run_details;
 pub mod runs;
+pub mod tokens;
 
+pub use change::{Action, Actor, Change};
+pub use conflict::Conflict;
+pub use page::{Page, PageQuery};
+
+use std::fmt::Display;
 use std::path::Path;
 use std::time::Duration;
 
+use sqlx::error::ErrorKind;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteRow, SqliteSynchronous};
 use sqlx::{FromRow, Sqlite, SqlitePool, Transaction};
-use tamis_model::Result;
 use tamis_model::error::Context;
+use tamis_model::{Error, Kind, Result};
 
 /// How long a writer waits for another process before it gives up.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
@@ -62,5 +86,26 @@ impl Catalog {
         T: for<'r> FromRow<'r, SqliteRow> + Send + Unpin,
     {
         sqlx::query_as(query).bind(run_id).fetch_all(&self.pool).await.outage(operation, run_id)
+    }
+}
+
+/// Adds the operation and the object to an error of the database, and tells an outage from what is not as this
+/// program wrote it.
+pub(crate) trait Stored<T> {
+    /// A statement on `object` failed.
+    fn stored(self, operation: &'static str, object: impl Display) -> Result<T>;
+}
+
+impl<T> Stored<T> for Result<T, sqlx::Error> {
+    fn stored(self, operation: &'static str, object: impl Display) -> Result<T> {
+        self.map_err(|error| {
+            let is_corrupt = match &error {
+                sqlx::Error::Decode(_) | sqlx::Error::ColumnDecode { .. } => true,
+                sqlx::Error::Database(error) => error.kind() != ErrorKind::Other,
+                _ => false,
+            };
+            let kind = if is_corrupt { Kind::Corrupt } else { Kind::Outage };
+            Error::new(kind, operation, object).because(error)
+        })
     }
 }

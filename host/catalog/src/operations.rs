@@ -1,46 +1,40 @@
 //! Table `operational_alerts`: what the people who run Tamis must look at.
 
-use sqlx::FromRow;
+use sqlx::{FromRow, SqliteExecutor};
 use tamis_model::Result;
-use tamis_model::error::Context;
 use tamis_model::time::{Millis, rfc3339_millis};
 
-use crate::Catalog;
+use crate::named::named;
+use crate::page::{Page, PageQuery};
+use crate::{Catalog, Stored};
 
-/// What kind of trouble it is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Trouble {
-    /// A file could not be read as a whole and lies in quarantine.
-    FileQuarantined,
-    /// A file of the drop could not be taken in; the next pass tries again.
-    FileUnreadable,
-    /// More rows of a file were rejected than its source allows.
-    RejectedShare,
-    /// The quality gate refused to publish.
-    GateRefused,
-    /// A run stopped on an error.
-    RunFailed,
-}
-
-impl Trouble {
-    /// Its name in the catalogue.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::FileQuarantined => "file_quarantined",
-            Self::FileUnreadable => "file_unreadable",
-            Self::RejectedShare => "rejected_share",
-            Self::GateRefused => "gate_refused",
-            Self::RunFailed => "run_failed",
-        }
+named! {
+    /// What kind of trouble it is.
+    pub enum Trouble: "kind of trouble" {
+        /// A file could not be read as a whole and lies in quarantine.
+        FileQuarantined = "file_quarantined",
+        /// A file of the drop could not be taken in; the next pass tries again.
+        FileUnreadable = "file_unreadable",
+        /// More rows of a file were rejected than its source allows.
+        RejectedShare = "rejected_share",
+        /// The quality gate refused to publish.
+        GateRefused = "gate_refused",
+        /// A run stopped on an error.
+        RunFailed = "run_failed",
+        /// The host stopped a version of a rule that failed on too many rows.
+        RuleTripped = "rule_tripped",
+        /// The host ended a canary that left its budget.
+        CanaryRolledBack = "canary_rolled_back",
+        /// A stream stands still, as a rule of it demands when it fails.
+        StreamHalted = "stream_halted",
     }
 }
 
 /// Something to look at.
 #[derive(Clone, Debug, PartialEq, Eq, FromRow, serde::Serialize)]
 pub struct OperationalAlert {
-    /// The run that saw it.
-    pub run_id: String,
+    /// The run that saw it, if one did.
+    pub run_id: Option<String>,
     /// RFC 3339.
     pub at: String,
     /// See [`Trouble::name`].
@@ -51,8 +45,31 @@ pub struct OperationalAlert {
     pub message: String,
 }
 
+/// An alert with its place in the order of all.
+#[derive(Clone, Debug, PartialEq, Eq, FromRow, serde::Serialize)]
+pub struct NumberedAlert {
+    /// Counts up.
+    pub id: i64,
+    /// The alert.
+    #[serde(flatten)]
+    #[sqlx(flatten)]
+    pub alert: OperationalAlert,
+}
+
+impl OperationalAlert {
+    pub(crate) fn new(run_id: Option<&str>, trouble: Trouble, subject: &str, message: &str, now: Millis) -> Self {
+        Self {
+            run_id: run_id.map(str::to_owned),
+            at: rfc3339_millis(now),
+            kind: trouble.name().to_owned(),
+            subject: subject.to_owned(),
+            message: message.to_owned(),
+        }
+    }
+}
+
 impl Catalog {
-    /// Raises an alert, once for each run, kind and subject.
+    /// Raises an alert of a run, once for each run, kind and subject.
     pub async fn raise(
         &self,
         run_id: &str,
@@ -61,25 +78,21 @@ impl Catalog {
         message: &str,
         now: Millis,
     ) -> Result<OperationalAlert> {
-        let alert = OperationalAlert {
-            run_id: run_id.to_owned(),
-            at: rfc3339_millis(now),
-            kind: trouble.name().to_owned(),
-            subject: subject.to_owned(),
-            message: message.to_owned(),
-        };
-        sqlx::query(
-            "INSERT INTO operational_alerts (run_id, at, kind, subject, message) VALUES (?, ?, ?, ?, ?) \
-             ON CONFLICT DO NOTHING",
-        )
-        .bind(&alert.run_id)
-        .bind(&alert.at)
-        .bind(&alert.kind)
-        .bind(&alert.subject)
-        .bind(&alert.message)
-        .execute(&self.pool)
-        .await
-        .outage("raise operational alert about", subject)?;
+        let alert = OperationalAlert::new(Some(run_id), trouble, subject, message, now);
+        insert(&self.pool, &alert).await?;
+        Ok(alert)
+    }
+
+    /// Raises an alert that belongs to no run, each time.
+    pub async fn raise_outside_runs(
+        &self,
+        trouble: Trouble,
+        subject: &str,
+        message: &str,
+        now: Millis,
+    ) -> Result<OperationalAlert> {
+        let alert = OperationalAlert::new(None, trouble, subject, message, now);
+        insert(&self.pool, &alert).await?;
         Ok(alert)
     }
 
@@ -88,6 +101,35 @@ impl Catalog {
         let query = "SELECT run_id, at, kind, subject, message FROM operational_alerts WHERE run_id = ? ORDER BY id";
         self.rows_of_run("list operational alerts of run", query, run_id).await
     }
+
+    /// All alerts, of runs and others, newest first.
+    pub async fn all_operational_alerts(&self, page: &PageQuery<'_>) -> Result<Page<NumberedAlert>> {
+        let query = "SELECT * FROM operational_alerts WHERE ?1 IS NULL OR id < ?1 ORDER BY id DESC LIMIT ?2";
+        let found = sqlx::query_as(query)
+            .bind(page.number()?)
+            .bind(page.rows_max())
+            .fetch_all(&self.pool)
+            .await
+            .stored("list", "operational alerts")?;
+        Ok(page.page(found, |alert: &NumberedAlert| alert.id.to_string()))
+    }
+}
+
+/// Writes an alert, in the transaction of what it is about when there is one.
+pub(crate) async fn insert(executor: impl SqliteExecutor<'_>, alert: &OperationalAlert) -> Result<()> {
+    sqlx::query(
+        "INSERT INTO operational_alerts (run_id, at, kind, subject, message) VALUES (?, ?, ?, ?, ?) \
+         ON CONFLICT DO NOTHING",
+    )
+    .bind(&alert.run_id)
+    .bind(&alert.at)
+    .bind(&alert.kind)
+    .bind(&alert.subject)
+    .bind(&alert.message)
+    .execute(executor)
+    .await
+    .map(drop)
+    .stored("raise operational alert about", &alert.subject)
 }
 
 #[cfg(test)]

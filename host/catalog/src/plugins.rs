@@ -1,30 +1,160 @@
-//! Table `plugins`: every component that was ever put to work, by its hash.
+//! Table `plugin_versions`: every component that was uploaded, by its hash; what it says of itself, or why it was refused.
 
+use serde_json::{Value, json};
 use sqlx::FromRow;
 use tamis_model::Result;
 use tamis_model::error::Context;
 use tamis_model::manifest::Manifest;
 use tamis_model::time::{Millis, rfc3339_millis};
 
-use crate::Catalog;
+use crate::change::{Action, Actor, Change, Write, Written};
+use crate::named::named;
+use crate::page::{Page, PageQuery};
+use crate::{Catalog, Stored};
 
-/// A component that was put to work.
-#[derive(Clone, Debug, PartialEq, Eq, FromRow, serde::Serialize)]
-pub struct KnownPlugin {
-    /// Its name.
-    pub name: String,
-    /// Its version.
-    pub version: String,
-    /// SHA-256 of its bytes, hex.
-    pub sha256: String,
-    /// What it says of itself, JSON.
-    pub manifest: String,
-    /// RFC 3339.
-    pub first_seen_at: String,
+named! {
+    /// How a plugin version stands.
+    pub enum PluginState: "state of a plugin version" {
+        /// It is being checked and compiled.
+        Pending = "pending",
+        /// It can be put to work, and never changes any more.
+        Ready = "ready",
+        /// It was refused.
+        Error = "error",
+    }
 }
 
+/// A component that was uploaded.
+#[derive(Clone, Debug, PartialEq, FromRow, serde::Serialize)]
+pub struct PluginVersion {
+    /// SHA-256 of its bytes, hex.
+    pub sha256: String,
+    /// Its name; none as long as nobody could ask it.
+    pub name: Option<String>,
+    /// Its version.
+    pub version: Option<String>,
+    /// How it stands.
+    pub state: PluginState,
+    /// Why it was refused.
+    pub reason: Option<String>,
+    /// What it says of itself, once it is ready.
+    #[sqlx(json(nullable))]
+    pub manifest: Option<Manifest>,
+    /// Its length in bytes.
+    pub size_bytes: u64,
+    /// Who uploaded it.
+    pub uploaded_by: String,
+    /// RFC 3339.
+    pub uploaded_at: String,
+}
+
+/// What came of checking and compiling a component.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Build {
+    /// It can be put to work.
+    Ready(Box<Manifest>),
+    /// It is refused.
+    Error {
+        /// Its name and version, if it could be asked.
+        identity: Option<(String, String)>,
+        /// Why.
+        reason: String,
+    },
+}
+
+/// The row of a version that is ready comes first, then the newest.
+const PREFERRED: &str = "ORDER BY state = 'ready' DESC, id DESC LIMIT 1";
+
 impl Catalog {
-    /// Records a component; one that is known stays as it is.
+    /// Takes an upload in. The same bytes are the same version: when they are `ready` already nothing is to be done; else
+    /// they are `pending` now and the caller builds them, refused ones anew, as the host may have learned.
+    pub async fn begin_upload(&self, sha256: &str, size_bytes: u64, change: &Change<'_>) -> Result<PluginVersion> {
+        let mut write = self.change(Action::PluginUpload, sha256, change).await?;
+        let result = take_in(&mut write, size_bytes).await;
+        write.finish(result).await
+    }
+
+    /// Says what came of a build. What is ready stays so. When other bytes of the same name and version are ready, these
+    /// are refused: the row comes back in state `error`.
+    pub async fn finish_upload(&self, sha256: &str, build: &Build, now: Millis) -> Result<PluginVersion> {
+        let system = Actor::system();
+        let change = Change { actor: &system, why: None, at: now };
+        let mut write = self.change(Action::PluginBuild, sha256, &change).await?;
+        let result = settle(&mut write, build).await;
+        write.finish(result).await
+    }
+
+    /// Refuses the uploads whose process died over them; the same bytes can be uploaded again. The caller holds the lock
+    /// of the home: nothing can be at work on them.
+    pub async fn close_dead_uploads(&self) -> Result<()> {
+        sqlx::query(
+            "UPDATE plugin_versions SET state = 'error', reason = 'the host ended before it was built' \
+             WHERE state = 'pending'",
+        )
+        .execute(&self.pool)
+        .await
+        .map(drop)
+        .stored("close", "dead uploads")
+    }
+
+    /// The plugin version of these bytes.
+    pub async fn plugin_by_sha256(&self, sha256: &str) -> Result<Option<PluginVersion>> {
+        sqlx::query_as("SELECT * FROM plugin_versions WHERE sha256 = ?")
+            .bind(sha256)
+            .fetch_optional(&self.pool)
+            .await
+            .stored("find plugin", sha256)
+    }
+
+    /// The plugin version of this name and version; of several, of which all but one were refused, the one that is ready.
+    pub async fn plugin(&self, name: &str, version: &str) -> Result<Option<PluginVersion>> {
+        sqlx::query_as(&format!("SELECT * FROM plugin_versions WHERE name = ? AND version = ? {PREFERRED}"))
+            .bind(name)
+            .bind(version)
+            .fetch_optional(&self.pool)
+            .await
+            .stored("find plugin", format_args!("{name} {version}"))
+    }
+
+    /// The version that was uploaded last of the ready ones of this name, else of all.
+    pub async fn newest_plugin(&self, name: &str) -> Result<Option<PluginVersion>> {
+        sqlx::query_as(&format!("SELECT * FROM plugin_versions WHERE name = ? {PREFERRED}"))
+            .bind(name)
+            .fetch_optional(&self.pool)
+            .await
+            .stored("find plugin", name)
+    }
+
+    /// The newest version of each plugin as in [`Catalog::newest_plugin`], by name.
+    pub async fn plugins(&self, page: &PageQuery<'_>) -> Result<Page<PluginVersion>> {
+        let query = format!(
+            "SELECT * FROM plugin_versions AS newest WHERE name IS NOT NULL AND (?1 IS NULL OR name > ?1) AND id = \
+             (SELECT id FROM plugin_versions WHERE name = newest.name {PREFERRED}) ORDER BY name LIMIT ?2"
+        );
+        let found = sqlx::query_as(&query)
+            .bind(page.cursor)
+            .bind(page.rows_max())
+            .fetch_all(&self.pool)
+            .await
+            .stored("list", "plugins")?;
+        Ok(page.page(found, |plugin: &PluginVersion| plugin.name.clone().unwrap_or_default()))
+    }
+
+    /// All versions of a plugin, refused ones included, newest first.
+    pub async fn plugin_versions(&self, name: &str, page: &PageQuery<'_>) -> Result<Page<PluginVersion>> {
+        let query = "SELECT * FROM plugin_versions WHERE name = ?1 AND (?2 IS NULL OR id < \
+             (SELECT id FROM plugin_versions WHERE sha256 = ?2)) ORDER BY id DESC LIMIT ?3";
+        let found = sqlx::query_as(query)
+            .bind(name)
+            .bind(page.cursor)
+            .bind(page.rows_max())
+            .fetch_all(&self.pool)
+            .await
+            .stored("list versions of plugin", name)?;
+        Ok(page.page(found, |plugin: &PluginVersion| plugin.sha256.clone()))
+    }
+
+    /// Records a component that a job put to work; one that is known stays as it is.
     pub async fn record_plugin(&self, manifest: &Manifest, sha256: &str, now: Millis) -> Result<()> {
         let text = serde_json::to_string(manifest).invalid("record plugin", &manifest.name)?;
         sqlx::query("INSERT INTO plugins VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING")
@@ -38,33 +168,69 @@ impl Catalog {
             .map(drop)
             .outage("record plugin", &manifest.name)
     }
-
-    /// All components that were ever put to work, by name, newest last.
-    pub async fn known_plugins(&self) -> Result<Vec<KnownPlugin>> {
-        sqlx::query_as("SELECT * FROM plugins ORDER BY name, first_seen_at")
-            .fetch_all(&self.pool)
-            .await
-            .outage("list", "plugins")
-    }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+async fn take_in(write: &mut Write<'_>, size_bytes: u64) -> Result<Written<PluginVersion>> {
+    let (sha256, subject, at) = (write.object(), write.subject(), write.at());
+    let query = sqlx::query(
+        "INSERT INTO plugin_versions (sha256, state, size_bytes, uploaded_by, uploaded_at) VALUES (?, 'pending', ?, ?, ?) \
+         ON CONFLICT (sha256) DO UPDATE SET state = 'pending', reason = NULL WHERE state = 'error'",
+    );
+    let query = query.bind(sha256).bind(size_bytes.cast_signed()).bind(subject).bind(at);
+    write.execute(query).await?;
+    written(write, Value::Null).await
+}
 
-    #[tokio::test]
-    async fn a_component_is_recorded_once() {
-        let folder = tempfile::tempdir().unwrap();
-        let catalog = Catalog::open(&folder.path().join("tamis.db")).await.unwrap();
-        let manifest: Manifest = serde_json::from_value(serde_json::json!(
-            {"name": "checks/volume", "version": "1.0.0", "title": "At least so many rows", "world": "check"}
-        ))
-        .unwrap();
-        for now in [0, 1_000] {
-            catalog.record_plugin(&manifest, "aa", now).await.unwrap();
+async fn settle(write: &mut Write<'_>, build: &Build) -> Result<Written<PluginVersion>> {
+    let taken = match build {
+        Build::Ready(manifest) => other_bytes(write, manifest).await?,
+        Build::Error { .. } => None,
+    };
+    let (state, identity, reason, manifest) = match (build, taken) {
+        (Build::Ready(manifest), None) => {
+            let text = serde_json::to_string(manifest).invalid(write.operation(), write.object())?;
+            (PluginState::Ready, Some((&manifest.name, &manifest.version)), None, Some(text))
         }
-        let known = catalog.known_plugins().await.unwrap();
-        assert_eq!(known.len(), 1);
-        assert_eq!(known[0].first_seen_at, "1970-01-01T00:00:00.000Z");
-    }
+        (Build::Ready(manifest), Some(other)) => {
+            let (name, version) = (&manifest.name, &manifest.version);
+            let reason = format!("{name} {version} has other bytes already ({other}); give it a new version");
+            (PluginState::Error, Some((name, version)), Some(reason), None)
+        }
+        (Build::Error { identity, reason }, _) => {
+            (PluginState::Error, identity.as_ref().map(|(name, version)| (name, version)), Some(reason.clone()), None)
+        }
+    };
+    let (name, version) = identity.unzip();
+    let query = sqlx::query(
+        "UPDATE plugin_versions SET state = ?, name = ?, version = ?, reason = ?, manifest = ? \
+         WHERE sha256 = ? AND state <> 'ready'",
+    );
+    let query = query.bind(state).bind(name).bind(version).bind(reason).bind(manifest).bind(write.object());
+    write.execute(query).await?;
+    written(write, json!({"state": PluginState::Pending})).await
+}
+
+/// The hash of other bytes under the same name and version.
+async fn other_bytes(write: &mut Write<'_>, manifest: &Manifest) -> Result<Option<String>> {
+    let query = "SELECT sha256 FROM plugin_versions WHERE name = ? AND version = ? AND sha256 <> ? AND state = 'ready'";
+    sqlx::query_scalar(query)
+        .bind(&manifest.name)
+        .bind(&manifest.version)
+        .bind(write.object())
+        .fetch_optional(&mut *write.transaction)
+        .await
+        .stored(write.operation(), write.object())
+}
+
+async fn written(write: &mut Write<'_>, before: Value) -> Result<Written<PluginVersion>> {
+    let found: Option<PluginVersion> = sqlx::query_as("SELECT * FROM plugin_versions WHERE sha256 = ?")
+        .bind(write.object())
+        .fetch_optional(&mut *write.transaction)
+        .await
+        .stored(write.operation(), write.object())?;
+    let plugin = found.ok_or_else(|| write.missing("it was not uploaded"))?;
+    let after = json!({
+        "state": plugin.state, "name": plugin.name, "version": plugin.version, "reason": plugin.reason,
+    });
+    Ok(Written { value: plugin, before, after })
 }

@@ -15,6 +15,8 @@ pub enum Kind {
     Invalid,
     /// What was asked for is not there.
     Missing,
+    /// Two people at once, or not allowed in this state: somebody must look again, a retry does not help by itself.
+    Conflict,
     /// Something outside did not answer or had no room: a disk, a broker, a database.
     Outage,
     /// Stored bytes are not what this program wrote.

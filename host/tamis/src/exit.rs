@@ -14,6 +14,6 @@ pub fn of(error: &Error) -> ExitCode {
     ExitCode::from(match error.kind() {
         Kind::Invalid => 2,
         Kind::Outage => TRY_AGAIN,
-        Kind::Missing | Kind::Corrupt | Kind::Plugin | Kind::Stopped => 1,
+        Kind::Missing | Kind::Conflict | Kind::Corrupt | Kind::Plugin | Kind::Stopped => 1,
     })
 }

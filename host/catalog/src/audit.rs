@@ -1,0 +1,130 @@
+//! Table `audit`: who did what, to what, when and why, and what was refused. Append-only: the database refuses anything else.
+
+use serde_json::Value;
+use sqlx::{FromRow, SqliteConnection};
+use tamis_model::Result;
+use tamis_model::time::rfc3339_millis;
+
+use crate::change::{Action, Change};
+use crate::named::named;
+use crate::page::{Page, PageQuery};
+use crate::{Catalog, Stored};
+
+named! {
+    /// What became of it.
+    pub enum Outcome: "outcome" {
+        /// It was done.
+        Done = "done",
+        /// It was refused, and nothing was changed.
+        Refused = "refused",
+    }
+}
+
+/// What is to be kept of something that somebody did, or tried to do.
+#[derive(Clone, Copy, Debug)]
+pub struct AuditEntry<'a> {
+    /// What.
+    pub action: Action,
+    /// To what.
+    pub object: &'a str,
+    /// Who, why and when.
+    pub change: Change<'a>,
+    /// What became of it.
+    pub outcome: Outcome,
+    /// Why it was refused.
+    pub reason: Option<&'a str>,
+    /// What was there before, as far as it differs.
+    pub before: Option<&'a Value>,
+    /// What is there now, as far as it differs.
+    pub after: Option<&'a Value>,
+}
+
+/// A row of the log.
+#[derive(Clone, Debug, PartialEq, FromRow, serde::Serialize)]
+pub struct AuditRecord {
+    /// Counts up.
+    pub id: i64,
+    /// RFC 3339.
+    pub at: String,
+    /// Who.
+    pub subject: String,
+    /// With which token, if with one.
+    pub token_id: Option<String>,
+    /// What.
+    pub action: Action,
+    /// To what.
+    pub object: String,
+    /// Why, in their words.
+    pub why: Option<String>,
+    /// What was there before, as far as it differs.
+    #[sqlx(json(nullable))]
+    pub before: Option<Value>,
+    /// What is there now, as far as it differs.
+    #[sqlx(json(nullable))]
+    pub after: Option<Value>,
+    /// What became of it.
+    pub outcome: Outcome,
+    /// Why it was refused.
+    pub reason: Option<String>,
+}
+
+/// Which rows of the log are wanted; what is absent excludes nothing.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct AuditFilter<'a> {
+    /// By whom.
+    pub subject: Option<&'a str>,
+    /// How the action begins: `rule.activate`, `rule.`, `rule`.
+    pub action_prefix: Option<&'a str>,
+    /// To what, exactly.
+    pub object: Option<&'a str>,
+}
+
+impl Catalog {
+    /// Keeps what is no change of the catalogue itself: a request that was refused before it came here, a run that was
+    /// asked for. Everything else comes into the log by itself.
+    pub async fn append_audit(&self, entry: &AuditEntry<'_>) -> Result<()> {
+        let mut transaction = self.write("audit", entry.object).await?;
+        append(&mut transaction, entry).await?;
+        transaction.commit().await.stored("audit", entry.object)
+    }
+
+    /// The log, newest first.
+    pub async fn audit(&self, filter: &AuditFilter<'_>, page: &PageQuery<'_>) -> Result<Page<AuditRecord>> {
+        let query = "SELECT * FROM audit WHERE (?1 IS NULL OR id < ?1) AND (?2 IS NULL OR subject = ?2) \
+             AND (?3 IS NULL OR substr(action, 1, length(?3)) = ?3) AND (?4 IS NULL OR object = ?4) \
+             ORDER BY id DESC LIMIT ?5";
+        let found = sqlx::query_as(query)
+            .bind(page.number()?)
+            .bind(filter.subject)
+            .bind(filter.action_prefix)
+            .bind(filter.object)
+            .bind(page.rows_max())
+            .fetch_all(&self.pool)
+            .await
+            .stored("list", "audit log")?;
+        Ok(page.page(found, |record: &AuditRecord| record.id.to_string()))
+    }
+}
+
+/// Appends to the log in the transaction of what it is about.
+pub(crate) async fn append(connection: &mut SqliteConnection, entry: &AuditEntry<'_>) -> Result<()> {
+    let text = |value: Option<&Value>| value.filter(|value| !value.is_null()).map(Value::to_string);
+    sqlx::query(
+        "INSERT INTO audit (at, subject, token_id, action, object, why, before, after, outcome, reason) \
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+    )
+    .bind(rfc3339_millis(entry.change.at))
+    .bind(&entry.change.actor.subject)
+    .bind(&entry.change.actor.token_id)
+    .bind(entry.action)
+    .bind(entry.object)
+    .bind(entry.change.why)
+    .bind(text(entry.before))
+    .bind(text(entry.after))
+    .bind(entry.outcome)
+    .bind(entry.reason)
+    .execute(connection)
+    .await
+    .map(drop)
+    .stored("audit", entry.object)
+}

@@ -1,0 +1,200 @@
+//! Table `list_revisions`: values that people keep up to date and rules look up, in revisions.
+
+use std::collections::HashSet;
+
+use serde_json::{Value, json};
+use sqlx::types::Json;
+use sqlx::{FromRow, SqliteConnection};
+use tamis_model::time::Millis;
+use tamis_model::{Error, Result};
+
+use crate::change::{Action, Actor, Change, Write, Written};
+use crate::page::{Page, PageQuery};
+use crate::{Catalog, Stored, names, rule_sets};
+
+/// Values of a list at most.
+pub const LIST_VALUES_MAX: usize = 100_000;
+/// Bytes of a value at most.
+const VALUE_BYTES_MAX: usize = 1_000;
+
+/// A list as it is, or was.
+#[derive(Clone, Debug, PartialEq, Eq, FromRow, serde::Serialize)]
+pub struct List {
+    /// Its name.
+    pub name: String,
+    /// Counts up from 1 with each change.
+    pub revision: u64,
+    /// Its values, none twice.
+    #[sqlx(json, rename = "items")]
+    pub values: Vec<String>,
+}
+
+/// A revision of a list without its values.
+#[derive(Clone, Debug, PartialEq, Eq, FromRow, serde::Serialize)]
+pub struct ListSummary {
+    /// The list.
+    pub name: String,
+    /// Its number, from 1.
+    pub revision: u64,
+    /// How many values it has.
+    pub values_count: u64,
+    /// Who made it.
+    pub subject: String,
+    /// RFC 3339.
+    pub at: String,
+    /// Why, in their words.
+    pub why: Option<String>,
+}
+
+/// A revision of a list and what it changed.
+#[derive(Clone, Debug, PartialEq, Eq, FromRow, serde::Serialize)]
+pub struct ListRevision {
+    /// Who made it, when and why.
+    #[serde(flatten)]
+    #[sqlx(flatten)]
+    pub summary: ListSummary,
+    /// Values that the revision before does not have.
+    #[sqlx(json)]
+    pub added: Vec<String>,
+    /// Values that only the revision before has.
+    #[sqlx(json)]
+    pub removed: Vec<String>,
+}
+
+const SUMMARY: &str = "SELECT *, json_array_length(items) AS values_count FROM list_revisions AS list";
+const IS_CURRENT: &str = "revision = (SELECT max(revision) FROM list_revisions WHERE name = list.name)";
+
+impl Catalog {
+    /// Gives a list that is at revision `expected_revision` (0 = it is not there yet, none = at any) other values.
+    pub async fn put_list(
+        &self,
+        name: &str,
+        values: &[String],
+        expected_revision: Option<u64>,
+        change: &Change<'_>,
+    ) -> Result<List> {
+        names::check_list_name(name)?;
+        check_values(name, values)?;
+        let mut write = self.change(Action::ListPut, name, change).await?;
+        let result = put(&mut write, values, expected_revision).await;
+        write.finish(result).await
+    }
+
+    /// The list of this name; one that is not there is made by the host with these values.
+    pub async fn ensure_list(&self, name: &str, values: &[String], now: Millis) -> Result<List> {
+        let system = Actor::system();
+        let change = Change { actor: &system, why: Some("declared by a plugin, with its default"), at: now };
+        match self.list(name).await? {
+            Some(list) => Ok(list),
+            None => match self.put_list(name, values, Some(0), &change).await {
+                Ok(list) => Ok(list),
+                // Somebody was faster.
+                Err(error) => self.list(name).await?.ok_or(error),
+            },
+        }
+    }
+
+    /// A list as it is.
+    pub async fn list(&self, name: &str) -> Result<Option<List>> {
+        sqlx::query_as(&format!("SELECT * FROM list_revisions AS list WHERE name = ? AND {IS_CURRENT}"))
+            .bind(name)
+            .fetch_optional(&self.pool)
+            .await
+            .stored("find list", name)
+    }
+
+    /// A list as it was.
+    pub async fn list_at(&self, name: &str, revision: u64) -> Result<Option<List>> {
+        sqlx::query_as("SELECT * FROM list_revisions WHERE name = ? AND revision = ?")
+            .bind(name)
+            .bind(revision.cast_signed())
+            .fetch_optional(&self.pool)
+            .await
+            .stored("find list", name)
+    }
+
+    /// All lists, by name.
+    pub async fn lists(&self, page: &PageQuery<'_>) -> Result<Page<ListSummary>> {
+        let query = format!("{SUMMARY} WHERE (?1 IS NULL OR name > ?1) AND {IS_CURRENT} ORDER BY name LIMIT ?2");
+        let found = sqlx::query_as(&query)
+            .bind(page.cursor)
+            .bind(page.rows_max())
+            .fetch_all(&self.pool)
+            .await
+            .stored("list", "lists")?;
+        Ok(page.page(found, |list: &ListSummary| list.name.clone()))
+    }
+
+    /// The revisions of a list, newest first.
+    pub async fn list_history(&self, name: &str, page: &PageQuery<'_>) -> Result<Page<ListRevision>> {
+        let query =
+            format!("{SUMMARY} WHERE name = ?1 AND (?2 IS NULL OR revision < ?2) ORDER BY revision DESC LIMIT ?3");
+        let found = sqlx::query_as(&query)
+            .bind(name)
+            .bind(page.number()?)
+            .bind(page.rows_max())
+            .fetch_all(&self.pool)
+            .await
+            .stored("list history of list", name)?;
+        Ok(page.page(found, |revision: &ListRevision| revision.summary.revision.to_string()))
+    }
+}
+
+/// All lists as they are at the moment that the transaction sees, by name.
+pub(crate) async fn current_lists(connection: &mut SqliteConnection) -> Result<Vec<List>> {
+    sqlx::query_as(&format!("SELECT * FROM list_revisions AS list WHERE {IS_CURRENT} ORDER BY name"))
+        .fetch_all(connection)
+        .await
+        .stored("read", "lists")
+}
+
+async fn put(write: &mut Write<'_>, values: &[String], expected_revision: Option<u64>) -> Result<Written<List>> {
+    let query = format!("SELECT * FROM list_revisions AS list WHERE name = ? AND {IS_CURRENT}");
+    let found: Option<List> = sqlx::query_as(&query)
+        .bind(write.object())
+        .fetch_optional(&mut *write.transaction)
+        .await
+        .stored(write.operation(), write.object())?;
+    let old = found.unwrap_or(List { name: write.object().to_owned(), revision: 0, values: Vec::new() });
+    write.expect_revision(expected_revision, old.revision)?;
+    let list = List { name: old.name, revision: old.revision + 1, values: values.to_vec() };
+    let (added, removed) = (without(&list.values, &old.values), without(&old.values, &list.values));
+    let query = sqlx::query(
+        "INSERT INTO list_revisions (name, revision, items, added, removed, subject, at, why) \
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+    );
+    let query = query
+        .bind(&list.name)
+        .bind(list.revision.cast_signed())
+        .bind(Json(&list.values))
+        .bind(Json(&added))
+        .bind(Json(&removed))
+        .bind(write.subject())
+        .bind(write.at())
+        .bind(write.change.why);
+    write.execute(query).await?;
+    rule_sets::bump(write).await?;
+    let before = if old.revision == 0 { Value::Null } else { json!({"revision": old.revision, "removed": removed}) };
+    let after = json!({"revision": list.revision, "added": added});
+    Ok(Written { value: list, before, after })
+}
+
+fn without<'a>(values: &'a [String], others: &[String]) -> Vec<&'a String> {
+    let others: HashSet<_> = others.iter().collect();
+    values.iter().filter(|value| !others.contains(value)).collect()
+}
+
+fn check_values(name: &str, values: &[String]) -> Result<()> {
+    let refuse = |reason: String| Err(Error::invalid(Action::ListPut.operation(), name, reason));
+    if values.len() > LIST_VALUES_MAX {
+        return refuse(format!("it has {} values, {LIST_VALUES_MAX} is the most", values.len()));
+    }
+    if values.iter().any(|value| value.len() > VALUE_BYTES_MAX) {
+        return refuse(format!("a value has {VALUE_BYTES_MAX} bytes at most"));
+    }
+    let mut seen = HashSet::new();
+    match values.iter().find(|value| !seen.insert(*value)) {
+        Some(value) => refuse(format!("the value {value:?} is there twice")),
+        None => Ok(()),
+    }
+}

@@ -1,0 +1,76 @@
+//! Long lists come in pages: so many items, and a cursor behind which the next page begins.
+
+use tamis_model::Result;
+use tamis_model::error::Context;
+
+/// Items of a page at most.
+pub const PAGE_ITEMS_MAX: u32 = 500;
+
+/// Which page of a list is wanted.
+#[derive(Clone, Copy, Debug)]
+pub struct PageQuery<'a> {
+    /// The `next_cursor` of the page before; none = the first page.
+    pub cursor: Option<&'a str>,
+    /// Items at most; never more than [`PAGE_ITEMS_MAX`] are given.
+    pub limit: u32,
+}
+
+/// A page of a list.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct Page<T> {
+    /// In the order of the list.
+    pub items: Vec<T>,
+    /// Where the next page begins; none when this one is the last.
+    pub next_cursor: Option<String>,
+}
+
+impl PageQuery<'_> {
+    fn items_max(&self) -> u32 {
+        self.limit.clamp(1, PAGE_ITEMS_MAX)
+    }
+
+    /// How many rows to ask for: one more than the page holds tells whether another page follows.
+    pub(crate) fn rows_max(&self) -> u32 {
+        self.items_max() + 1
+    }
+
+    /// The cursor of a list in order of number.
+    pub(crate) fn number(&self) -> Result<Option<i64>> {
+        self.cursor.map(|cursor| cursor.parse().invalid("read cursor", cursor)).transpose()
+    }
+
+    /// Makes a page of the rows that were found; `key` is an item's cursor.
+    pub(crate) fn page<T>(&self, mut items: Vec<T>, key: impl Fn(&T) -> String) -> Page<T> {
+        let items_max = self.items_max() as usize;
+        let more = items.len() > items_max;
+        items.truncate(items_max);
+        let next_cursor = if more { items.last().map(key) } else { None };
+        Page { items, next_cursor }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_page_says_whether_another_follows() {
+        let check = |limit: u32, rows: u32, items: usize, next_cursor: Option<&str>| {
+            let query = PageQuery { cursor: None, limit };
+            let found = (1..=rows.min(query.rows_max())).collect();
+            let page = query.page(found, u32::to_string);
+            assert_eq!((page.items.len(), page.next_cursor.as_deref()), (items, next_cursor), "{limit} of {rows}");
+        };
+        check(2, 0, 0, None);
+        check(2, 2, 2, None);
+        check(2, 3, 2, Some("2"));
+        check(0, 2, 1, Some("1"));
+        check(9_999, 501, 500, Some("500"));
+    }
+
+    #[test]
+    fn a_cursor_that_is_none_is_refused() {
+        assert!(PageQuery { cursor: Some("x"), limit: 1 }.number().is_err());
+        assert_eq!(PageQuery { cursor: Some("7"), limit: 1 }.number().unwrap(), Some(7));
+    }
+}

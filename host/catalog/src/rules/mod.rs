@@ -1,0 +1,159 @@
+//! Table `rules`: the rules, and which of their versions run.
+
+pub(crate) mod change;
+mod step;
+
+use serde::{Deserialize, Serialize};
+use sqlx::FromRow;
+use tamis_model::{Error, Result};
+
+pub use step::RuleStep;
+
+use crate::named::named;
+use crate::page::{Page, PageQuery};
+use crate::{Catalog, Stored};
+
+/// A rule.
+#[derive(Clone, Debug, PartialEq, Serialize, FromRow)]
+pub struct Rule {
+    /// Its name.
+    pub name: String,
+    /// Goes up with each change of the rule or of the state of one of its versions.
+    pub revision: u64,
+    /// What of it runs.
+    #[serde(flatten)]
+    #[sqlx(flatten)]
+    pub pointers: Pointers,
+    /// Who made it.
+    pub created_by: String,
+    /// RFC 3339.
+    pub created_at: String,
+    /// When its revision went up last.
+    pub changed_at: String,
+}
+
+/// Which versions of a rule run.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, FromRow)]
+pub struct Pointers {
+    /// The version that judges.
+    pub active_version: Option<u32>,
+    /// The version that is tried beside it.
+    #[sqlx(json(nullable))]
+    pub trial: Option<Trial>,
+    /// The kill switch: nothing runs, whatever the rest says.
+    pub disabled: bool,
+    /// The versions that a roll back points back to, the next one last.
+    #[sqlx(json)]
+    pub live_before: Vec<u32>,
+}
+
+/// A version that is tried.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Trial {
+    /// Which.
+    pub version: u32,
+    /// How.
+    #[serde(flatten)]
+    pub mode: TrialMode,
+}
+
+/// How a version is tried.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "mode", rename_all = "snake_case")]
+pub enum TrialMode {
+    /// On all keys, and its alerts do not count.
+    Shadow,
+    /// On some of the keys, in place of the active version, and its alerts count.
+    Canary {
+        /// Of how many keys in a hundred, 1 to 99.
+        canary_percent: u8,
+        /// What it must keep to.
+        budget: Budget,
+    },
+}
+
+/// What a canary must keep to, or it is rolled back.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Budget {
+    /// It is not judged on fewer rows.
+    pub rows_min: u64,
+    /// Percent of the rows on which it may fail.
+    pub errors_percent_max: f64,
+    /// Percent of the rows that may raise an alert; none = any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub alerts_percent_max: Option<f64>,
+    /// Over how many rows it is counted.
+    pub window_rows: u64,
+}
+
+named! {
+    /// What a rule does as a whole.
+    pub enum RuleMode: "mode of a rule" {
+        /// Nothing of it runs.
+        Disabled = "disabled",
+        /// It is tried, and its alerts do not count.
+        Shadow = "shadow",
+        /// It is tried on some of the keys, and judges no others.
+        Canary = "canary",
+        /// It judges.
+        Active = "active",
+    }
+}
+
+impl Pointers {
+    /// What the rule does as a whole.
+    pub fn mode(&self) -> RuleMode {
+        match (self.disabled, self.active_version, &self.trial) {
+            (true, _, _) | (false, None, None) => RuleMode::Disabled,
+            (false, Some(_), _) => RuleMode::Active,
+            (false, None, Some(trial)) => match trial.mode {
+                TrialMode::Shadow => RuleMode::Shadow,
+                TrialMode::Canary { .. } => RuleMode::Canary,
+            },
+        }
+    }
+}
+
+impl Trial {
+    /// Whether its numbers make sense.
+    pub(crate) fn check(&self) -> Result<()> {
+        let TrialMode::Canary { canary_percent, budget } = &self.mode else {
+            return Ok(());
+        };
+        let refuse = |reason: &str| Err(Error::invalid("try as canary version", self.version, reason));
+        let is_percent = |percent: f64| (0.0..=100.0).contains(&percent);
+        if !(1..=99).contains(canary_percent) {
+            return refuse("canary_percent is from 1 to 99");
+        }
+        if !is_percent(budget.errors_percent_max) || !budget.alerts_percent_max.is_none_or(is_percent) {
+            return refuse("percentages of the budget are from 0 to 100");
+        }
+        if budget.rows_min == 0 || budget.rows_min > budget.window_rows {
+            return refuse("rows_min of the budget is at least 1 and at most window_rows");
+        }
+        Ok(())
+    }
+}
+
+impl Catalog {
+    /// The rule of this name.
+    pub async fn rule(&self, name: &str) -> Result<Option<Rule>> {
+        sqlx::query_as("SELECT * FROM rules WHERE name = ?")
+            .bind(name)
+            .fetch_optional(&self.pool)
+            .await
+            .stored("find rule", name)
+    }
+
+    /// All rules, by name.
+    pub async fn rules(&self, page: &PageQuery<'_>) -> Result<Page<Rule>> {
+        let found = sqlx::query_as("SELECT * FROM rules WHERE ?1 IS NULL OR name > ?1 ORDER BY name LIMIT ?2")
+            .bind(page.cursor)
+            .bind(page.rows_max())
+            .fetch_all(&self.pool)
+            .await
+            .stored("list", "rules")?;
+        Ok(page.page(found, |rule: &Rule| rule.name.clone()))
+    }
+}
