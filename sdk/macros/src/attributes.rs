@@ -1,8 +1,65 @@
-//! Reading what all macros share: doc comments as text, the fields of structs.
+//! Reading what all macros share: what a plugin says of itself, doc comments as text, the fields of structs.
 
+use proc_macro2::TokenStream;
+use quote::{ToTokens, quote};
+use syn::meta::ParseNestedMeta;
 use syn::punctuated::Punctuated;
 use syn::token::Comma;
-use syn::{Attribute, Data, DeriveInput, Error, Expr, ExprLit, Field, Fields, Lit, Meta, Result};
+use syn::{Attribute, Data, DeriveInput, Error, Expr, ExprLit, Field, Fields, ItemFn, Lit, LitStr, Meta, Result};
+
+/// What a plugin says of itself: `name = "…"`, or else that of its crate; `title = "…"`, or else the function's doc comment;
+/// and `owner = "…"`.
+#[derive(Default)]
+pub struct About {
+    name: Option<LitStr>,
+    title: Option<LitStr>,
+    owner: Option<LitStr>,
+}
+
+impl About {
+    /// Takes a member of the attribute; false when it is another one.
+    pub fn member(&mut self, meta: &ParseNestedMeta<'_>) -> Result<bool> {
+        let member = match meta.path.get_ident().map(ToString::to_string).as_deref() {
+            Some("name") => &mut self.name,
+            Some("title") => &mut self.title,
+            Some("owner") => &mut self.owner,
+            _ => return Ok(false),
+        };
+        *member = Some(meta.value()?.parse()?);
+        Ok(true)
+    }
+
+    /// The name, a `&'static str`.
+    pub fn name(&self) -> TokenStream {
+        self.name.as_ref().map_or(quote!(::std::env!("CARGO_PKG_NAME")), |name| quote!(#name))
+    }
+
+    /// An expression of type `tamis_sdk::manifest::About`.
+    pub fn expression(&self, function: &ItemFn) -> Result<TokenStream> {
+        let title = self.title.as_ref().map_or_else(|| doc(&function.attrs), LitStr::value);
+        if title.is_empty() {
+            let message = "a plugin needs a title: `title = \"…\"` or a doc comment";
+            return Err(Error::new_spanned(&function.sig, message));
+        }
+        let (name, owner) = (self.name(), self.owner.as_ref().map(LitStr::value).unwrap_or_default());
+        Ok(quote! {
+            ::tamis_sdk::manifest::About {
+                name: #name,
+                version: ::std::env!("CARGO_PKG_VERSION"),
+                title: #title,
+                owner: #owner,
+            }
+        })
+    }
+}
+
+/// An `Option` as it is written.
+pub fn optional(value: Option<&impl ToTokens>) -> TokenStream {
+    match value {
+        Some(value) => quote!(::std::option::Option::Some(#value)),
+        None => quote!(::std::option::Option::None),
+    }
+}
 
 /// The doc comment of an item as one paragraph.
 pub fn doc(attributes: &[Attribute]) -> String {

@@ -5,14 +5,15 @@ use quote::quote;
 use syn::parse::Parser;
 use syn::{Error, ItemFn, Result, Type};
 
-use crate::transform::{About, referent};
+use crate::attributes::About;
+use crate::transform::referent;
 
 /// Expands `#[check]` on a function.
 pub fn expand(attributes: TokenStream, function: ItemFn) -> Result<TokenStream> {
     let mut about = About::default();
     syn::meta::parser(|meta| match about.member(&meta)? {
         true => Ok(()),
-        false => Err(meta.error("expected `title` or `owner`")),
+        false => Err(meta.error("expected `name`, `title` or `owner`")),
     })
     .parse2(attributes)?;
     let about = about.expression(&function)?;

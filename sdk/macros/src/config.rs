@@ -3,8 +3,9 @@
 use proc_macro2::TokenStream;
 use quote::{quote, quote_spanned};
 use syn::ext::IdentExt;
+use syn::meta::ParseNestedMeta;
 use syn::spanned::Spanned;
-use syn::{DeriveInput, Expr, ExprLit, Field, Lit, LitFloat, Result, UnOp};
+use syn::{DeriveInput, Expr, ExprLit, Field, Lit, LitFloat, LitStr, Result, Token, UnOp};
 
 use crate::attributes::{doc, named_fields};
 
@@ -16,8 +17,8 @@ pub fn expand(input: DeriveInput) -> Result<TokenStream> {
     let idents: Vec<_> = settings.iter().map(|setting| &setting.field.ident).collect();
     let types: Vec<_> = settings.iter().map(|setting| &setting.field.ty).collect();
     let bounds: Vec<_> = settings.iter().map(Setting::bounds).collect();
-    let descriptions = settings.iter().map(|setting| doc(&setting.field.attrs));
     let defaults: Vec<_> = settings.iter().map(Setting::default).collect();
+    let schemas = settings.iter().map(Setting::schema);
     // The bounds of a window are in its context anyway.
     let in_context = settings.iter().map(|setting| setting.name != "window_ms");
     let default_impl = settings.iter().all(Setting::has_default).then(|| default_impl(name, &settings));
@@ -33,12 +34,7 @@ pub fn expand(input: DeriveInput) -> Result<TokenStream> {
             fn schema() -> #json::Value {
                 let mut properties = #json::Map::new();
                 let mut required = ::std::vec::Vec::<&str>::new();
-                #(
-                    properties.insert(
-                        #names.into(),
-                        ::tamis_sdk::config::member_schema::<#types>(#descriptions, #bounds, #defaults, &mut required, #names),
-                    );
-                )*
+                #(properties.insert(#names.into(), #schemas);)*
                 #json::json!({
                     "type": "object",
                     "additionalProperties": false,
@@ -87,25 +83,46 @@ struct Setting<'a> {
     default: Option<Expr>,
     min: Option<Expr>,
     max: Option<Expr>,
+    /// The host's list that stands for it when it is left out.
+    list: Option<String>,
 }
 
 impl<'a> Setting<'a> {
     fn of(field: &'a Field) -> Result<Self> {
         let name = field.ident.as_ref().map(|ident| ident.unraw().to_string()).unwrap_or_default();
-        let mut setting = Self { field, name, default: None, min: None, max: None };
+        let mut setting = Self { field, name, default: None, min: None, max: None, list: None };
         for attribute in field.attrs.iter().filter(|attribute| attribute.path().is_ident("config")) {
-            attribute.parse_nested_meta(|meta| {
-                let member = match meta.path.get_ident().map(ToString::to_string).as_deref() {
-                    Some("default") => &mut setting.default,
-                    Some("min") => &mut setting.min,
-                    Some("max") => &mut setting.max,
-                    _ => return Err(meta.error("expected `default = …`, `min = …` or `max = …`")),
-                };
-                *member = Some(meta.value()?.parse()?);
-                Ok(())
-            })?;
+            attribute.parse_nested_meta(|meta| setting.member(&meta))?;
         }
         Ok(setting)
+    }
+
+    fn member(&mut self, meta: &ParseNestedMeta<'_>) -> Result<()> {
+        let member = match meta.path.get_ident().map(ToString::to_string).as_deref() {
+            Some("default") => &mut self.default,
+            Some("min") => &mut self.min,
+            Some("max") => &mut self.max,
+            Some("list") => {
+                self.list = Some(list_name(meta, &self.name)?);
+                return Ok(());
+            }
+            _ => return Err(meta.error("expected `default = …`, `min = …`, `max = …` or `list`")),
+        };
+        *member = Some(meta.value()?.parse()?);
+        Ok(())
+    }
+
+    /// An expression for its schema, which notes in `required` whether it must be there.
+    fn schema(&self) -> TokenStream {
+        let (name, ty, description) = (&self.name, &self.field.ty, doc(&self.field.attrs));
+        let (bounds, default) = (self.bounds(), self.default());
+        let schema = quote! {
+            ::tamis_sdk::config::member_schema::<#ty>(#description, #bounds, #default, &mut required, #name)
+        };
+        match &self.list {
+            Some(list) => quote_spanned!(ty.span()=> ::tamis_sdk::config::listed::<#ty>(#schema, #list)),
+            None => schema,
+        }
     }
 
     fn has_default(&self) -> bool {
@@ -134,6 +151,20 @@ impl<'a> Setting<'a> {
             None => quote!(::std::option::Option::None),
         });
         quote!(::tamis_sdk::config::Bounds { min: #min, max: #max })
+    }
+}
+
+/// The list of `list = "name"`, or of `list`, whose name is that of the setting.
+fn list_name(meta: &ParseNestedMeta<'_>, setting: &str) -> Result<String> {
+    let name = match meta.input.peek(Token![=]) {
+        true => meta.value()?.parse::<LitStr>()?.value(),
+        false => setting.to_owned(),
+    };
+    let is_word = name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_');
+    if is_word && name.starts_with(|first: char| first.is_ascii_lowercase()) {
+        Ok(name)
+    } else {
+        Err(meta.error("a list is named by lower-case letters, digits and `_`, a letter first"))
     }
 }
 

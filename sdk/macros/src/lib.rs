@@ -4,6 +4,7 @@
 use proc_macro::TokenStream;
 use syn::parse_macro_input;
 
+mod aggregate;
 mod attributes;
 mod check;
 mod config;
@@ -20,6 +21,13 @@ mod world;
 pub fn rule(attributes: TokenStream, item: TokenStream) -> TokenStream {
     let function = parse_macro_input!(item as syn::ItemFn);
     finish(rule::expand(attributes.into(), function))
+}
+
+/// Makes an aggregate of a function: see `tamis_sdk`, "Aggregates".
+#[proc_macro_attribute]
+pub fn aggregate(attributes: TokenStream, item: TokenStream) -> TokenStream {
+    let function = parse_macro_input!(item as syn::ItemFn);
+    finish(aggregate::expand(attributes.into(), function))
 }
 
 /// Makes a transform of a function: see `tamis_sdk`, "Transforms".
@@ -43,13 +51,14 @@ pub fn row(item: TokenStream) -> TokenStream {
     finish(row::expand(parse_macro_input!(item as syn::DeriveInput)))
 }
 
-/// A struct that can be configured: `#[config(default = …, min = …, max = …)]` on fields; their docs are for admins.
+/// A struct that can be configured: `#[config(default = …, min = …, max = …)]` on fields; their docs are for admins. A set of texts that
+/// is marked `#[config(list)]` or `#[config(list = "name")]` has the values of the host's list of that name, unless a rule says otherwise.
 #[proc_macro_derive(Config, attributes(config))]
 pub fn config(item: TokenStream) -> TokenStream {
     finish(config::expand(parse_macro_input!(item as syn::DeriveInput)))
 }
 
-/// A struct whose fields are the columns of a dataset.
+/// A struct whose fields are output columns: those of a dataset, `#[output(dataset = "silver.crm")]`, or of an aggregate.
 #[proc_macro_derive(Output, attributes(output))]
 pub fn output(item: TokenStream) -> TokenStream {
     finish(output::expand(parse_macro_input!(item as syn::DeriveInput)))

@@ -1,4 +1,4 @@
-//! `#[derive(Output)]`: the columns of a dataset from the fields of a struct.
+//! `#[derive(Output)]`: output columns from the fields of a struct.
 
 use proc_macro2::{Ident, TokenStream};
 use quote::{ToTokens, format_ident, quote};
@@ -13,6 +13,7 @@ use crate::lifetimes::renamed;
 /// `#[output(…)]` on the struct.
 #[derive(Default)]
 struct Dataset {
+    /// None when the struct is no row of a dataset of its own.
     name: Option<LitStr>,
     partition_by: Vec<LitStr>,
     key: Vec<LitStr>,
@@ -27,8 +28,18 @@ pub fn expand(input: DeriveInput) -> Result<TokenStream> {
     let texts: Vec<String> = names.iter().map(|name| name.unraw().to_string()).collect();
     let types: Vec<_> = fields.iter().map(|field| &field.ty).collect();
     let statics: Vec<_> = types.iter().map(|ty| renamed(ty.to_token_stream(), "static")).collect();
-    let (name, visibility, description) = (&input.ident, &input.vis, dataset.describe(&texts, &types));
+    let (name, visibility) = (&input.ident, &input.vis);
     let (parameters, arguments, conditions) = input.generics.split_for_impl();
+    let description = dataset.description();
+    let dataset_row = description.map(|description| {
+        quote! {
+            impl #parameters ::tamis_sdk::output::DatasetRow for #name #arguments #conditions {
+                fn describe() -> ::tamis_sdk::json::Value {
+                    #description
+                }
+            }
+        }
+    });
     let columns = format_ident!("{name}Columns");
     let columns_doc = format!("The columns of [`{name}`] under construction.");
     Ok(quote! {
@@ -50,14 +61,16 @@ pub fn expand(input: DeriveInput) -> Result<TokenStream> {
         impl #parameters ::tamis_sdk::output::Output for #name #arguments #conditions {
             type Columns = #columns;
 
-            fn describe() -> ::tamis_sdk::json::Value {
-                #description
+            fn columns() -> ::std::vec::Vec<::tamis_sdk::json::Value> {
+                ::std::vec![#(::tamis_sdk::output::describe_column::<#types>(#texts)),*]
             }
 
             fn write(self, columns: &mut #columns) {
                 #(::tamis_sdk::output::Field::write(self.#names, &mut columns.#names);)*
             }
         }
+
+        #dataset_row
     })
 }
 
@@ -67,13 +80,13 @@ impl Dataset {
         for attribute in input.attrs.iter().filter(|attribute| attribute.path().is_ident("output")) {
             attribute.parse_nested_meta(|meta| dataset.member(&meta))?;
         }
-        if dataset.name.is_none() {
-            return Err(Error::new_spanned(&input.ident, "an output needs `#[output(dataset = \"…\")]`"));
-        }
         let is_field =
             |name: &LitStr| fields.iter().any(|field| field.ident.as_ref().is_some_and(|ident| ident == &name.value()));
-        let named = dataset.partition_by.iter().chain(&dataset.key).chain(&dataset.keep_latest);
-        if let Some(unknown) = named.into_iter().find(|name| !is_field(name)) {
+        let mut named = dataset.partition_by.iter().chain(&dataset.key).chain(&dataset.keep_latest);
+        if let (None, Some(name)) = (&dataset.name, named.clone().next()) {
+            return Err(Error::new_spanned(name, "only the row of a `dataset = \"…\"` has it"));
+        }
+        if let Some(unknown) = named.find(|name| !is_field(name)) {
             return Err(Error::new_spanned(unknown, "there is no such field"));
         }
         if let (Some(latest), []) = (&dataset.keep_latest, dataset.key.as_slice()) {
@@ -94,21 +107,22 @@ impl Dataset {
     }
 
     /// An expression for the manifest's `output`.
-    fn describe(&self, names: &[String], types: &[&syn::Type]) -> TokenStream {
-        let Self { name: dataset, partition_by, key, keep_latest } = self;
+    fn description(&self) -> Option<TokenStream> {
+        let Self { name, partition_by, key, keep_latest } = self;
+        let dataset = name.as_ref()?;
         let keep = match keep_latest {
             Some(by) => quote! { { "which": "latest", "by": #by } },
             None => quote! { { "which": "first" } },
         };
-        quote! {
+        Some(quote! {
             ::tamis_sdk::json::json!({
                 "dataset": #dataset,
-                "columns": [#(::tamis_sdk::output::describe_column::<#types>(#names)),*],
+                "columns": <Self as ::tamis_sdk::output::Output>::columns(),
                 "partition_by": [#(#partition_by),*],
                 "key": [#(#key),*],
                 "keep": #keep,
             })
-        }
+        })
     }
 }
 

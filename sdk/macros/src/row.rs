@@ -6,7 +6,7 @@ use syn::ext::IdentExt;
 use syn::spanned::Spanned;
 use syn::{DeriveInput, Error, Field, GenericParam, Lifetime, LitStr, Result};
 
-use crate::attributes::named_fields;
+use crate::attributes::{named_fields, optional};
 use crate::lifetimes::renamed;
 
 /// Expands `#[derive(Row)]` on a struct.
@@ -110,10 +110,7 @@ fn input_spec(input: &DeriveInput) -> Result<TokenStream> {
             return Err(Error::new_spanned(&input.ident, message));
         }
     }
-    let [topic, source, format] = [topic, source, format].map(|value| match value {
-        Some(value) => quote!(::std::option::Option::Some(#value)),
-        None => quote!(::std::option::Option::None),
-    });
+    let [topic, source, format] = [topic, source, format].map(|value| optional(value.as_ref()));
     Ok(quote!(topic: #topic, source: #source, format: #format))
 }
 
@@ -151,6 +148,7 @@ impl<'a> Column<'a> {
 
     fn spec(&self, lifetime: Option<&Lifetime>) -> TokenStream {
         let Self { name, personal, .. } = self;
+        let only = optional(self.only.as_ref());
         let static_type = self.field_type(lifetime, "static");
         let field = quote!(<#static_type as ::tamis_sdk::row::Field<'static>>);
         quote! {
@@ -159,6 +157,7 @@ impl<'a> Column<'a> {
                 column_type: #field::TYPE,
                 required: !#field::NULLABLE,
                 personal: #personal,
+                only: #only,
             }
         }
     }

@@ -12,10 +12,15 @@ pub fn expand(input: DeriveInput) -> syn::Result<TokenStream> {
     let name = &input.ident;
     let fields = named_fields(&input)?;
     let idents: Vec<_> = fields.iter().filter_map(|field| field.ident.as_ref()).collect();
-    let names = idents.iter().map(|ident| ident.unraw().to_string());
+    let types = fields.iter().map(|field| &field.ty);
+    let names: Vec<_> = idents.iter().map(|ident| ident.unraw().to_string()).collect();
     Ok(quote! {
         impl ::tamis_sdk::state::State for #name {
             const FIELDS: &'static [&'static str] = &[#(#names),*];
+
+            fn shape() -> ::std::string::String {
+                ::tamis_sdk::state::fields_shape(&[#((#names, <#types as ::tamis_sdk::state::StateField>::shape())),*])
+            }
 
             fn values(&self, values: &mut ::std::vec::Vec<::tamis_sdk::bindings::types::Value>) {
                 #(values.push(::tamis_sdk::state::StateField::value(&self.#idents));)*

@@ -2,10 +2,10 @@
 
 use proc_macro2::TokenStream;
 use quote::{ToTokens, quote};
-use syn::meta::ParseNestedMeta;
 use syn::parse::Parser;
 use syn::{Error, FnArg, GenericArgument, ItemFn, LitStr, PathArguments, Result, ReturnType, Type};
 
+use crate::attributes::About;
 use crate::lifetimes::renamed;
 
 /// Expands `#[transform]` on a function.
@@ -17,7 +17,7 @@ pub fn expand(attributes: TokenStream, function: ItemFn) -> Result<TokenStream> 
             remove = Some(meta.value()?.parse()?);
             Ok(())
         }
-        false => Err(meta.error("expected `title`, `owner` or `remove`")),
+        false => Err(meta.error("expected `name`, `title`, `owner` or `remove`")),
     })
     .parse2(attributes)?;
     let (about, removal) = (about.expression(&function)?, removal(remove.as_ref())?);
@@ -61,49 +61,6 @@ pub fn expand(attributes: TokenStream, function: ItemFn) -> Result<TokenStream> 
 
         ::tamis_sdk::export_transform!(Plugin);
     })
-}
-
-/// What a plugin says of itself: `title = "…"`, or else the function's doc comment, and `owner = "…"`.
-#[derive(Default)]
-pub struct About {
-    title: Option<LitStr>,
-    owner: Option<LitStr>,
-}
-
-impl About {
-    /// Takes a member of the attribute; false when it is another one.
-    pub fn member(&mut self, meta: &ParseNestedMeta<'_>) -> Result<bool> {
-        let member = match meta.path.get_ident().map(ToString::to_string).as_deref() {
-            Some("title") => &mut self.title,
-            Some("owner") => &mut self.owner,
-            _ => return Ok(false),
-        };
-        *member = Some(meta.value()?.parse()?);
-        Ok(true)
-    }
-
-    /// An expression of type `tamis_sdk::manifest::About`.
-    pub fn expression(&self, function: &ItemFn) -> Result<TokenStream> {
-        let title = title(self.title.as_ref(), function)?;
-        let owner = self.owner.as_ref().map(LitStr::value).unwrap_or_default();
-        Ok(quote! {
-            ::tamis_sdk::manifest::About {
-                name: ::std::env!("CARGO_PKG_NAME"),
-                version: ::std::env!("CARGO_PKG_VERSION"),
-                title: #title,
-                owner: #owner,
-            }
-        })
-    }
-}
-
-/// The title of a plugin: what its attribute says, else the doc comment of its function.
-pub fn title(attribute: Option<&LitStr>, function: &ItemFn) -> Result<String> {
-    let title = attribute.map_or_else(|| crate::attributes::doc(&function.attrs), LitStr::value);
-    if title.is_empty() {
-        return Err(Error::new_spanned(&function.sig, "a plugin needs a title: `title = \"…\"` or a doc comment"));
-    }
-    Ok(title)
 }
 
 /// A statement that takes characters out of all texts of `rows`.

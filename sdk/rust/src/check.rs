@@ -153,6 +153,10 @@ impl Kept<Dataset> {
 impl State for Dataset {
     const FIELDS: &'static [&'static str] = &["rows"];
 
+    fn shape() -> String {
+        "rows:u64".to_owned()
+    }
+
     fn values(&self, values: &mut Vec<Value>) {
         values.push(i64::try_from(self.rows).map_or(Value::Null, Value::Int64));
     }

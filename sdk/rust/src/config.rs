@@ -59,6 +59,12 @@ pub trait Setting: Sized {
     const IN_CONTEXT: bool = false;
 }
 
+/// A setting whose values an admin can keep as a list of the host: `#[config(list)]`.
+#[diagnostic::on_unimplemented(message = "only a list of texts can be a `list` of the host, and `{Self}` is none")]
+pub trait Listed: Setting {}
+
+impl Listed for Vec<String> {}
+
 fn expected<T>(what: &str, found: &Json) -> Result<T, String> {
     Err(format!("expected {what}, found {found}"))
 }
@@ -207,6 +213,13 @@ pub struct Bounds {
     pub min: Option<f64>,
     /// The highest.
     pub max: Option<f64>,
+}
+
+/// The schema of a member that the host's list `name` stands for when it is left out; for the code that `#[derive(Config)]`
+/// writes.
+pub fn listed<T: Listed>(mut schema: Json, name: &str) -> Json {
+    schema["x-list"] = name.into();
+    schema
 }
 
 /// Refuses members that are not among `names`; for the code that `#[derive(Config)]` writes.

@@ -16,7 +16,7 @@ macro_rules! export_rule {
             }
 
             fn migrate(states: Strings, from_version: u32) -> Result<Strings, String> {
-                with(|plugin| plugin.migrate(states, from_version))
+                with(|plugin| plugin.migrate(&states, from_version))
             }
         });
     };

@@ -50,9 +50,13 @@
 //!
 //! A check judges what was observed of a dataset: see [`mod@check`].
 
+extern crate self as tamis_sdk;
+
+pub mod aggregate;
 pub mod bindings;
 pub mod check;
 pub mod config;
+pub mod counts;
 pub mod encoding;
 mod export;
 pub mod host;
@@ -66,6 +70,7 @@ pub mod state;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod testing;
 pub mod text_set;
+pub mod total;
 pub mod transform;
 pub mod value;
 pub mod window;
@@ -74,23 +79,25 @@ pub mod window;
 pub use serde_json as json;
 #[doc(hidden)]
 pub use tamis_sdk_macros::world;
-pub use tamis_sdk_macros::{Config, Output, Row, State, check, rule, transform};
+pub use tamis_sdk_macros::{Config, Output, Row, State, aggregate, check, rule, transform};
 #[doc(hidden)]
 pub use wit_bindgen;
 
 /// What a plugin needs.
 pub mod prelude {
     pub use crate::check::{Dataset, NumberType, Observe, Values, Verdict};
+    pub use crate::counts::Counts;
     pub use crate::output::{EmailPseudo, Pseudo, Written};
     pub use crate::percent::Percent;
     pub use crate::read::{self, Cell};
     pub use crate::state::Fold;
     pub use crate::text_set::TextSet;
+    pub use crate::total::Total;
     pub use crate::transform::Outcome;
     pub use crate::value::{Cents, Date, Timestamp};
     pub use crate::window::distinct::Distinct;
     pub use crate::window::joined::Joined;
     pub use crate::window::sliding::{Kept, Sliding};
     pub use crate::window::tumbling::Tumbling;
-    pub use crate::{Config, Output, Row, State, check, rule, transform};
+    pub use crate::{Config, Output, Row, State, aggregate, check, rule, transform};
 }

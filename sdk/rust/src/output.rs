@@ -1,8 +1,8 @@
 //! Output rows: the fields of a struct, written straight into the columns that go back to the host.
 //!
-//! `#[derive(Output)]` makes the struct of a dataset's row an [`Output`]. Its fields are of the types below; an
-//! `Option` of them may be null; and a [`Cell`] of them is what a reader gives: null, and counted, where it could not
-//! read.
+//! `#[derive(Output)]` makes a struct an [`Output`], and with `#[output(dataset = "…")]` the [`DatasetRow`] that a transform
+//! returns. Its fields are of the types below; an `Option` of them may be null; and a [`Cell`] of them is what a reader gives:
+//! null, and counted, where it could not read.
 
 use serde_json::json;
 
@@ -13,19 +13,29 @@ use crate::row::ColumnType;
 mod value;
 
 pub use value::{
-    Booleans, Dates, Decimals, EmailPseudo, Floats, Integers, Pseudo, Pseudonyms, Texts, Timestamps, Written,
+    Booleans, Dates, Decimals, EmailPseudo, Floats, Integers, JsonTexts, Pseudo, Pseudonyms, Texts, Timestamps, Written,
 };
 
-/// A row of a dataset.
+/// A row, or the columns at the end of one.
 pub trait Output {
     /// The columns that its fields are written to.
     type Columns: Columns;
 
-    /// The manifest's `output`.
-    fn describe() -> serde_json::Value;
+    /// The manifest entries of its columns.
+    fn columns() -> Vec<serde_json::Value>;
 
     /// Writes every field behind its column.
     fn write(self, columns: &mut Self::Columns);
+}
+
+/// A row of a dataset.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` does not say which dataset it is a row of",
+    note = "put `#[output(dataset = \"…\")]` on it, and derive `Output`"
+)]
+pub trait DatasetRow: Output {
+    /// The manifest's `output`.
+    fn describe() -> serde_json::Value;
 }
 
 /// The columns of an [`Output`] under construction.
@@ -56,8 +66,10 @@ pub fn describe_column<F: Field>(name: &str) -> serde_json::Value {
     if F::REQUIRED {
         column["required"] = true.into();
     }
-    if F::Store::PSEUDONYM {
-        column["pseudonym"] = true.into();
+    for (member, holds) in [("pseudonym", F::Store::PSEUDONYM), ("json", F::Store::JSON)] {
+        if holds {
+            column[member] = true.into();
+        }
     }
     column
 }
@@ -113,6 +125,8 @@ impl<T: Value> Field for Cell<T> {
 pub trait Store {
     /// Whether the column holds pseudonyms of what is written to it.
     const PSEUDONYM: bool = false;
+    /// Whether the column holds texts that are JSON.
+    const JSON: bool = false;
 
     /// No values, but room for `rows`.
     fn with_capacity(rows: usize) -> Self;
@@ -190,6 +204,7 @@ mod tests {
 
     use super::*;
     use crate::bindings::types::Strings;
+    use crate::counts::Counts;
     use crate::value::{Cents, Date};
 
     fn build<F: Field>(fields: impl IntoIterator<Item = F>) -> (Column, u64) {
@@ -231,6 +246,10 @@ mod tests {
         assert_eq!(
             describe_column::<Option<Pseudo<'_>>>("c"),
             json!({ "name": "c", "type": "text", "pseudonym": true })
+        );
+        assert_eq!(
+            describe_column::<Counts>("d"),
+            json!({ "name": "d", "type": "text", "required": true, "json": true })
         );
     }
 

@@ -57,6 +57,8 @@ pub struct ColumnSpec {
     pub required: bool,
     /// Whether it tells who a person is.
     pub personal: bool,
+    /// The one text with which a row counts.
+    pub only: Option<&'static str>,
 }
 
 /// What a row struct reads: where its rows come from, and their columns in the order of its fields.
@@ -72,7 +74,20 @@ pub struct InputSpec {
     pub columns: &'static [ColumnSpec],
 }
 
+impl ColumnSpec {
+    /// It and its type, as the shape of a state names it: `card:text?`.
+    pub fn shape(&self) -> String {
+        format!("{}:{}{}", self.name, self.column_type.name(), if self.required { "" } else { "?" })
+    }
+}
+
 impl InputSpec {
+    /// Its columns as the shape of a state that keeps rows names them: `card:text?,amount:decimal`.
+    pub fn shape(&self) -> String {
+        let columns: Vec<_> = self.columns.iter().map(ColumnSpec::shape).collect();
+        columns.join(",")
+    }
+
     /// The index of the column `name`.
     pub fn position(&self, name: &str) -> Option<usize> {
         self.columns.iter().position(|column| column.name == name)
@@ -80,14 +95,24 @@ impl InputSpec {
 
     /// Whether there is a column `name`, for the compiler to check.
     pub const fn declares(&self, name: &str) -> bool {
+        self.column(name).is_some()
+    }
+
+    /// Whether there is a column `name` that tells who a person is, for the compiler to check.
+    pub const fn is_personal(&self, name: &str) -> bool {
+        matches!(self.column(name), Some(ColumnSpec { personal: true, .. }))
+    }
+
+    /// The column `name`.
+    pub const fn column(&self, name: &str) -> Option<&'static ColumnSpec> {
         let mut i = 0;
         while i < self.columns.len() {
             if equal(self.columns[i].name.as_bytes(), name.as_bytes()) {
-                return true;
+                return Some(&self.columns[i]);
             }
             i += 1;
         }
-        false
+        None
     }
 }
 

@@ -28,9 +28,9 @@ pub trait RulePlugin: Sized {
     fn apply(&mut self, rows: &Keyed) -> Result<RuleOutcome, String>;
     /// Sees keys again whose wake the watermark has passed: closes their windows, forgets what is over.
     fn advance(&mut self, due: &Keyed) -> Result<RuleOutcome, String>;
-    /// States of an older version as this one writes them; by default of none.
-    fn migrate(&mut self, _states: Strings, from_version: u32) -> Result<Strings, String> {
-        Err(format!("it does not read states of version {from_version}"))
+    /// States of an older version as this one writes them, in the same order; by default of none.
+    fn migrate(&mut self, _states: &Strings, from_version: u32) -> Result<Strings, String> {
+        Err(unknown_version(from_version))
     }
 }
 
@@ -79,30 +79,46 @@ impl Terms {
         let severity = self.severities.iter().rev().find(|(count, _)| *count <= holding).or(self.severities.first());
         Finding { subject, severity: severity.map_or(Severity::Info, |(_, severity)| *severity), criteria, context }
     }
+}
 
-    /// A state that does not decode.
-    pub(crate) fn foreign_state(&self, group: usize, state: &[u8]) -> String {
-        let ours = self.state_version;
-        match state.first() {
-            Some(found) if *found != ours => {
-                format!("the state of key {group} has version {found}, this plugin reads version {ours}")
-            }
-            _ => format!("the state of key {group} is no state of version {ours}"),
+/// A state that does not decode, of the key with this index: `version` is the one that it should have.
+pub(crate) fn foreign_state(version: u8, group: usize, state: &[u8]) -> String {
+    match state.first() {
+        Some(found) if *found != version => {
+            format!("the state of key {group} has version {found}, expected version {version}")
         }
+        _ => format!("the state of key {group} is no state of version {version}"),
     }
+}
+
+/// A version whose states the plugin does not migrate.
+pub fn unknown_version(version: u32) -> String {
+    format!("it does not read states of version {version}")
 }
 
 /// An outcome that has nothing to say about any key yet.
 pub(crate) fn empty_outcome(keys: usize, state_bytes: usize) -> RuleOutcome {
-    let mut states = Strings { offsets: Vec::with_capacity(keys + 1), data: Vec::with_capacity(state_bytes) };
-    states.offsets.push(0);
+    let states = no_states(keys, state_bytes);
     RuleOutcome { findings: Vec::new(), emitted: None, states, wakes: Vec::with_capacity(keys) }
 }
 
-/// Closes the state of a key: everything behind the last offset is its.
+/// Closes the state of a key.
 pub(crate) fn end_state(outcome: &mut RuleOutcome, wake: i64) -> Result<(), String> {
-    let end = u32::try_from(outcome.states.data.len()).map_err(|_| "the states of a batch outgrow 4 GiB".to_owned())?;
-    outcome.states.offsets.push(end);
+    end_bytes(&mut outcome.states)?;
     outcome.wakes.push(wake);
     Ok(())
+}
+
+/// Closes a state: everything behind the last offset is of it.
+pub(crate) fn end_bytes(states: &mut Strings) -> Result<(), String> {
+    let end = u32::try_from(states.data.len()).map_err(|_| "the states of a batch outgrow 4 GiB".to_owned())?;
+    states.offsets.push(end);
+    Ok(())
+}
+
+/// No states yet, but room.
+pub(crate) fn no_states(keys: usize, bytes: usize) -> Strings {
+    let mut states = Strings { offsets: Vec::with_capacity(keys + 1), data: Vec::with_capacity(bytes) };
+    states.offsets.push(0);
+    states
 }

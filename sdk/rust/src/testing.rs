@@ -8,8 +8,9 @@ use crate::row::Row;
 use crate::window::Event;
 use crate::window::distinct::Distinct;
 use crate::window::joined::Joined;
+use crate::window::open::Open;
 use crate::window::sliding::{Counted, Kept, Sliding};
-use crate::window::tumbling::{Open, Tumbling};
+use crate::window::tumbling::Tumbling;
 
 mod columns;
 mod damage;
@@ -49,7 +50,7 @@ pub fn distinct<R: Row, V>(count: u64, length: i64, judge: impl FnOnce(&Distinct
 
 /// Calls `judge` with the window [0, length) and its tally.
 pub fn tumbling<R: Row, T, V>(tally: T, length: i64, judge: impl FnOnce(&Tumbling<'_, R, T>) -> V) -> V {
-    judge(&Open::new(0, length, tally).view())
+    judge(&Tumbling::new(&Open::new(0, length, tally)))
 }
 
 /// Calls `judge` with a pair of events, each with its time.

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde_json::{Value as Json, json};
 
-use crate::config::Setting;
+use crate::config::{Listed, Setting};
 
 /// A set of texts: in a configuration a list. A hash table with linear probing (Knuth, "The Art of Computer Programming" 3,
 /// 6.4) over the heads of the texts, so that a short text is found by comparing one integer.
@@ -89,6 +89,8 @@ impl From<Vec<String>> for TextSet {
         texts.into_iter().collect()
     }
 }
+
+impl Listed for TextSet {}
 
 impl Setting for TextSet {
     fn schema() -> Json {

@@ -40,7 +40,7 @@
 use crate::bindings::types::{Batch, Rejection, TransformOutcome, Values};
 use crate::config::Config;
 use crate::manifest::{self, About};
-use crate::output::{Columns, Output};
+use crate::output::{Columns, DatasetRow, Output};
 use crate::row::Row;
 
 /// What becomes of a row.
@@ -67,7 +67,7 @@ pub trait TransformPlugin: Sized {
 }
 
 /// The manifest of a transform, by its types.
-pub fn manifest<C: Config, R: Row, O: Output>(about: About) -> String {
+pub fn manifest<C: Config, R: Row, O: DatasetRow>(about: About) -> String {
     let mut manifest = manifest::begin::<C>(about, "transform");
     manifest["inputs"] = [manifest::input(&R::INPUT)].into_iter().collect();
     manifest["output"] = O::describe();

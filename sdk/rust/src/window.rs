@@ -5,6 +5,7 @@ mod events;
 mod history;
 mod identity;
 pub mod joined;
+pub(crate) mod open;
 pub mod sliding;
 pub mod tumbling;
 

@@ -7,22 +7,23 @@ use syn::parse::{ParseStream, Parser};
 use syn::punctuated::Punctuated;
 use syn::{Error, LitInt, LitStr, Result, Token, bracketed, parenthesized};
 
+use super::versions::Versions;
+use crate::attributes::About;
+
 /// What stands in `#[rule(…)]`.
 #[derive(Default)]
 pub struct Attributes {
-    pub name: Option<LitStr>,
-    pub title: Option<LitStr>,
-    pub owner: Option<LitStr>,
+    pub about: About,
+    pub versions: Versions,
     pub key: Option<LitStr>,
     pub route: Option<LitStr>,
     pub distinct: Option<LitStr>,
     pub pairing: Option<LitStr>,
     pub criteria: Vec<LitStr>,
     pub severities: Vec<(u32, LitStr)>,
-    pub state_version: Option<LitInt>,
 }
 
-const MEMBERS: &str = "expected `name`, `title`, `owner`, `key`, `route`, `distinct`, `pairing`, `criteria`, `severity` or `state_version`";
+const MEMBERS: &str = "expected `name`, `title`, `owner`, `key`, `route`, `distinct`, `pairing`, `criteria`, `severity`, `state_version` or `migrates`";
 
 impl Attributes {
     pub fn parse(attributes: TokenStream) -> Result<Self> {
@@ -36,10 +37,10 @@ impl Attributes {
     }
 
     fn member(&mut self, meta: &ParseNestedMeta<'_>) -> Result<()> {
+        if self.about.member(meta)? || self.versions.member(meta)? {
+            return Ok(());
+        }
         let member = match meta.path.get_ident().map(ToString::to_string).as_deref() {
-            Some("name") => &mut self.name,
-            Some("title") => &mut self.title,
-            Some("owner") => &mut self.owner,
             Some("key") => &mut self.key,
             Some("route") => &mut self.route,
             Some("distinct") => &mut self.distinct,
@@ -53,10 +54,6 @@ impl Attributes {
             }
             Some("severity") => {
                 self.severities = severities(meta)?;
-                return Ok(());
-            }
-            Some("state_version") => {
-                self.state_version = Some(meta.value()?.parse()?);
                 return Ok(());
             }
             _ => return Err(meta.error(MEMBERS)),

@@ -56,6 +56,32 @@ impl Write for Texts {
     }
 }
 
+/// Text values that are JSON.
+pub struct JsonTexts(Texts);
+
+impl JsonTexts {
+    /// Adds a value, which is JSON.
+    pub(crate) fn push(&mut self, json: &str) {
+        self.0.push(json);
+    }
+}
+
+impl Store for JsonTexts {
+    const JSON: bool = true;
+
+    fn with_capacity(rows: usize) -> Self {
+        Self(Texts::with_capacity(rows))
+    }
+
+    fn push_null(&mut self) {
+        self.0.end();
+    }
+
+    fn finish(self) -> Values {
+        self.0.finish()
+    }
+}
+
 impl Store for Texts {
     fn with_capacity(rows: usize) -> Self {
         let mut offsets = Vec::with_capacity(rows + 1);

@@ -10,6 +10,7 @@ pub(crate) struct ByKey<'a> {
     /// Where the rows of each key begin in `rows`, and where the last end.
     starts: Vec<u32>,
     rows: Vec<u32>,
+    keys: BytesColumn<'a>,
     states: BytesColumn<'a>,
 }
 
@@ -20,6 +21,7 @@ impl<'a> ByKey<'a> {
         let groups = keyed.groups.as_ref().ok_or("the host sent no groups")?;
         let keys = groups.keys.offsets.len().saturating_sub(1);
         let states = BytesColumn::of(&groups.states, keys).ok_or("there are not as many states as keys")?;
+        let names = BytesColumn::of(&groups.keys, keys).ok_or("the keys have no offsets")?;
         let members = &groups.members;
         if members.len() != rows || keyed.times.len() != rows {
             return Err(format!("{rows} rows have {} groups and {} times", members.len(), keyed.times.len()));
@@ -44,12 +46,17 @@ impl<'a> ByKey<'a> {
                 *next += 1;
             }
         }
-        Ok(Self { starts, rows: order, states })
+        Ok(Self { starts, rows: order, keys: names, states })
     }
 
     /// How many keys there are.
     pub fn keys(&self) -> usize {
         self.starts.len() - 2
+    }
+
+    /// A key.
+    pub fn key(&self, group: usize) -> Result<&'a str, String> {
+        std::str::from_utf8(self.keys.get(group)).map_err(|_| format!("key {group} is not UTF-8"))
     }
 
     /// The rows of a key, in arrival order.

@@ -49,6 +49,8 @@ impl ContextColumn {
 pub enum Late {
     /// They are judged like all others.
     Judge,
+    /// They are judged unless they lie more than so many milliseconds behind it.
+    JudgeWithin(u64),
     /// They are counted and left out.
     Ignore,
 }
@@ -74,6 +76,12 @@ pub struct Description {
     pub route: Option<&'static str>,
     /// The version of its state.
     pub state_version: u8,
+    /// How its state is written: see [`crate::state`]. Empty for rules without.
+    pub state_shape: String,
+    /// The versions of states that it migrates.
+    pub migrates_from: &'static [u8],
+    /// The manifest's `output`, for rules that emit rows.
+    pub output: Option<Json>,
 }
 
 impl Description {
@@ -87,13 +95,21 @@ impl Description {
         manifest["criteria"] = json!(self.criteria);
         manifest["context"] = context.map(|column| column.manifest()).collect();
         manifest["late"] = json!(match self.late {
-            Late::Judge => "judge",
+            Late::Judge | Late::JudgeWithin(_) => "judge",
             Late::Ignore => "ignore",
         });
+        if let Late::JudgeWithin(late_ms_max) = self.late {
+            manifest["late_ms_max"] = json!(late_ms_max);
+        }
         manifest["remembers"] = json!(self.remembers);
         manifest["state_version"] = json!(self.state_version);
+        manifest["state_shape"] = json!(self.state_shape);
+        manifest["migrates_from"] = json!(self.migrates_from);
         if let Some(route) = self.route {
             manifest["route"] = json!(route);
+        }
+        if let Some(output) = &self.output {
+            manifest["output"] = output.clone();
         }
         manifest.to_string()
     }

@@ -1,8 +1,9 @@
-//! Columns out of JSON values.
+//! Columns out of JSON values, and JSON values out of columns.
 
-use serde_json::Value as Json;
+use serde_json::{Map, Value as Json};
 
-use crate::bindings::types::{Column, Strings, Values};
+use crate::bindings::types::{Batch, Column, Strings, Values};
+use crate::row::{TextColumn, Validity};
 
 /// Texts one behind the other.
 pub fn strings<'a>(texts: impl IntoIterator<Item = &'a [u8]>) -> Strings {
@@ -61,4 +62,35 @@ fn validity(valid: impl Iterator<Item = bool> + Clone) -> Option<Vec<u8>> {
         bits[row / 8] |= u8::from(valid) << (row % 8);
     }
     Some(bits)
+}
+
+/// The rows of a batch as objects, by the manifest entries of its columns. Numbers stand for their wire form; text that is
+/// declared as JSON is read. Panics when the batch is not of these columns.
+pub fn rows(batch: &Batch, columns: &[Json]) -> Vec<Json> {
+    assert_eq!(batch.columns.len(), columns.len(), "one column for each that is declared");
+    let rows = batch.rows as usize;
+    let member = |(column, declared): (&Column, &Json), row: usize| {
+        let name = declared["name"].as_str().expect("a column has a name");
+        let value = value(column, declared["json"] == true, rows, row);
+        assert!(declared["required"] != true || !value.is_null(), "column {name} is required and null in row {row}");
+        (name.to_owned(), value)
+    };
+    let object = |row| batch.columns.iter().zip(columns).map(|column| member(column, row)).collect::<Map<_, _>>();
+    (0..rows).map(|row| Json::Object(object(row))).collect()
+}
+
+fn value(column: &Column, is_json: bool, rows: usize, row: usize) -> Json {
+    if Validity::of(column, rows).expect("the bitmap covers the rows").is_null(row) {
+        return Json::Null;
+    }
+    match &column.values {
+        Values::Text(_) => {
+            let text = TextColumn::of(column, rows).expect("there are as many texts as rows").get(row);
+            if is_json { serde_json::from_str(text).expect("the text is JSON") } else { text.into() }
+        }
+        Values::Int64(v) | Values::Timestamp(v) | Values::Decimal(v) => v[row].into(),
+        Values::Float64(v) => v[row].into(),
+        Values::Boolean(v) => (v[row] == 1).into(),
+        Values::Date(v) => v[row].into(),
+    }
 }

@@ -5,7 +5,7 @@ use std::fmt;
 
 use serde_json::{Map, Value as Json};
 
-use super::columns::{column, strings, text_column};
+use super::columns::{column, rows, strings, text_column};
 use crate::bindings::types::{Batch, Finding, Groups, Identities, Keyed, RuleOutcome, Severity, Subject, Value};
 use crate::rule::{NEVER, NOT_JUDGED, RulePlugin};
 
@@ -85,6 +85,7 @@ pub struct Run<P> {
     manifest: Json,
     states: BTreeMap<String, (Vec<u8>, i64)>,
     newest: Option<i64>,
+    emitted: Vec<Json>,
 }
 
 impl<P: RulePlugin> Run<P> {
@@ -92,7 +93,22 @@ impl<P: RulePlugin> Run<P> {
     pub fn new(config: &str) -> Self {
         let manifest = serde_json::from_str(&P::manifest()).expect("a manifest is JSON");
         let plugin = P::configure(config).expect("the configuration fits");
-        Self { plugin, manifest, states: BTreeMap::new(), newest: None }
+        Self { plugin, manifest, states: BTreeMap::new(), newest: None, emitted: Vec::new() }
+    }
+
+    /// Another version of the plugin with the states of this one, migrated. `Err` is what the plugin says when it does not.
+    pub fn migrate<Q: RulePlugin>(self, config: &str) -> Result<Run<Q>, String> {
+        let mut next = Run::<Q>::new(config);
+        let from_version = self.manifest["state_version"].as_u64().and_then(|version| version.try_into().ok());
+        let states = strings(self.states.values().map(|(state, _)| &state[..]));
+        let migrated = next.plugin.migrate(&states, from_version.expect("a manifest has a state version"))?;
+        assert_eq!(migrated.offsets.len(), states.offsets.len(), "one state for each key");
+        let bounds = migrated.offsets.windows(2).map(|bounds| bounds[0] as usize..bounds[1] as usize);
+        let states = self.states.into_iter().zip(bounds);
+        let migrated = states.map(|((key, (_, wake)), bounds)| (key, (migrated.data[bounds].to_vec(), wake)));
+        next.states = migrated.filter(|(_, (state, _))| !state.is_empty()).collect();
+        (next.newest, next.emitted) = (self.newest, self.emitted);
+        Ok(next)
     }
 
     /// Changes the configuration; state stays.
@@ -108,6 +124,11 @@ impl<P: RulePlugin> Run<P> {
     /// The state of each key that has one.
     pub fn states(&self) -> impl Iterator<Item = (&str, &[u8])> {
         self.states.iter().map(|(key, (state, _))| (key.as_str(), &state[..]))
+    }
+
+    /// The rows emitted so far; amounts in cents, dates in days, instants in microseconds.
+    pub fn rows(&self) -> &[Json] {
+        &self.emitted
     }
 
     /// Applies one batch, then sees due keys again. Panics when the plugin returns an error or breaks its contract.
@@ -164,9 +185,13 @@ impl<P: RulePlugin> Run<P> {
 
     /// The key of a record, unless it is not judged; moves the watermark.
     fn key_to_judge(&mut self, record: &Record) -> Option<String> {
-        let late = record.time < self.watermark();
+        let behind_ms = u64::try_from(self.watermark().saturating_sub(record.time)).unwrap_or(0);
         self.newest = Some(self.newest.map_or(record.time, |newest| newest.max(record.time)));
-        if late && self.manifest["late"] == "ignore" {
+        let behind_ms_max = match self.manifest["late"].as_str() {
+            Some("ignore") => 0,
+            _ => self.manifest["late_ms_max"].as_u64().unwrap_or(u64::MAX),
+        };
+        if behind_ms > behind_ms_max {
             return None;
         }
         match self.manifest["inputs"][usize::from(record.input)]["key"].as_str()? {
@@ -208,7 +233,9 @@ impl<P: RulePlugin> Run<P> {
     }
 
     fn take(&mut self, outcome: RuleOutcome, records: &[Record], keys: &[String]) -> Vec<Fired> {
-        let RuleOutcome { findings, states, wakes, .. } = outcome;
+        let RuleOutcome { findings, emitted, states, wakes } = outcome;
+        let columns = self.manifest["output"]["columns"].as_array().map_or(&[][..], Vec::as_slice);
+        self.emitted.extend(emitted.iter().flat_map(|batch| rows(batch, columns)));
         assert_eq!(
             (states.offsets.len(), wakes.len()),
             (keys.len() + 1, keys.len()),

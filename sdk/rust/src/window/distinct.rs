@@ -7,7 +7,7 @@ use super::events::{self, Shape, Window};
 use super::history::Event;
 use crate::bindings::types::{Column, Keyed, RuleOutcome, Value, Values};
 use crate::encoding;
-use crate::row::{BytesColumn, InputSpec, Membership, Row, Validity};
+use crate::row::{BytesColumn, ColumnSpec, InputSpec, Membership, Row, Validity};
 use crate::rule::{ContextColumn, Terms, Verdict};
 
 /// The different values of a column (`#[rule(distinct = "column")]`) among the events of a key in the `window_ms` that end
@@ -45,6 +45,12 @@ impl<R> Distinct<'_, R> {
 /// The context columns of a distinct rule, the settings apart.
 pub fn context() -> Vec<ContextColumn> {
     events::context("distinct")
+}
+
+/// How the state is written: an event keeps its time and the value of the column, which is not null.
+pub fn shape<R: Row>(column: &str) -> String {
+    let kept = R::INPUT.column(column).map(|column| ColumnSpec { required: true, ..*column }.shape());
+    format!("distinct({})", kept.unwrap_or_default())
 }
 
 /// Judges the rows of a batch, each by the window that ends at it, and again the events that they touch.

@@ -4,7 +4,7 @@
 use super::history::{Event, History};
 use super::identity::{self, IdentityColumns};
 use crate::bindings::types::{Keyed, RuleOutcome, Subject, Value};
-use crate::rule::{ByKey, ContextColumn, Terms, empty_outcome, end_state};
+use crate::rule::{ByKey, ContextColumn, Terms, empty_outcome, end_state, foreign_state};
 
 /// The window that ends at the event judged: the events of its key in (time − length, time].
 #[derive(Clone, Copy, Debug)]
@@ -51,12 +51,13 @@ pub(super) fn apply<S: Shape>(rows: &Keyed, terms: &Terms, length: i64, mut shap
     let identities = IdentityColumns::of(rows.identities.as_ref(), rows.batch.rows as usize)?;
     // An event that may still fire is remembered with its time and three ids.
     let mut outcome = empty_outcome(by_key.keys(), by_key.state_bytes() + 64 * rows.times.len());
+    let version = terms.state_version;
     let mut history = History::default();
     for group in 0..by_key.keys() {
         let state = by_key.state(group);
-        history.decode(state, terms.state_version, S::KEEPS).ok_or_else(|| terms.foreign_state(group, state))?;
+        history.decode(state, version, S::KEEPS).ok_or_else(|| foreign_state(version, group, state))?;
         if S::KEEPS && !history.events.iter().all(|event| S::accepts(event.kept.of(&history.arena))) {
-            return Err(terms.foreign_state(group, state));
+            return Err(foreign_state(version, group, state));
         }
         for &row in by_key.rows(group) {
             let start = history.arena.len();
@@ -72,7 +73,7 @@ pub(super) fn apply<S: Shape>(rows: &Keyed, terms: &Terms, length: i64, mut shap
         }
         history.forget(rows.watermark, length, S::LAST_OF_EQUALS);
         let identities = Some(&identities);
-        history.encode(rows.watermark, terms.state_version, S::KEEPS, identities, &mut outcome.states.data);
+        history.encode(rows.watermark, version, S::KEEPS, identities, &mut outcome.states.data);
         end_state(&mut outcome, history.wake(length))?;
     }
     Ok(outcome)
@@ -82,12 +83,13 @@ pub(super) fn apply<S: Shape>(rows: &Keyed, terms: &Terms, length: i64, mut shap
 pub(super) fn advance(due: &Keyed, terms: &Terms, length: i64, keeps: bool) -> Result<RuleOutcome, String> {
     let by_key = ByKey::new(due)?;
     let mut outcome = empty_outcome(by_key.keys(), by_key.state_bytes());
+    let version = terms.state_version;
     let mut history = History::default();
     for group in 0..by_key.keys() {
         let state = by_key.state(group);
-        history.decode(state, terms.state_version, keeps).ok_or_else(|| terms.foreign_state(group, state))?;
+        history.decode(state, version, keeps).ok_or_else(|| foreign_state(version, group, state))?;
         history.forget(due.watermark, length, false);
-        history.encode(due.watermark, terms.state_version, keeps, None, &mut outcome.states.data);
+        history.encode(due.watermark, version, keeps, None, &mut outcome.states.data);
         end_state(&mut outcome, history.wake(length))?;
     }
     Ok(outcome)

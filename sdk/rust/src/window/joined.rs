@@ -1,7 +1,7 @@
 //! Pairs of events of one key from two topics.
 //!
 //! Which events matter, with watermark W: events that are still to come have a time ≥ W − 24 h, because joins judge
-//! late ones up to that age. They pair with events at most 24 h away, so everything before W − 48 h is forgotten.
+//! late ones up to that age ([`LATE_MS_MAX`]). They pair with events at most 24 h away, so everything before W − 48 h is forgotten.
 //!
 //! Encoding: version, then for each event its side and time, its identity (left ones), and its columns. Right events
 //! are in the order of their arrival, for the first one counts.
@@ -11,11 +11,13 @@ use std::ops::ControlFlow;
 use super::identity::{self, IdentityColumns};
 use crate::bindings::types::{Keyed, RuleOutcome, Subject, Value};
 use crate::encoding::{self, Reader};
-use crate::row::{Membership, Row};
-use crate::rule::{ByKey, ContextColumn, NEVER, Terms, Verdict, empty_outcome, end_state};
+use crate::row::{ColumnSpec, Membership, Row};
+use crate::rule::{ByKey, ContextColumn, NEVER, Terms, Verdict, empty_outcome, end_state, foreign_state};
 
 /// How far apart the events of a pair can be, in milliseconds: 24 hours.
 pub const DISTANCE_MS: i64 = 24 * 60 * 60 * 1000;
+/// How far behind its partition's watermark an event can lie to be judged, in milliseconds: 24 hours.
+pub const LATE_MS_MAX: u64 = 24 * 60 * 60 * 1000;
 
 /// An event of the left topic, which is the trigger, and one of the right topic with the same key, at most 24 h apart. Which
 /// of them arrived first makes no difference.
@@ -63,14 +65,30 @@ pub enum Pairing {
 }
 
 /// The context columns of a join, the settings apart: the columns of both sides and the time of the right one. Where both
-/// have a column of the same name, the right one's is `topic.name`.
-pub fn context<A: Row, B: Row>() -> Vec<ContextColumn> {
-    let left = A::INPUT.columns.iter().map(|column| ContextColumn::carried(column.name, column.personal));
-    let right = B::INPUT.columns.iter().map(|column| match (A::INPUT.declares(column.name), B::INPUT.topic) {
+/// have a column of the same name, the right one's is `topic.name`. The key is left out, for the alert names it, and so are
+/// columns of which only one text counts.
+pub fn context<A: Row, B: Row>(key: &str) -> Vec<ContextColumn> {
+    let left = A::INPUT.columns.iter().filter(|column| is_told(column, key));
+    let left = left.map(|column| ContextColumn::carried(column.name, column.personal));
+    let right = B::INPUT.columns.iter().filter(|column| is_told(column, key));
+    let right = right.map(|column| match (A::INPUT.declares(column.name), B::INPUT.topic) {
         (true, Some(topic)) => ContextColumn::carried(format!("{topic}.{}", column.name), column.personal),
         _ => ContextColumn::carried(column.name, column.personal),
     });
     left.chain(right).chain([ContextColumn::carried("joined_time", false)]).collect()
+}
+
+fn is_told(column: &ColumnSpec, key: &str) -> bool {
+    column.name != key && column.only.is_none()
+}
+
+/// How the state is written: what is remembered depends on the pairing, and an event keeps its columns.
+pub fn shape<A: Row, B: Row>(pairing: Pairing) -> String {
+    let pairing = match pairing {
+        Pairing::First => "first",
+        Pairing::Any => "any",
+    };
+    format!("joined({pairing};{};{})", A::INPUT.shape(), B::INPUT.shape())
 }
 
 /// Pairs the rows of a batch with each other and with what is remembered.
@@ -78,15 +96,17 @@ pub fn apply<A: Row, B: Row, V: Verdict>(
     rows: &Keyed,
     terms: &Terms,
     pairing: Pairing,
+    key: &str,
     judge: impl Fn(&Joined<'_, A, B>) -> V,
 ) -> Result<RuleOutcome, String> {
     let by_key = ByKey::new(rows)?;
     let sides = Sides::<A, B>::of(rows)?;
     let mut outcome = empty_outcome(by_key.keys(), 2 * by_key.state_bytes() + 64 * rows.times.len());
     let mut pairs = Pairs { pairing, ..Pairs::default() };
+    let version = terms.state_version;
     for group in 0..by_key.keys() {
         let state = by_key.state(group);
-        pairs.decode::<A, B>(state, terms.state_version).ok_or_else(|| terms.foreign_state(group, state))?;
+        pairs.decode::<A, B>(state, version).ok_or_else(|| foreign_state(version, group, state))?;
         for &row in by_key.rows(group) {
             let Some((side, event)) = sides.event(row) else { continue };
             pairs.add(side, event, |left, right| {
@@ -94,12 +114,12 @@ pub fn apply<A: Row, B: Row, V: Verdict>(
                 let criteria = judge(&joined).criteria();
                 let subject = if criteria == 0 { None } else { left.subject(group as u32) };
                 let Some(subject) = subject else { return ControlFlow::Continue(()) };
-                outcome.findings.push(terms.finding(subject, criteria, values(&joined)));
+                outcome.findings.push(terms.finding(subject, criteria, values(&joined, key)));
                 ControlFlow::Break(())
             });
         }
         pairs.forget(rows.watermark);
-        pairs.encode(terms.state_version, &mut outcome.states.data);
+        pairs.encode(version, &mut outcome.states.data);
         end_state(&mut outcome, pairs.wake())?;
     }
     Ok(outcome)
@@ -110,11 +130,12 @@ pub fn advance<A: Row, B: Row>(due: &Keyed, terms: &Terms) -> Result<RuleOutcome
     let by_key = ByKey::new(due)?;
     let mut outcome = empty_outcome(by_key.keys(), by_key.state_bytes());
     let mut pairs = Pairs::default();
+    let version = terms.state_version;
     for group in 0..by_key.keys() {
         let state = by_key.state(group);
-        pairs.decode::<A, B>(state, terms.state_version).ok_or_else(|| terms.foreign_state(group, state))?;
+        pairs.decode::<A, B>(state, version).ok_or_else(|| foreign_state(version, group, state))?;
         pairs.forget(due.watermark);
-        pairs.encode(terms.state_version, &mut outcome.states.data);
+        pairs.encode(version, &mut outcome.states.data);
         end_state(&mut outcome, pairs.wake())?;
     }
     Ok(outcome)
@@ -175,10 +196,13 @@ fn join<'w, A: Row, B: Row>(left: &'w Event, right: &'w Event) -> Option<Joined<
     Some(Joined::new((left.time, a), (right.time, b)))
 }
 
-fn values<A: Row, B: Row>(joined: &Joined<'_, A, B>) -> Vec<Value> {
+/// The values of the context columns.
+fn values<A: Row, B: Row>(joined: &Joined<'_, A, B>, key: &str) -> Vec<Value> {
     let mut values = Vec::with_capacity(A::INPUT.columns.len() + B::INPUT.columns.len() + 1);
     A::values(&joined.left, &mut values);
     B::values(&joined.right, &mut values);
+    let mut columns = A::INPUT.columns.iter().chain(B::INPUT.columns);
+    values.retain(|_| columns.next().is_some_and(|column| is_told(column, key)));
     values.push(Value::Timestamp(joined.right_time));
     values
 }

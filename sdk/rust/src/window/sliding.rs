@@ -91,6 +91,11 @@ pub fn context() -> Vec<ContextColumn> {
     events::context("count")
 }
 
+/// How the state is written: an event keeps its time, and its columns where they are kept.
+pub fn shape<R: Row, K: Keeping>() -> String {
+    format!("sliding({})", if K::ROWS { R::INPUT.shape() } else { String::new() })
+}
+
 /// What is declared: the columns of the row, or none when only events are counted.
 pub fn input<R: Row, K: Keeping>() -> InputSpec {
     InputSpec { columns: if needs_columns::<R, K>() { R::INPUT.columns } else { &[] }, ..R::INPUT }

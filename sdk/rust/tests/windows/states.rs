@@ -54,7 +54,7 @@ fn a_state_that_keeps_something_else_is_refused() {
 
 #[test]
 fn a_state_of_another_version_is_refused_by_its_version() {
-    let error = "the state of key 0 has version 2, this plugin reads version 1";
+    let error = "the state of key 0 has version 2, expected version 1";
     assert_eq!(advance::<counted::Plugin>(&[2, 0]), Err(error.to_owned()));
     assert_eq!(advance::<distinct::Plugin>(&[2, 0]), Err(error.to_owned()));
     assert_eq!(advance::<tumbling::Plugin>(&[2, 0]), Err(error.to_owned()));

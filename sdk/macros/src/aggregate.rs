@@ -1,0 +1,159 @@
+//! `#[aggregate]`: a plugin from a function that makes a row of a window.
+
+use proc_macro2::TokenStream;
+use quote::quote;
+use syn::meta::ParseNestedMeta;
+use syn::parse::{ParseStream, Parser};
+use syn::{Error, ItemFn, LitInt, LitStr, Result, Token, parenthesized};
+
+use crate::attributes::{About, optional};
+use crate::rule::parts::{ignored, whole};
+use crate::rule::plugin::Plugin;
+use crate::rule::shape::{Shape, Subject};
+use crate::rule::versions::Versions;
+use crate::rule::{column_check, key};
+
+const SHAPE: &str =
+    "an aggregate takes `&Config` (or not) and `&Tumbling<Row, Tally>`; it returns a row that derives `Output`";
+const MEMBERS: &str = "expected `name`, `title`, `owner`, `dataset`, `key`, `windows`, `state_version` or `migrates`";
+
+/// Expands `#[aggregate]` on a function.
+pub fn expand(attributes: TokenStream, function: ItemFn) -> Result<TokenStream> {
+    let attributes = Attributes::parse(attributes)?;
+    let Shape { config, subject, returned } = Shape::of(&function, SHAPE)?;
+    let Subject::Tumbling { row, tally } = subject else {
+        return Err(Error::new_spanned(&function.sig, SHAPE));
+    };
+    let key = key(attributes.key.as_ref(), &function)?;
+    let (name, module) = (&function.sig.ident, quote!(::tamis_sdk::aggregate));
+    let call = match config {
+        Some(_) => quote!(#name(&self.config, window)),
+        None => quote!(#name(window)),
+    };
+    let (output, columns) =
+        (quote!(::tamis_sdk::output::Output), quote!(<#returned as ::tamis_sdk::output::Output>::Columns));
+    let plugin = Plugin {
+        function: &function,
+        config: config.unwrap_or_else(|| quote!(())),
+        length: quote!(0),
+        state_version: attributes.versions.current()?,
+        terms: attributes.terms(&module)?,
+        description: attributes.description(&function, key, &row, &tally, &returned)?,
+        apply: quote!(#module::apply::<#row, #tally>(rows, &Self::TERMS)),
+        advance: quote! {
+            #module::advance::<#row, #tally, #columns>(due, &Self::TERMS, |window, columns| #output::write(#call, columns))
+        },
+        migrate: attributes.versions.method(Some(&quote!(#module::migrate::<_, #tally>)))?,
+    };
+    let plugin = plugin.expand();
+    let column_check = column_check(key, &row);
+    let message = format!("the key `{}` tells who a person is, and rows are stored as they are", key.value());
+    Ok(quote! {
+        #plugin
+        #column_check
+        const _: () = ::std::assert!(!<#row as ::tamis_sdk::row::Row>::INPUT.is_personal(#key), #message);
+    })
+}
+
+/// What stands in `#[aggregate(…)]`.
+#[derive(Default)]
+struct Attributes {
+    about: About,
+    versions: Versions,
+    dataset: Option<LitStr>,
+    key: Option<LitStr>,
+    /// Names and lengths in milliseconds.
+    windows: Vec<(LitStr, LitInt)>,
+}
+
+impl Attributes {
+    fn parse(attributes: TokenStream) -> Result<Self> {
+        let mut parsed = Self::default();
+        syn::meta::parser(|meta| parsed.member(&meta)).parse2(attributes)?;
+        Ok(parsed)
+    }
+
+    fn member(&mut self, meta: &ParseNestedMeta<'_>) -> Result<()> {
+        if self.about.member(meta)? || self.versions.member(meta)? {
+            return Ok(());
+        }
+        match meta.path.get_ident().map(ToString::to_string).as_deref() {
+            Some("dataset") => self.dataset = Some(meta.value()?.parse()?),
+            Some("key") => self.key = Some(meta.value()?.parse()?),
+            Some("windows") => self.windows = windows(meta)?,
+            _ => return Err(meta.error(MEMBERS)),
+        }
+        Ok(())
+    }
+
+    /// `Type = value` of the plugin's terms.
+    fn terms(&self, module: &TokenStream) -> Result<TokenStream> {
+        let call_site = proc_macro2::Span::call_site;
+        let dataset = self
+            .dataset
+            .as_ref()
+            .ok_or_else(|| Error::new(call_site(), "say where its rows go: `dataset = \"payments_by_currency\"`"))?;
+        if self.windows.is_empty() {
+            return Err(Error::new(call_site(), "say how long its windows are: `windows(\"1m\" = 60_000)`"));
+        }
+        let windows = self.windows.iter().map(|(name, ms)| quote!(#module::NamedLength { name: #name, ms: #ms }));
+        Ok(quote! {
+            #module::Terms = #module::Terms {
+                dataset: #dataset,
+                windows: &[#(#windows),*],
+                state_version: Self::STATE_VERSION,
+            }
+        })
+    }
+
+    /// The members of a `Description`.
+    fn description(
+        &self,
+        function: &ItemFn,
+        key: &LitStr,
+        row: &TokenStream,
+        tally: &TokenStream,
+        output: &TokenStream,
+    ) -> Result<TokenStream> {
+        let (about, migrates_from) = (self.about.expression(function)?, self.versions.former());
+        let (input, late, key) = (whole(row), ignored(), optional(Some(key)));
+        let module = quote!(::tamis_sdk::aggregate);
+        Ok(quote! {
+            about: #about,
+            inputs: ::std::vec![#input],
+            key: #key,
+            criteria: &[],
+            context: ::std::vec::Vec::new(),
+            late: #late,
+            remembers: false,
+            route: ::std::option::Option::None,
+            state_version: Self::STATE_VERSION,
+            state_shape: #module::shape::<#tally>(&Self::TERMS),
+            migrates_from: #migrates_from,
+            output: ::std::option::Option::Some(#module::output::<#output>(&Self::TERMS)),
+        })
+    }
+}
+
+/// `("1m" = 60_000, "5m" = 300_000)`: names and lengths are all different.
+fn windows(meta: &ParseNestedMeta<'_>) -> Result<Vec<(LitStr, LitInt)>> {
+    let table;
+    parenthesized!(table in meta.input);
+    let entry = |input: ParseStream<'_>| {
+        let name = input.parse::<LitStr>()?;
+        input.parse::<Token![=]>()?;
+        Ok((name, input.parse::<LitInt>()?))
+    };
+    let mut windows = Vec::<(LitStr, LitInt)>::new();
+    for (name, ms) in table.parse_terminated(entry, Token![,])? {
+        let length = ms.base10_parse::<i64>()?;
+        if length < 1 {
+            return Err(Error::new_spanned(ms, "a window is at least one millisecond long"));
+        }
+        if windows.iter().any(|(other, ms)| other.value() == name.value() || ms.base10_parse().ok() == Some(length)) {
+            return Err(Error::new_spanned(name, "two windows of that name or length"));
+        }
+        windows.push((name, ms));
+    }
+    Ok(windows)
+}
