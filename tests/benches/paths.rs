@@ -14,14 +14,14 @@ use tamis_connectors::{TopicReader, TopicWriter};
 use tamis_engine::memory::{MemoryCheckpoints, MemorySink};
 use tamis_engine::outbox::Sinks;
 use tamis_engine::report::{Report, Spent};
-use tamis_engine::rules::{RuleMode, RulePlan, RuleSet};
+use tamis_engine::rules::RuleSet;
 use tamis_engine::stream::{Stream, StreamParts, StreamSettings};
 use tamis_engine::transform::{KeptRows, QuarantinedRow, transform_files};
 use tamis_engine::{Sink, SystemClock, decode};
 use tamis_model::manifest::Format;
 use tamis_model::position::Partition;
-use tamis_model::rule::Rule;
 use tamis_plugin::Plugin;
+use tamis_registry::rule_plan;
 use tamis_tests::components;
 
 const RULES: [&str; 3] = ["payment-direct-fraud", "card-testing", "psp-error-rate"];
@@ -55,17 +55,9 @@ fn day() -> (tempfile::TempDir, Home) {
 
 fn rule_set(plugins: &[Arc<Plugin>]) -> RuleSet {
     let rules = plugins.iter().map(|plugin| {
-        let code = Arc::clone(plugin);
-        Arc::new(RulePlan {
-            name: plugin.manifest().name.clone(),
-            plugin: plugin.reference(),
-            manifest: Arc::new(plugin.manifest().clone()),
-            config: plugin.manifest().config.defaults.to_string(),
-            mode: RuleMode::Active,
-            route: plugin.manifest().route.clone().expect("the standard rules have a route"),
-            resets_state: false,
-            make: Arc::new(move |config| Ok(Box::new(code.rule(config)?) as Box<dyn Rule>)),
-        })
+        let manifest = plugin.manifest();
+        let rule = rule_plan(&manifest.name, plugin, manifest.config.defaults.to_string());
+        Arc::new(rule.expect("the defaults are valid"))
     });
     RuleSet { revision: 1, rules: rules.collect() }
 }
@@ -80,7 +72,7 @@ fn judge(home: &Home, rules: RuleSet, out: &Path) -> (Duration, Report) {
         source: Box::new(TopicReader::new(home.topics(), settings).expect("the topic is there")),
         schemas: schemas.into_iter().filter(|schema| schema.name == "payments").collect(),
         rules,
-        sinks: Sinks { records: Box::new(records), alerts: Vec::new() },
+        sinks: Sinks { records: Box::new(records), alerts: Vec::new(), aggregates: None },
         checkpoints: Box::new(MemoryCheckpoints::new()),
         clock: Arc::new(SystemClock),
     })

@@ -1,15 +1,20 @@
 //! From a rule's finding to an alert (contracts 3, "Alert").
 
+use std::sync::Arc;
+
 use arrow_array::cast::AsArray;
 use arrow_array::{Array, ArrayRef};
 use tamis_model::alert::{Alert, Personal, Trigger, alert_id};
-use tamis_model::rule::{Finding, Subject};
+use tamis_model::dead_letter::{DeadLetter, FailedRule};
+use tamis_model::position::Partition;
+use tamis_model::rule::{Finding, Poisoned, Subject};
 use tamis_model::strings::Strings;
 use tamis_model::time::{Millis, rfc3339_millis};
 use tamis_model::{Error, Kind, Result};
 
 use crate::plan::{Layout, TopicPlan};
 use crate::rules::RulePlan;
+use crate::share::Share;
 
 /// The rule whose findings become alerts, and what it is laid over.
 #[derive(Clone, Copy)]
@@ -17,6 +22,8 @@ pub(crate) struct Author<'a> {
     pub rule: &'a RulePlan,
     pub layout: &'a Layout,
     pub topics: &'a [TopicPlan],
+    /// The keys whose alerts count.
+    pub share: Share,
 }
 
 /// What a rule was given, as far as its findings refer to it.
@@ -60,8 +67,9 @@ struct Event {
 }
 
 impl Author<'_> {
-    /// Makes the alert of a finding. Fails when the finding refers to something that the rule was not given.
-    pub fn raise(&self, judging: &Judging<'_>, finding: Finding, generated_at: &str) -> Result<Raised> {
+    /// Makes the alert of a finding; none when another version of the rule speaks for its key. Fails when the finding refers to
+    /// something that the rule was not given.
+    pub fn raise(&self, judging: &Judging<'_>, finding: Finding, generated_at: &str) -> Result<Option<Raised>> {
         let row = match finding.subject {
             Subject::Row(row) => Some(row as usize),
             Subject::Remembered(_) | Subject::Window { .. } => None,
@@ -69,6 +77,9 @@ impl Author<'_> {
         let context = self.layout.context.compose(finding.context, judging, row);
         let context = context.ok_or_else(|| self.breach("it has not one value for each column that it must carry"))?;
         let cause = self.cause(judging, finding.subject).ok_or_else(|| self.breach("it names no row or key"))?;
+        if !self.counts(cause.key.as_deref(), cause.event.as_ref()) {
+            return Ok(None);
+        }
         let key = cause.key.as_deref().unwrap_or_default();
         let layout = self.layout.inputs.get(cause.input).ok_or_else(|| self.breach("it names no input"))?;
         let topic = &self.topics[layout.topic].schema.name;
@@ -76,7 +87,7 @@ impl Author<'_> {
             Some(event) => Trigger::Event { topic, id: &event.id },
             None => Trigger::Window { key, start: cause.time },
         };
-        let mode = self.rule.mode.alert_mode();
+        let mode = self.rule.role.alert_mode();
         let alert_id = alert_id(mode, &self.rule.name, trigger);
         let record_key = match (&cause.key, &cause.event) {
             (None, Some(event)) => event.id.clone(),
@@ -90,6 +101,7 @@ impl Author<'_> {
         let alert = Alert {
             alert_id,
             rule: self.rule.name.clone(),
+            rule_version: self.rule.version,
             plugin_version: self.rule.plugin.version.clone(),
             plugin_sha256: self.rule.plugin.sha256.clone(),
             severity: finding.severity,
@@ -102,12 +114,49 @@ impl Author<'_> {
             customer_id,
             criteria: self.criteria(finding.criteria)?,
             context,
+            lists: Arc::clone(&self.rule.lists),
             personal: Personal {
                 key: layout.personal_key,
                 context: declared.iter().filter(|c| c.personal).map(|c| c.name.clone()).collect(),
             },
         };
-        Ok(Raised { alert, time: cause.time, record_key })
+        Ok(Some(Raised { alert, time: cause.time, record_key }))
+    }
+
+    /// Whether what the rule says of a row counts.
+    pub fn row_counts(&self, judging: &Judging<'_>, row: u32) -> bool {
+        self.share == Share::All
+            || self
+                .cause(judging, Subject::Row(row))
+                .is_some_and(|cause| self.counts(cause.key.as_deref(), cause.event.as_ref()))
+    }
+
+    /// The dead letter of a key on which the rule failed when time moved on. `value` is its state.
+    pub fn key_letter(&self, key: &[u8], state: &[u8], watermark: Millis, poisoned: &Poisoned) -> DeadLetter {
+        let topic = self.topics[self.layout.inputs[0].topic].schema.name.clone();
+        DeadLetter {
+            partition: Partition { topic, number: 0 },
+            offset: None,
+            timestamp: watermark.max(0),
+            key: Some(key.to_vec()),
+            value: Some(state.to_vec()),
+            reason: poisoned.reason.name(),
+            message: poisoned.message.clone(),
+            rule: Some(self.failed()),
+            attempt: 1,
+        }
+    }
+
+    /// The rule as dead letters name it.
+    pub fn failed(&self) -> FailedRule {
+        let RulePlan { name, version, plugin, role, .. } = self.rule;
+        FailedRule { name: name.clone(), version: *version, mode: role.alert_mode(), plugin: plugin.clone() }
+    }
+
+    /// Whether what the rule says counts: by its key, else by the customer, else by the event.
+    fn counts(&self, key: Option<&str>, event: Option<&Event>) -> bool {
+        let customer = || event.map(|event| event.customer_id.as_deref().unwrap_or(&event.id));
+        self.share.has(&self.rule.name, key.or_else(customer).unwrap_or_default())
     }
 
     fn cause(&self, judging: &Judging<'_>, subject: Subject) -> Option<Cause> {
@@ -156,11 +205,12 @@ impl Author<'_> {
             return Err(self.breach("it names a criterion that is not declared"));
         }
         let holds = |(i, _): &(usize, &String)| bits >> i & 1 == 1;
-        Ok(names.iter().enumerate().filter(holds).map(|(_, name)| name.clone()).collect())
+        // A condition that bears the name of its plugin is the rule's own.
+        let name = |name: &String| if *name == self.rule.plugin.name { &self.rule.name } else { name }.clone();
+        Ok(names.iter().enumerate().filter(holds).map(|(_, criterion)| name(criterion)).collect())
     }
 
     fn breach(&self, reason: &str) -> Error {
-        let object = format!("a finding of rule {} ({})", self.rule.name, self.rule.plugin.name);
-        Error::new(Kind::Plugin, "use", object).because(reason)
+        Error::new(Kind::Plugin, "use a finding of", self.rule).because(reason)
     }
 }

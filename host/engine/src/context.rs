@@ -73,7 +73,7 @@ impl Context {
 }
 
 /// The value of a cell; nothing when there is no such row.
-fn cell(array: &ArrayRef, column_type: ColumnType, row: usize) -> Option<Value> {
+pub(crate) fn cell(array: &ArrayRef, column_type: ColumnType, row: usize) -> Option<Value> {
     if row >= array.len() {
         return None;
     }
@@ -97,7 +97,7 @@ fn cell(array: &ArrayRef, column_type: ColumnType, row: usize) -> Option<Value> 
 
 /// A context value as JSON. Amounts are numbers: exact up to ten million million, where a double still tells cents
 /// apart, and the nearest double beyond.
-fn json(value: Value) -> Json {
+pub(crate) fn json(value: Value) -> Json {
     match value {
         Value::Null => Json::Null,
         Value::Text(text) => Json::String(text),

@@ -1,39 +1,40 @@
-//! A rule at work: its code, its state, its timers.
+//! A version of a rule at work: its code between the engine's columns and state on one side, letters, alerts and rows on the other.
 
 use std::sync::Arc;
 
 use arrow_array::ArrayRef;
-use hashbrown::DefaultHashBuilder;
+use hdrhistogram::Histogram;
 use tamis_model::dead_letter::DeadLetter;
-use tamis_model::manifest::Manifest;
-use tamis_model::position::Partition;
 use tamis_model::rule::{Judged, Keyed, NOT_JUDGED, PoisonedSubject, Rule};
 use tamis_model::strings::{Strings, StringsBuf};
 use tamis_model::time::Millis;
 use tamis_model::{Error, Kind, Result};
 
 use crate::alerts::{Author, Judging};
-use crate::codec::{Reader, write_bytes, write_number, write_signed};
+use crate::breaker::{Breaker, Tally};
 use crate::grouping::Groups;
+use crate::kept::{self, Kept};
 use crate::outbox::{Outbox, Rows};
 use crate::plan::{Layout, TopicPlan};
-use crate::report::{Report, of, timed};
-use crate::rules::RulePlan;
-use crate::state::StateStore;
-use crate::watermark::BEGINNING;
+use crate::report::{Report, Spent, timed};
+use crate::rules::{OnFailure, RulePlan, Trip};
+use crate::share::Share;
 
 /// Keys of a call of `advance` at most.
 const DUE_MAX: usize = 4096;
-/// The first byte of an encoded state; changes when the encoding does.
-const ENCODING: u64 = 1;
 
-/// A rule at work.
+/// A version of a rule at work.
 pub(crate) struct RuleRun {
     pub plan: Arc<RulePlan>,
+    pub kept: Kept,
+    /// The keys whose alerts count.
+    pub share: Share,
+    /// How long the calls of its code took, in nanoseconds.
+    pub latency: Histogram<u32>,
     code: Box<dyn Rule>,
-    state: StateStore,
-    /// The lowest of its topics'; never goes back.
-    pub watermark: Millis,
+    breaker: Breaker,
+    /// Whether it was told that the version is stopped.
+    told: bool,
     room: Room,
 }
 
@@ -67,19 +68,49 @@ pub(crate) struct Desk<'a> {
 }
 
 impl RuleRun {
-    /// A rule without state.
-    pub fn new(plan: Arc<RulePlan>) -> Result<Self> {
-        let code = (plan.make)(&plan.config)?;
-        Ok(Self { plan, code, state: StateStore::default(), watermark: BEGINNING, room: Room::default() })
+    /// A version that begins with `kept`.
+    pub fn new(plan: Arc<RulePlan>, code: Box<dyn Rule>, kept: Kept) -> Self {
+        let author = kept::Author::of(&plan);
+        // What another version, or this one in another role, did is not held against it.
+        let tripped =
+            kept.tripped.filter(|_| (author.version, author.trial) == (kept.author.version, kept.author.trial));
+        Self {
+            breaker: Breaker::new(&plan),
+            latency: Histogram::new(2).expect("two digits are allowed"),
+            kept: Kept { author, tripped, ..kept },
+            room: Room::default(),
+            told: false,
+            share: Share::All,
+            plan,
+            code,
+        }
     }
 
-    /// Takes state and time over from the rule that this one replaces.
-    pub fn take_over(&mut self, other: &mut Self) {
-        self.state = std::mem::take(&mut other.state);
-        self.watermark = other.watermark;
+    /// The same version with the same code, in a new set.
+    pub fn goes_on(self, plan: Arc<RulePlan>) -> Self {
+        let same = (plan.role, plan.on_failure) == (self.plan.role, self.plan.on_failure);
+        let Self { breaker, latency, room, told, .. } = self;
+        let run = Self::new(plan, self.code, self.kept);
+        if same { Self { breaker, latency, room, told, ..run } } else { Self { latency, room, ..run } }
     }
 
-    /// Judges the rows of a batch, which are from the declared input `input`; `groups` for rules with a key.
+    /// That the version was stopped, said once.
+    pub fn trip(&mut self) -> Option<Trip> {
+        let reason = self.kept.tripped.clone().filter(|_| !self.told)?;
+        self.told = true;
+        let RulePlan { name, version, role, .. } = &*self.plan;
+        tracing::error!(rule = *name, version, reason, "the rule was stopped");
+        Some(Trip { rule: name.clone(), version: *version, trial: role.is_trial(), reason })
+    }
+
+    /// Takes what a batch came to. Returns whether the version is stopped from now on.
+    fn watch(&mut self, tally: Tally) -> bool {
+        self.kept.tripped = self.breaker.observe(tally);
+        self.kept.tripped.is_some()
+    }
+
+    /// Judges the rows of a batch, which are from the declared input `input`; `groups` for rules with a key. Returns whether the
+    /// version is stopped from now on.
     pub fn apply(
         &mut self,
         layout: &Layout,
@@ -87,8 +118,8 @@ impl RuleRun {
         batch: &Batch<'_>,
         groups: Option<&Groups>,
         desk: &mut Desk<'_>,
-    ) -> Result<()> {
-        let Self { plan, code, state, room, watermark } = self;
+    ) -> Result<bool> {
+        let Self { plan, kept, code, room, latency, share, .. } = self;
         let rows = batch.rows.times.len();
         layout.project(input, rows, batch.columns, &mut room.columns);
         room.input.clear();
@@ -100,7 +131,7 @@ impl RuleRun {
             Some(groups) => (&groups.groups[..], groups.keys.as_strings(), &groups.hashes[..]),
             None => Default::default(),
         };
-        timed(&mut spent.state_ns, || state.join(keys, hashes, &mut room.slots, &mut room.states));
+        timed(&mut spent.state_ns, || kept.state.join(keys, hashes, &mut room.slots, &mut room.states));
         let keyed = Keyed {
             rows,
             columns: &room.columns,
@@ -110,46 +141,47 @@ impl RuleRun {
             keys,
             states: room.states.as_strings(),
             identities: plan.manifest.remembers.then_some(batch.identities),
-            watermark: *watermark,
+            watermark: kept.watermark,
         };
-        let mut judged = timed(&mut spent.rules_ns, || code.apply(&keyed))?;
-        check_states(plan, &judged, keys.len())?;
+        let judged = clocked(spent, latency, || code.apply(&keyed))?;
+        check(plan, &judged, keys.len())?;
         timed(&mut spent.state_ns, || {
-            state.write_back(keys, hashes, &room.slots, judged.states.as_strings(), &judged.wakes);
+            kept.state.write_back(keys, hashes, &room.slots, judged.states.as_strings(), &judged.wakes);
         });
-        let counts = &mut desk.report.counts;
-        let not_judged = groups.iter().filter(|group| **group == NOT_JUDGED).count();
-        of(&mut counts.rules, &plan.name).judged += (rows - not_judged) as u64;
-        let author = Author { rule: plan, layout, topics: desk.topics };
-        for poisoned in std::mem::take(&mut judged.poisoned) {
-            of(&mut counts.rules, &plan.name).poisoned += 1;
-            match poisoned.subject {
-                PoisonedSubject::Row(row) if (row as usize) < rows => {
-                    desk.outbox.poison(batch.rows, row, author, poisoned.reason.name(), &poisoned.message, counts);
-                }
-                _ => return Err(breach(plan, "it failed on a row that it was not given")),
-            }
-        }
+        let rows = rows - groups.iter().filter(|group| **group == NOT_JUDGED).count();
+        desk.report.counts.of_rule(plan).judged += rows as u64;
+        let author = Author { rule: plan, layout, topics: desk.topics, share: *share };
         let judging = Judging { input, columns: batch.columns, times: batch.rows.times, groups, keys };
-        desk.outbox.raise(author, &judging, judged.findings, desk.generated_at, counts)
+        let mut tally = Tally { rows: rows as u64, errors: judged.poisoned.len() as u64, ..Tally::default() };
+        tally.exhausted = judged.exhausted;
+        let letters = judged.poisoned.iter().map(|poisoned| match poisoned.subject {
+            PoisonedSubject::Row(row) if (row as usize) < judging.times.len() => {
+                Ok(author.row_counts(&judging, row).then(|| batch.rows.letter_of(row, author, poisoned)))
+            }
+            _ => Err(breach(plan, "it failed on a row that it was not given")),
+        });
+        tally.alerts = file(author, &judging, letters.collect::<Result<_>>()?, judged, desk)?;
+        Ok(self.watch(tally))
     }
 
-    /// Sees the keys again whose wake the watermark `now` has reached, each once. Returns whether there were any.
-    pub fn advance(&mut self, layout: &Layout, now: Millis, desk: &mut Desk<'_>) -> Result<bool> {
+    /// Sees the keys again whose wake the watermark `now` has reached, each once. Returns whether there were any, and whether the
+    /// version is stopped from now on.
+    pub fn advance(&mut self, layout: &Layout, now: Millis, desk: &mut Desk<'_>) -> Result<(bool, bool)> {
         let mut due = std::mem::take(&mut self.room.due);
-        timed(&mut desk.report.spent.state_ns, || self.state.due(now, &mut due));
+        timed(&mut desk.report.spent.state_ns, || self.kept.state.due(now, &mut due));
+        let mut stopped = false;
         for slots in due.chunks(DUE_MAX) {
-            self.advance_slots(layout, now, slots, desk)?;
+            stopped |= self.advance_slots(layout, now, slots, desk)?;
         }
         let any = !due.is_empty();
         self.room.due = due;
-        Ok(any)
+        Ok((any, stopped))
     }
 
-    fn advance_slots(&mut self, layout: &Layout, now: Millis, slots: &[u32], desk: &mut Desk<'_>) -> Result<()> {
-        let Self { plan, code, state, room, watermark } = self;
+    fn advance_slots(&mut self, layout: &Layout, now: Millis, slots: &[u32], desk: &mut Desk<'_>) -> Result<bool> {
+        let Self { plan, kept, code, room, latency, share, .. } = self;
         let spent = &mut desk.report.spent;
-        timed(&mut spent.state_ns, || state.load(slots, &mut room.keys, &mut room.hashes, &mut room.states));
+        timed(&mut spent.state_ns, || kept.state.load(slots, &mut room.keys, &mut room.hashes, &mut room.states));
         let keys = room.keys.as_strings();
         let columns = layout.no_rows();
         let identities = std::array::from_fn(|_| arrow_array::new_empty_array(&arrow_schema::DataType::Utf8));
@@ -161,100 +193,70 @@ impl RuleRun {
             watermark: now,
             ..Keyed::default()
         };
-        let mut judged = timed(&mut spent.rules_ns, || code.advance(&due))?;
-        check_states(plan, &judged, keys.len())?;
-        let counts = &mut desk.report.counts;
+        let mut judged = clocked(spent, latency, || code.advance(&due))?;
+        check(plan, &judged, keys.len())?;
+        let author = Author { rule: plan, layout, topics: desk.topics, share: *share };
+        let mut tally = Tally { rows: keys.len() as u64, errors: judged.poisoned.len() as u64, ..Tally::default() };
+        tally.exhausted = judged.exhausted;
         let mut dropped = vec![false; if judged.poisoned.is_empty() { 0 } else { keys.len() }];
-        for poisoned in std::mem::take(&mut judged.poisoned) {
+        let mut letters = Vec::new();
+        for poisoned in &judged.poisoned {
             let PoisonedSubject::Group(group) = poisoned.subject else {
                 return Err(breach(plan, "it failed on a row that it was not given"));
             };
-            if group as usize >= keys.len() {
-                return Err(breach(plan, "it failed on a key that it was not given"));
-            }
-            of(&mut counts.rules, &plan.name).poisoned += 1;
-            dropped[group as usize] = true;
-            let topic = desk.topics[layout.inputs[0].topic].schema.name.clone();
-            let letter = DeadLetter {
-                partition: Partition { topic, number: 0 },
-                offset: None,
-                timestamp: (*watermark).max(0),
-                key: Some(keys.get(group as usize).to_vec()),
-                value: Some(room.states.as_strings().get(group as usize).to_vec()),
-                reason: poisoned.reason.name(),
-                message: poisoned.message,
-                plugin: Some(plan.plugin.clone()),
-                attempt: 1,
-            };
-            desk.outbox.dead_letter(letter, counts);
+            let group = group as usize;
+            *dropped.get_mut(group).ok_or_else(|| breach(plan, "it failed on a key that it was not given"))? = true;
+            let counts = share.has(&plan.name, &String::from_utf8_lossy(keys.get(group)));
+            letters.push(counts.then(|| {
+                author.key_letter(keys.get(group), room.states.as_strings().get(group), kept.watermark, poisoned)
+            }));
         }
         if !dropped.is_empty() {
             judged.states = without(judged.states.as_strings(), &dropped);
         }
         timed(&mut spent.state_ns, || {
-            state.write_back(keys, &room.hashes, slots, judged.states.as_strings(), &judged.wakes);
+            kept.state.write_back(keys, &room.hashes, slots, judged.states.as_strings(), &judged.wakes);
         });
-        let author = Author { rule: plan, layout, topics: desk.topics };
         let judging = Judging { input: 0, columns: &[], times: &[], groups: &[], keys };
-        desk.outbox.raise(author, &judging, judged.findings, desk.generated_at, counts)
-    }
-
-    /// State, timers and time as bytes.
-    pub fn encode(&self) -> Vec<u8> {
-        let mut out = Vec::new();
-        write_number(&mut out, ENCODING);
-        write_number(&mut out, u64::from(self.plan.manifest.state_version));
-        write_bytes(&mut out, self.plan.plugin.name.as_bytes());
-        write_bytes(&mut out, self.plan.plugin.version.as_bytes());
-        write_signed(&mut out, self.watermark);
-        self.state.encode(&mut out);
-        out
-    }
-
-    /// Goes on with what [`RuleRun::encode`] wrote.
-    pub fn restore(&mut self, bytes: &[u8], hasher: &DefaultHashBuilder) -> Result<()> {
-        let corrupt = || Error::new(Kind::Corrupt, "restore", format!("the state of rule {}", self.plan.name));
-        let mut reader = Reader(bytes);
-        if reader.number().ok_or_else(corrupt)? != ENCODING {
-            return Err(corrupt().because("it is of another encoding"));
-        }
-        let state_version = reader.number().and_then(|n| u32::try_from(n).ok()).ok_or_else(corrupt)?;
-        let plugin = String::from_utf8_lossy(reader.bytes().ok_or_else(corrupt)?).into_owned();
-        let plugin_version = String::from_utf8_lossy(reader.bytes().ok_or_else(corrupt)?).into_owned();
-        let watermark = reader.signed().ok_or_else(corrupt)?;
-        let state = StateStore::decode(&mut reader, hasher).filter(|_| reader.0.is_empty()).ok_or_else(corrupt)?;
-        if self.may_take_over(&plugin, &plugin_version, state_version, state.len())? {
-            self.state = state;
-        }
-        self.watermark = watermark;
-        Ok(())
-    }
-
-    /// Whether it goes on with the state of the rule that it replaces.
-    pub fn may_replace(&self, old: &Self) -> Result<bool> {
-        let Manifest { state_version, .. } = *old.plan.manifest;
-        self.may_take_over(&old.plan.plugin.name, &old.plan.plugin.version, state_version, old.state.len())
-    }
-
-    /// Whether it goes on with a state; an error when it neither can nor may begin anew.
-    fn may_take_over(&self, plugin: &str, version: &str, state_version: u32, keys: usize) -> Result<bool> {
-        let wanted = (&self.plan.plugin.name[..], self.plan.manifest.state_version);
-        if (plugin, state_version) == wanted || keys == 0 {
-            return Ok(true);
-        }
-        if self.plan.resets_state {
-            return Ok(false);
-        }
-        let reason = format!(
-            "{keys} keys have state version {state_version} of {plugin} {version}, and {} {} wants state version {}",
-            wanted.0, self.plan.plugin.version, wanted.1
-        );
-        Err(Error::invalid("go on with the state of", format!("rule {}", self.plan.name), reason))
+        tally.alerts = file(author, &judging, letters, judged, desk)?;
+        Ok(self.watch(tally))
     }
 }
 
+/// Hands on what a rule made of a batch: a letter for each event or key that it failed on, unless it is not its own, alerts, rows. Returns how
+/// many alerts count.
+fn file(
+    author: Author<'_>,
+    judging: &Judging<'_>,
+    letters: Vec<Option<DeadLetter>>,
+    judged: Judged,
+    desk: &mut Desk<'_>,
+) -> Result<u64> {
+    let Desk { outbox, report, generated_at, .. } = desk;
+    let counts = &mut report.counts;
+    if let (OnFailure::Halt, Some(poisoned)) = (author.rule.on_failure, judged.poisoned.first()) {
+        let reason = format!("its failure policy is to halt: {}: {}", poisoned.reason.name(), poisoned.message);
+        return Err(Error::new(Kind::Plugin, "judge with", author.rule).because(reason));
+    }
+    counts.of_rule(author.rule).poisoned += letters.len() as u64;
+    for letter in letters.into_iter().flatten() {
+        outbox.dead_letter(letter, counts);
+    }
+    outbox.emit(author, &judged.emitted, counts)?;
+    outbox.raise(author, judging, judged.findings, generated_at, counts)
+}
+
+/// Times a call of a rule's code.
+fn clocked<T>(spent: &mut Spent, latency: &mut Histogram<u32>, call: impl FnOnce() -> T) -> T {
+    let mut spent_ns = 0;
+    let result = timed(&mut spent_ns, call);
+    spent.rules_ns += spent_ns;
+    latency.saturating_record(spent_ns.max(1));
+    result
+}
+
 /// Whether every key got a state and a wake back.
-fn check_states(plan: &RulePlan, judged: &Judged, keys: usize) -> Result<()> {
+fn check(plan: &RulePlan, judged: &Judged, keys: usize) -> Result<()> {
     if judged.states.as_strings().len() != keys || judged.wakes.len() != keys {
         return Err(breach(plan, "it has not one state and one wake for each key"));
     }
@@ -262,7 +264,7 @@ fn check_states(plan: &RulePlan, judged: &Judged, keys: usize) -> Result<()> {
 }
 
 fn breach(plan: &RulePlan, reason: &str) -> Error {
-    Error::new(Kind::Plugin, "use the outcome of", format!("rule {} ({})", plan.name, plan.plugin.name)).because(reason)
+    Error::new(Kind::Plugin, "use the outcome of", plan).because(reason)
 }
 
 /// The states with some of them emptied.

@@ -3,7 +3,9 @@
 //! This crate knows no connector and no sandbox: it works on the traits [`Source`], [`Sink`],
 //! [`CheckpointStore`] and on [`tamis_model::rule::Rule`].
 
+mod aggregates;
 mod alerts;
+mod breaker;
 pub mod checkpoint;
 pub mod clock;
 mod codec;
@@ -12,12 +14,15 @@ mod context;
 pub mod decode;
 mod grouping;
 mod judge;
+mod kept;
 pub mod memory;
 pub mod outbox;
 mod plan;
 mod recent;
 pub mod report;
+mod roster;
 pub mod rules;
+mod share;
 pub mod sink;
 pub mod source;
 mod state;
@@ -30,7 +35,7 @@ pub use checkpoint::{Checkpoint, CheckpointStore};
 pub use clock::{Clock, SystemClock};
 pub use outbox::Sinks;
 pub use report::{Progress, Report};
-pub use rules::{RuleMode, RulePlan, RuleSet, SHADOW_ALERTS};
+pub use rules::{Role, RulePlan, RuleSet, SHADOW_ALERTS};
 pub use sink::Sink;
 pub use source::{Chunk, Read, Source};
 pub use stream::{Command, Step, Stream, StreamParts, StreamSettings};

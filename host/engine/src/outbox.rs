@@ -1,21 +1,23 @@
 //! What leaves with a batch: alerts and dead letters.
 
-use hashbrown::HashSet;
+use arrow_array::{Array, ArrayRef};
 use tamis_model::Result;
-use tamis_model::alert::Alert;
+use tamis_model::aggregate::AggregateRow;
+use tamis_model::alert::{Alert, AlertMode};
 use tamis_model::dead_letter::DeadLetter;
 use tamis_model::error::Context as _;
 use tamis_model::position::Partition;
 use tamis_model::record::Record;
-use tamis_model::rule::{Finding, Subject};
+use tamis_model::rule::{Finding, Poisoned, Subject};
 use tamis_model::time::Millis;
 
+use crate::aggregates;
 use crate::alerts::{Author, Judging};
 use crate::decode::json::{TOMBSTONE, record_parts};
 use crate::decode::{Origin, Refused};
 use crate::recent::RecentAlerts;
 use crate::report::{Counts, of};
-use crate::rules::{RuleMode, SHADOW_ALERTS};
+use crate::rules::SHADOW_ALERTS;
 use crate::sink::Sink;
 use crate::source::Chunk;
 
@@ -28,6 +30,8 @@ pub struct Sinks {
     pub records: Box<dyn Sink<Record>>,
     /// Where alerts go besides, each by the name that stands in checkpoints.
     pub alerts: Vec<(String, Box<dyn Sink<Alert>>)>,
+    /// Where the rows of aggregates go; without it there may be no rule that emits rows.
+    pub aggregates: Option<Box<dyn Sink<AggregateRow>>>,
 }
 
 /// What is on its way out.
@@ -35,9 +39,8 @@ pub struct Sinks {
 pub(crate) struct Outbox {
     records: Vec<Record>,
     alerts: Vec<Alert>,
+    aggregates: Vec<AggregateRow>,
     pub recent: RecentAlerts,
-    /// Plugins and rows of this batch that have a dead letter already.
-    failed: HashSet<(String, u32)>,
 }
 
 /// The rows that a dead letter can be about.
@@ -47,10 +50,23 @@ pub(crate) struct Rows<'a> {
     pub chunk: &'a Chunk,
     pub origins: &'a [Origin],
     pub times: &'a [Millis],
+    /// How often they are tried, from 1.
+    pub attempt: u32,
+}
+
+impl Rows<'_> {
+    /// The dead letter of a row that a rule failed on.
+    pub fn letter_of(&self, row: u32, author: Author<'_>, poisoned: &Poisoned) -> DeadLetter {
+        let (origin, time) = (self.origins[row as usize], self.times[row as usize]);
+        DeadLetter {
+            rule: Some(author.failed()),
+            ..letter(*self, origin, time, poisoned.reason.name(), &poisoned.message)
+        }
+    }
 }
 
 impl Outbox {
-    /// Raises the alerts of a rule's findings, unless they were raised before.
+    /// Raises the alerts of a rule's findings, unless they were raised before. Returns how many findings count.
     pub fn raise(
         &mut self,
         author: Author<'_>,
@@ -58,24 +74,25 @@ impl Outbox {
         mut findings: Vec<Finding>,
         generated_at: &str,
         counts: &mut Counts,
-    ) -> Result<()> {
+    ) -> Result<u64> {
         if findings.is_empty() {
-            return Ok(());
+            return Ok(0);
         }
         // The first content stands, so rows speak in the order in which they arrived.
         findings.sort_by_key(|finding| if let Subject::Row(row) = finding.subject { row } else { u32::MAX });
-        let counts = of(&mut counts.rules, &author.rule.name);
-        counts.findings += findings.len() as u64;
+        let counts = counts.of_rule(author.rule);
+        let mut counting = 0;
         for finding in findings {
-            let raised = author.raise(judging, finding, generated_at)?;
+            let Some(raised) = author.raise(judging, finding, generated_at)? else { continue };
+            counting += 1;
             if !self.recent.insert(&raised.alert.alert_id) {
                 counts.repeated += 1;
                 continue;
             }
             *counts.alerts.entry(raised.alert.severity).or_default() += 1;
-            let route = match author.rule.mode {
-                RuleMode::Active => &author.rule.route,
-                RuleMode::Shadow => SHADOW_ALERTS,
+            let route = match author.rule.role.alert_mode() {
+                AlertMode::Live => &author.rule.route,
+                AlertMode::Shadow => SHADOW_ALERTS,
             };
             self.records.push(Record {
                 topic: route.to_owned(),
@@ -87,6 +104,18 @@ impl Outbox {
             });
             self.alerts.push(raised.alert);
         }
+        counts.findings += counting;
+        Ok(counting)
+    }
+
+    /// Takes the rows that a rule emitted.
+    pub fn emit(&mut self, author: Author<'_>, emitted: &[ArrayRef], counts: &mut Counts) -> Result<()> {
+        let rows = emitted.first().map_or(0, |column| column.len());
+        if rows == 0 {
+            return Ok(());
+        }
+        self.aggregates.extend(aggregates::rows(author.rule, emitted)?);
+        counts.of_rule(author.rule).emitted += rows as u64;
         Ok(())
     }
 
@@ -98,24 +127,6 @@ impl Outbox {
         self.dead_letter(letter, counts);
     }
 
-    /// Writes the dead letter of a row that a plugin failed on, unless it failed on the row for another rule too.
-    pub fn poison(
-        &mut self,
-        rows: Rows<'_>,
-        row: u32,
-        author: Author<'_>,
-        reason: &'static str,
-        message: &str,
-        counts: &mut Counts,
-    ) {
-        if !self.failed.insert((author.rule.plugin.sha256.clone(), row)) {
-            return;
-        }
-        let mut letter = letter(rows, rows.origins[row as usize], rows.times[row as usize], reason, message);
-        letter.plugin = Some(author.rule.plugin.clone());
-        self.dead_letter(letter, counts);
-    }
-
     /// Adds a dead letter.
     pub fn dead_letter(&mut self, letter: DeadLetter, counts: &mut Counts) {
         counts.dead_letters += 1;
@@ -124,7 +135,6 @@ impl Outbox {
 
     /// Gives everything to the sinks.
     pub fn flush(&mut self, sinks: &mut Sinks) -> Result<()> {
-        self.failed.clear();
         if !self.records.is_empty() {
             sinks.records.write(&self.records)?;
             self.records.clear();
@@ -134,6 +144,12 @@ impl Outbox {
                 sink.write(&self.alerts)?;
             }
             self.alerts.clear();
+        }
+        if !self.aggregates.is_empty()
+            && let Some(sink) = &mut sinks.aggregates
+        {
+            sink.write(&self.aggregates)?;
+            self.aggregates.clear();
         }
         Ok(())
     }
@@ -160,7 +176,7 @@ fn letter(rows: Rows<'_>, origin: Origin, timestamp: Millis, reason: &'static st
         value,
         reason,
         message: message.to_owned(),
-        plugin: None,
-        attempt: 1,
+        rule: None,
+        attempt: rows.attempt,
     }
 }

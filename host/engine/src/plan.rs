@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use arrow_array::{ArrayRef, new_empty_array, new_null_array};
-use tamis_model::manifest::{Input, Late};
+use tamis_model::aggregate::{WINDOW, WINDOW_START};
+use tamis_model::manifest::{Input, Late, Manifest};
 use tamis_model::schema::{Column, ColumnType};
 use tamis_model::topic::TopicSchema;
 use tamis_model::{Error, Result};
@@ -41,8 +42,8 @@ pub(crate) struct Identities {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Grouping {
     pub key: Key,
-    /// Whether late rows are left out.
-    pub late: Late,
+    /// How many milliseconds a row may lie behind its partition's watermark; none = any.
+    pub behind_ms_max: Option<i64>,
 }
 
 /// What groups rows.
@@ -90,8 +91,12 @@ impl Plan {
         let mut drafts: Vec<Draft> = schemas.iter().map(Draft::new).collect();
         let mut layouts = Vec::with_capacity(rules.rules.len());
         for (index, rule) in rules.rules.iter().enumerate() {
-            if rules.rules[..index].iter().any(|other| other.name == rule.name) {
-                return Err(refuse(rule, "another rule of the set has the same name"));
+            let same_place = |other: &&Arc<RulePlan>| {
+                other.name == rule.name
+                    && (other.version == rule.version || other.role.is_trial() == rule.role.is_trial())
+            };
+            if rules.rules[..index].iter().any(|other| same_place(&other)) {
+                return Err(refuse(rule, "another version of it has the same place in the set"));
             }
             layouts.push(Layout::new(index, rule, &mut drafts)?);
         }
@@ -105,7 +110,7 @@ impl Plan {
 }
 
 fn refuse(rule: &RulePlan, reason: impl Into<String>) -> Error {
-    Error::invalid("put to work", format!("rule {} ({})", rule.name, rule.plugin.name), reason)
+    Error::invalid("put to work", rule, reason)
 }
 
 /// A topic's plan in the making.
@@ -157,13 +162,11 @@ impl Layout {
     fn new(index: usize, rule: &Arc<RulePlan>, topics: &mut [Draft<'_>]) -> Result<Self> {
         let manifest = &rule.manifest;
         let keyed = manifest.keyed();
-        if manifest.output.is_some() {
-            return Err(refuse(rule, "rules that emit rows have no sink yet"));
-        }
+        check_output(manifest).map_err(|reason| refuse(rule, reason))?;
         if manifest.inputs.is_empty() || manifest.inputs.iter().any(|input| input.key.is_some() != keyed) {
             return Err(refuse(rule, "either all of its inputs have a key or none"));
         }
-        if !keyed && manifest.late == Late::Ignore {
+        if !keyed && (manifest.late == Late::Ignore || manifest.late_ms_max.is_some()) {
             return Err(refuse(rule, "only rules with a key can ignore late events"));
         }
         let mut inputs = Vec::<LayoutInput>::with_capacity(manifest.inputs.len());
@@ -207,14 +210,18 @@ impl LayoutInput {
             })?;
         }
         let mut personal_key = false;
+        let behind_ms_max = match (rule.manifest.late, rule.manifest.late_ms_max) {
+            (Late::Ignore, _) => Some(0),
+            (Late::Judge, max) => max.map(|max| i64::try_from(max).unwrap_or(i64::MAX)),
+        };
         let grouping = match input.key.as_deref() {
             None => None,
-            Some(ALL) => Some(Grouping { key: Key::All, late: rule.manifest.late }),
+            Some(ALL) => Some(Grouping { key: Key::All, behind_ms_max }),
             Some(name) => {
                 let field = draft.schema.field(name).filter(|field| field.column_type() == Some(ColumnType::Text));
                 let reason = || refuse(rule, format!("key {name} is no text column of topic {}", draft.schema.name));
                 personal_key = field.ok_or_else(reason)?.personal;
-                Some(Grouping { key: Key::Column(draft.column(name)), late: rule.manifest.late })
+                Some(Grouping { key: Key::Column(draft.column(name)), behind_ms_max })
             }
         };
         let grouping = grouping.map(|grouping| draft.grouping(grouping));
@@ -223,6 +230,19 @@ impl LayoutInput {
         let types = input.columns.iter().map(|column| column.column_type).collect();
         Ok(Self { topic, columns, types, personal_key })
     }
+}
+
+/// Whether rows that a rule emits are those of an aggregate: the host needs to know their window.
+fn check_output(manifest: &Manifest) -> Result<(), String> {
+    if manifest.output.is_none() {
+        return Ok(());
+    }
+    for (name, wanted) in [(WINDOW, ColumnType::Text), (WINDOW_START, ColumnType::Timestamp)] {
+        if manifest.output_type(name) != Some(wanted) {
+            return Err(format!("its output needs a column `{name}` of type {wanted:?}"));
+        }
+    }
+    Ok(())
 }
 
 /// Whether the topic can fill a declared column.

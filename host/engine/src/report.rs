@@ -7,6 +7,9 @@ use serde::{Deserialize, Serialize};
 use tamis_model::rule::Severity;
 use tamis_model::time::Millis;
 
+use crate::judge::RuleRun;
+use crate::rules::{RulePlan, Trip};
+
 /// What a stream has done since its first checkpoint.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Report {
@@ -25,10 +28,19 @@ pub struct Report {
 pub struct Counts {
     /// By topic.
     pub topics: BTreeMap<String, TopicCounts>,
-    /// By rule.
+    /// By rule: what its active versions did.
     pub rules: BTreeMap<String, RuleCounts>,
+    /// By rule: what the version that is on trial did.
+    pub trials: BTreeMap<String, RuleCounts>,
     /// Dead letters written.
     pub dead_letters: u64,
+}
+
+impl Counts {
+    /// Where a version is counted.
+    pub(crate) fn of_rule(&mut self, plan: &RulePlan) -> &mut RuleCounts {
+        of(if plan.role.is_trial() { &mut self.trials } else { &mut self.rules }, &plan.name)
+    }
 }
 
 /// What was counted of a topic.
@@ -53,6 +65,8 @@ pub struct RuleCounts {
     pub repeated: u64,
     /// Events and keys that its code failed on.
     pub poisoned: u64,
+    /// Rows emitted.
+    pub emitted: u64,
     /// Alerts by severity.
     pub alerts: BTreeMap<Severity, u64>,
 }
@@ -75,12 +89,52 @@ pub struct Spent {
 }
 
 /// A report on the way.
-#[derive(Debug)]
 pub struct Progress<'a> {
     /// The report so far.
     pub report: &'a Report,
+    /// The versions that the host has stopped since the last one.
+    pub trips: &'a [Trip],
+    pub(crate) runs: &'a [RuleRun],
     /// Whether there is nothing to do at the moment.
     pub idle: bool,
+}
+
+/// How a version of a rule is doing in this process.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct RuleGauge {
+    /// The rule.
+    pub rule: String,
+    /// The number of the version.
+    pub version: u32,
+    /// Whether it is on trial.
+    pub trial: bool,
+    /// Keys that have state.
+    pub keys: u64,
+    /// Calls of its code.
+    pub calls: u64,
+    /// The median time of a call, in nanoseconds.
+    pub call_ns_p50: u64,
+    /// The time that 99 of 100 calls keep, in nanoseconds.
+    pub call_ns_p99: u64,
+    /// Why the host has stopped it.
+    pub tripped: Option<String>,
+}
+
+impl Progress<'_> {
+    /// How the versions that run are doing.
+    pub fn rules(&self) -> Vec<RuleGauge> {
+        let gauge = |run: &RuleRun| RuleGauge {
+            rule: run.plan.name.clone(),
+            version: run.plan.version,
+            trial: run.plan.role.is_trial(),
+            keys: run.kept.state.len() as u64,
+            calls: run.latency.len(),
+            call_ns_p50: run.latency.value_at_quantile(0.5),
+            call_ns_p99: run.latency.value_at_quantile(0.99),
+            tripped: run.kept.tripped.clone(),
+        };
+        self.runs.iter().map(gauge).collect()
+    }
 }
 
 /// Adds the time that `work` takes.

@@ -1,8 +1,10 @@
 //! The rule set: what admins have put to work, as one immutable snapshot.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
 use tamis_model::Result;
 use tamis_model::alert::AlertMode;
 use tamis_model::dead_letter::PluginRef;
@@ -15,51 +17,146 @@ pub const SHADOW_ALERTS: &str = "shadow_alerts";
 /// Makes the code of a rule, configured with the JSON text it is given.
 pub type MakeRule = dyn Fn(&str) -> Result<Box<dyn Rule>> + Send + Sync;
 
-/// A rule: a plugin put to work on topics.
+/// A version of a rule: a plugin put to work on topics.
 #[derive(Clone)]
 pub struct RulePlan {
-    /// Its name, unique in the set; part of the identity of its alerts.
+    /// The rule's name; part of the identity of its alerts.
     pub name: String,
+    /// The number of the version. Two versions of a rule can be in a set: one that is active, and one on trial.
+    pub version: u32,
     /// Its plugin, exactly.
     pub plugin: PluginRef,
     /// What the plugin says of itself.
     pub manifest: Arc<Manifest>,
     /// Its configuration, JSON by the manifest's schema.
     pub config: String,
+    /// The lists that went into its configuration, with their revisions.
+    pub lists: Arc<BTreeMap<String, u64>>,
     /// Whether its alerts count.
-    pub mode: RuleMode,
-    /// The topic of its alerts while it is active.
+    pub role: Role,
+    /// The topic of its alerts that count.
     pub route: String,
-    /// Whether it may begin with empty state when what is stored is of another `state_version`;
-    /// otherwise such a state is an error.
-    pub resets_state: bool,
+    /// What becomes of the events on which it fails.
+    pub on_failure: OnFailure,
+    /// What becomes of a state that another version left, when it cannot be read.
+    pub on_state_change: OnStateChange,
     /// Makes its code.
     pub make: Arc<MakeRule>,
 }
 
 impl fmt::Debug for RulePlan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "RulePlan({} by {} {})", self.name, self.plugin.name, self.plugin.version)
+        write!(f, "RulePlan({self}, {:?})", self.role)
     }
 }
 
-/// Whether the alerts of a rule count.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum RuleMode {
-    /// They go to the rule's route.
-    Active,
-    /// It is on trial: they go to [`SHADOW_ALERTS`] with an identity of their own.
-    Shadow,
+impl fmt::Display for RulePlan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "rule {} version {} ({} {})", self.name, self.version, self.plugin.name, self.plugin.version)
+    }
 }
 
-impl RuleMode {
+impl RulePlan {
+    /// The first version of a rule, active, with the plugin's own route.
+    pub fn new(
+        name: impl Into<String>,
+        plugin: PluginRef,
+        manifest: Arc<Manifest>,
+        config: String,
+        make: Arc<MakeRule>,
+    ) -> Self {
+        Self {
+            name: name.into(),
+            version: 1,
+            plugin,
+            route: manifest.route.clone().unwrap_or_else(|| "alerts".to_owned()),
+            manifest,
+            config,
+            lists: Arc::default(),
+            role: Role::Active,
+            on_failure: OnFailure::DeadLetter,
+            on_state_change: OnStateChange::Keep,
+            make,
+        }
+    }
+}
+
+/// Whether the alerts of a version count.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "mode")]
+pub enum Role {
+    /// They go to the rule's route; beside a canary, those of the keys that are not its own.
+    Active,
+    /// It is on trial: it judges everything, and its alerts go to [`SHADOW_ALERTS`] with an identity of their own.
+    Shadow,
+    /// It is on trial: it judges everything, and its alerts count for a share of the keys. Of these the active version's do not.
+    Canary {
+        /// The share, 1 to 99.
+        percent: u8,
+        /// Outside of it the trial ends.
+        budget: Budget,
+    },
+}
+
+impl Role {
     /// The mode of its alerts.
     pub fn alert_mode(self) -> AlertMode {
         match self {
-            Self::Active => AlertMode::Live,
+            Self::Active | Self::Canary { .. } => AlertMode::Live,
             Self::Shadow => AlertMode::Shadow,
         }
     }
+
+    /// Whether it is on trial.
+    pub fn is_trial(self) -> bool {
+        self != Self::Active
+    }
+}
+
+/// What becomes of the events on which the code of a rule fails.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "policy")]
+pub enum OnFailure {
+    /// They go to the dead letters, and the stream goes on.
+    #[default]
+    DeadLetter,
+    /// The stream stops before them: nothing is skipped.
+    Halt,
+    /// They go to the dead letters, and when they become too many the rule is stopped and the stream goes on without it.
+    Disable(Budget),
+}
+
+/// How many failures and alerts are normal.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Budget {
+    /// Events of a window before it is judged.
+    pub rows_min: u64,
+    /// Events of a window; then the next one begins.
+    pub window_rows: u64,
+    /// The highest share of events that it may fail on, in percent.
+    pub errors_percent_max: f64,
+    /// The highest share of events that may raise an alert, in percent; none = any.
+    pub alerts_percent_max: Option<f64>,
+}
+
+impl Default for Budget {
+    fn default() -> Self {
+        Self { rows_min: 100, window_rows: 10_000, errors_percent_max: 5.0, alerts_percent_max: None }
+    }
+}
+
+/// What becomes of a state that another version of the rule left, when its plugin, state version or shape is another.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OnStateChange {
+    /// It must be readable: else the version cannot be put to work.
+    #[default]
+    Keep,
+    /// The plugin migrates it.
+    Migrate,
+    /// The version begins anew.
+    Reset,
 }
 
 /// The rules that run, swapped as a whole between two batches.
@@ -67,6 +164,19 @@ impl RuleMode {
 pub struct RuleSet {
     /// Counts up with every change.
     pub revision: u64,
-    /// The rules.
+    /// The versions that run, of each rule at most one active and one on trial.
     pub rules: Vec<Arc<RulePlan>>,
+}
+
+/// The host has stopped a version by itself.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Trip {
+    /// The rule.
+    pub rule: String,
+    /// The number of the version.
+    pub version: u32,
+    /// Whether it was on trial: then the active version judges its keys again.
+    pub trial: bool,
+    /// Why.
+    pub reason: String,
 }

@@ -4,7 +4,8 @@ use std::hash::BuildHasher;
 
 use hashbrown::hash_table::Entry as Place;
 use hashbrown::{DefaultHashBuilder, HashTable};
-use tamis_model::rule::NEVER;
+use tamis_model::Result;
+use tamis_model::rule::{NEVER, Rule};
 use tamis_model::strings::{Strings, StringsBuf};
 use tamis_model::time::Millis;
 
@@ -13,12 +14,14 @@ use crate::timers::Timers;
 
 /// Room of a forgotten key that is kept for the next one.
 const ROOM_KEPT_BYTES_MAX: usize = 256;
+/// Keys of a call of `migrate` at most.
+const MIGRATED_MAX: usize = 4096;
 /// The slot of a key that has no state yet.
 pub(crate) const NO_SLOT: u32 = u32::MAX;
 
 /// Keys, their states and their timers. Slots are stable as long as their key has state, so a batch looks each key
 /// up once, on its way to the rule, and writes back without searching.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(crate) struct StateStore {
     /// Slots by key.
     index: HashTable<u32>,
@@ -28,6 +31,7 @@ pub(crate) struct StateStore {
     timers: Timers,
 }
 
+#[derive(Clone)]
 struct Slot {
     hash: u64,
     wake: Millis,
@@ -120,6 +124,21 @@ impl StateStore {
             hashes.push(slot.hash);
             states.push(slot.state());
         }
+    }
+
+    /// The same keys and wakes with the states that `code` makes of theirs, which a plugin of state version `from_version` wrote.
+    pub fn migrated(&self, code: &mut dyn Rule, from_version: u32) -> Result<Self> {
+        let mut migrated = Self::default();
+        let (mut keys, mut hashes, mut states) = (StringsBuf::default(), Vec::new(), StringsBuf::default());
+        let slots: Vec<u32> = self.index.iter().copied().collect();
+        for slots in slots.chunks(MIGRATED_MAX) {
+            self.load(slots, &mut keys, &mut hashes, &mut states);
+            let new = code.migrate(states.as_strings(), from_version)?;
+            let unknown = vec![NO_SLOT; slots.len()];
+            let wakes: Vec<Millis> = slots.iter().map(|slot| self.slots[*slot as usize].wake).collect();
+            migrated.write_back(keys.as_strings(), &hashes, &unknown, new.as_strings(), &wakes);
+        }
+        Ok(migrated)
     }
 
     fn insert(&mut self, key: &[u8], hash: u64, state: &[u8], wake: Millis) {

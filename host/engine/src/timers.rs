@@ -15,7 +15,7 @@ const BUCKET_MS: Millis = 10_000;
 type Timer = (Millis, u32);
 
 /// Timers in the order of their times.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(crate) struct Timers {
     /// Those up to the end of bucket `reached`.
     near: BinaryHeap<Reverse<Timer>>,

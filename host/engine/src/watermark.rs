@@ -64,12 +64,12 @@ impl PartitionTime {
         self.highest.map_or(self.floor, |highest| highest.saturating_sub(lateness_ms).max(self.floor))
     }
 
-    /// Takes an event's time. Returns whether the event is late.
-    pub fn observe(&mut self, time: Millis, lateness_ms: i64) -> bool {
-        let late = time < self.watermark(lateness_ms);
+    /// Takes an event's time. Returns how many milliseconds it lies behind the watermark: more than 0 = it is late.
+    pub fn observe(&mut self, time: Millis, lateness_ms: i64) -> i64 {
+        let behind_ms = self.watermark(lateness_ms).saturating_sub(time).max(0);
         self.highest = self.highest.max(Some(time));
         self.last = Some(time);
-        late
+        behind_ms
     }
 
     fn holds(&self) -> bool {

@@ -2,6 +2,7 @@
 //!
 //! The same input gives the same `alert_id`: that is what makes delivery idempotent.
 
+use std::collections::BTreeMap;
 use std::ops::Index;
 use std::sync::Arc;
 
@@ -20,6 +21,8 @@ pub struct Alert {
     pub alert_id: String,
     /// The rule that raised it.
     pub rule: String,
+    /// The number of the rule's version.
+    pub rule_version: u32,
     /// The version of its plugin.
     pub plugin_version: String,
     /// The SHA-256 of its plugin's bytes, hex.
@@ -44,9 +47,20 @@ pub struct Alert {
     pub criteria: Vec<String>,
     /// The compared values; for windows the tallies and bounds.
     pub context: AlertContext,
+    /// The revisions of the lists that the rule compared with.
+    #[serde(skip_serializing_if = "no_lists", serialize_with = "lists")]
+    pub lists: Arc<BTreeMap<String, u64>>,
     /// Which members are replaced by pseudonyms in storage. Not part of the alert's JSON.
     #[serde(skip)]
     pub personal: Personal,
+}
+
+fn no_lists(lists: &Arc<BTreeMap<String, u64>>) -> bool {
+    lists.is_empty()
+}
+
+fn lists<S: Serializer>(lists: &Arc<BTreeMap<String, u64>>, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_map(&**lists)
 }
 
 /// Names and values, in the order of the manifest. The names are those of the rule: every alert of it shares them.
@@ -98,6 +112,16 @@ pub enum AlertMode {
     Live,
     /// Its rule is on trial.
     Shadow,
+}
+
+impl AlertMode {
+    /// Its name in alerts, dead letters and tables.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Live => "live",
+            Self::Shadow => "shadow",
+        }
+    }
 }
 
 /// What made a rule fire: the part of an alert's identity that is not the rule.

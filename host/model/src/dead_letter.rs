@@ -2,6 +2,7 @@
 //!
 //! Header names follow Kafka Streams' dead letter queue (KIP-1034), so that its tools read ours.
 
+use crate::alert::AlertMode;
 use crate::position::Partition;
 use crate::record::Record;
 use crate::time::Millis;
@@ -26,10 +27,23 @@ pub struct DeadLetter {
     pub reason: &'static str,
     /// The reason in words, with the field it is about.
     pub message: String,
-    /// The plugin that failed on it; none when it could not be decoded.
-    pub plugin: Option<PluginRef>,
+    /// The rule that failed on it; none when it could not be decoded.
+    pub rule: Option<FailedRule>,
     /// How often it was tried, from 1.
     pub attempt: u32,
+}
+
+/// A rule that failed on a record.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FailedRule {
+    /// Its name.
+    pub name: String,
+    /// The number of its version.
+    pub version: u32,
+    /// Whether its alerts count.
+    pub mode: AlertMode,
+    /// The plugin that it puts to work.
+    pub plugin: PluginRef,
 }
 
 /// A plugin, exactly.
@@ -46,7 +60,7 @@ pub struct PluginRef {
 impl DeadLetter {
     /// The record that stands in the dead letter topic.
     pub fn into_record(self) -> Record {
-        let exception = if self.plugin.is_some() { "tamis.PluginFailed" } else { "tamis.RecordRefused" };
+        let exception = if self.rule.is_some() { "tamis.PluginFailed" } else { "tamis.RecordRefused" };
         let mut headers = vec![
             ("__streams.errors.exception", exception.to_owned()),
             ("__streams.errors.message", self.message),
@@ -57,10 +71,13 @@ impl DeadLetter {
             ("tamis.reason", self.reason.to_owned()),
             ("tamis.attempt", self.attempt.to_string()),
         ];
-        if let Some(plugin) = self.plugin {
+        if let Some(FailedRule { name, version, mode, plugin }) = self.rule {
             headers.push(("tamis.plugin", plugin.name));
             headers.push(("tamis.version", plugin.version));
             headers.push(("tamis.sha256", plugin.sha256));
+            headers.push(("tamis.rule", name));
+            headers.push(("tamis.rule_version", version.to_string()));
+            headers.push(("tamis.mode", mode.name().to_owned()));
         }
         Record {
             topic: DEAD_LETTERS.to_owned(),

@@ -3,6 +3,7 @@
 //! No I/O and no async here: everything above can depend on this crate and test against it.
 
 pub mod accounting;
+pub mod aggregate;
 pub mod alert;
 pub mod dead_letter;
 pub mod error;

@@ -69,6 +69,8 @@ pub struct Judged {
     pub wakes: Vec<Millis>,
     /// What the code failed on.
     pub poisoned: Vec<Poisoned>,
+    /// Whether it failed so often that isolating its failures was given up: some of what is poisoned was not tried alone.
+    pub exhausted: bool,
 }
 
 /// An alert in the making.

@@ -22,6 +22,15 @@ pub(crate) const POISONED_MAX: usize = 32;
 /// Deadlines that failed calls for one batch may take together. Isolating one endless row of 4096 takes 12.
 pub(crate) const DEADLINES_MAX: u32 = 32;
 
+/// What was found.
+#[derive(Debug)]
+pub(crate) struct Isolated {
+    /// What is poisoned, ascending.
+    pub poisoned: Vec<(usize, Failure)>,
+    /// Whether the bounds were reached.
+    pub exhausted: bool,
+}
+
 /// What is left to be spent on one batch.
 struct Budget {
     rows: usize,
@@ -30,16 +39,15 @@ struct Budget {
 
 /// Isolates what fails among `0..len`, after the whole has failed with `failure`.
 ///
-/// `attempt` judges a range and keeps what comes of it; its outer error ends everything. Returns what is
-/// poisoned, ascending.
+/// `attempt` judges a range and keeps what comes of it; its outer error ends everything.
 pub(crate) fn isolate(
     len: usize,
     failure: Failure,
     deadline: Duration,
     mut attempt: impl FnMut(Range<usize>) -> Result<Result<(), Failure>>,
-) -> Result<Vec<(usize, Failure)>> {
+) -> Result<Isolated> {
     let mut budget = Budget { rows: POISONED_MAX, time: deadline.saturating_mul(DEADLINES_MAX) };
-    let mut poisoned = Vec::new();
+    let (mut poisoned, mut exhausted) = (Vec::new(), false);
     let mut last = failure;
     // Ranges still to be tried, the first on top.
     let mut undecided = Vec::new();
@@ -61,11 +69,12 @@ pub(crate) fn isolate(
         if budget.rows > 0 && !budget.time.is_zero() {
             split(range, &last, &mut budget, &mut undecided, &mut poisoned);
         } else {
+            exhausted = true;
             let message = format!("not tried alone, this batch failed too often; last: {}", last.message);
             poisoned.extend(range.map(|i| (i, Failure { reason: last.reason, message: message.clone() })));
         }
     }
-    Ok(poisoned)
+    Ok(Isolated { poisoned, exhausted })
 }
 
 /// A range that failed: poisoned when it is one row, else two ranges to be tried.
@@ -108,7 +117,7 @@ mod tests {
             judged.extend(range);
             Ok(Ok(()))
         };
-        let poisoned = isolate(len, trap(), DEADLINE, attempt).unwrap();
+        let Isolated { poisoned, .. } = isolate(len, trap(), DEADLINE, attempt).unwrap();
         (poisoned.into_iter().map(|(i, _)| i).collect(), judged)
     }
 
@@ -128,7 +137,7 @@ mod tests {
             tries += 1;
             Ok(Ok(()))
         });
-        assert_eq!((held.unwrap(), tries), (vec![], 1));
+        assert_eq!((held.unwrap().poisoned, tries), (vec![], 1));
         assert_eq!(run(1, |_| true).0, [0]);
     }
 
@@ -145,7 +154,8 @@ mod tests {
             calls += 1;
             Ok(Err(trap()))
         };
-        let poisoned = isolate(4096, trap(), DEADLINE, attempt).unwrap();
+        let Isolated { poisoned, exhausted } = isolate(4096, trap(), DEADLINE, attempt).unwrap();
+        assert!(exhausted);
         assert!(calls < 100, "{calls} calls");
         assert_eq!(poisoned.iter().map(|(i, _)| *i).collect::<Vec<_>>(), (0..4096).collect::<Vec<_>>());
         assert_eq!(poisoned[31].1.message, "boom");
@@ -168,7 +178,7 @@ mod tests {
             calls += 1;
             Ok(Err(trap()))
         };
-        let poisoned = isolate(8, trap(), Duration::ZERO, attempt).unwrap();
-        assert_eq!((calls, poisoned.len()), (0, 8));
+        let Isolated { poisoned, exhausted } = isolate(8, trap(), Duration::ZERO, attempt).unwrap();
+        assert_eq!((calls, poisoned.len(), exhausted), (0, 8, true));
     }
 }

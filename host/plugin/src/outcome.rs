@@ -30,6 +30,7 @@ pub(crate) fn checked(outcome: wire::RuleOutcome, given: &Keyed<'_>, manifest: &
         states: states(outcome.states, given.keys.len())?,
         wakes: bounds.wakes(outcome.wakes)?,
         poisoned: Vec::new(),
+        exhausted: false,
     })
 }
 

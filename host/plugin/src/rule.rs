@@ -113,13 +113,14 @@ impl SandboxedRule {
         };
         let deadline = Duration::from_millis(u64::from(self.guest.plugin().manifest().limits.deadline_ms));
         let mut assembly = Assembly::new(given, cut);
-        let poisoned = isolate(len, failure, deadline, |range| {
+        let isolated = isolate(len, failure, deadline, |range| {
             let part = assembly.part(range);
             let result = self.call(cut, &part.keyed(given))?;
             Ok(result.map(|judged| assembly.add(&part, judged)))
         })?;
         let mut judged = assembly.finish(&self.emitted_nothing())?;
-        judged.poisoned = poisoned.into_iter().map(|(i, failure)| poison(cut, i, failure)).collect();
+        judged.exhausted = isolated.exhausted;
+        judged.poisoned = isolated.poisoned.into_iter().map(|(i, failure)| poison(cut, i, failure)).collect();
         Ok(judged)
     }
 

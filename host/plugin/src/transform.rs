@@ -129,14 +129,14 @@ impl Transform for SandboxedTransform {
         };
         let deadline = Duration::from_millis(u64::from(self.guest.plugin().manifest().limits.deadline_ms));
         let mut parts = Vec::new();
-        let poisoned = isolate(rows, failure, deadline, |range: Range<usize>| {
+        let isolated = isolate(rows, failure, deadline, |range: Range<usize>| {
             let slices: Vec<_> = columns.iter().map(|column| column.slice(range.start, range.len())).collect();
             let result = self.call(range.len(), &slices)?;
             Ok(result.map(|part| parts.push((range.start, part))))
         })?;
         let mut whole = self.join(parts)?;
         let row = |row| u32::try_from(row).expect("rows are numbered in 32 bits");
-        whole.poisoned = poisoned.into_iter().map(|(i, f)| (row(i), f.reason, f.message)).collect();
+        whole.poisoned = isolated.poisoned.into_iter().map(|(i, f)| (row(i), f.reason, f.message)).collect();
         Ok(whole)
     }
 }

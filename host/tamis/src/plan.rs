@@ -3,14 +3,14 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use tamis_engine::rules::{RuleMode, RulePlan, RuleSet};
+use tamis_engine::rules::{Role, RulePlan, RuleSet};
 use tamis_model::error::Context;
 use tamis_model::manifest::World;
 use tamis_model::pseudonym::Pepper;
-use tamis_model::rule::Rule as RuleCode;
 use tamis_model::topic::TopicSchema;
 use tamis_model::{Error, Kind, Result};
 use tamis_plugin::{Plugin, Sandbox, SandboxSettings};
+use tamis_registry::rule_plan;
 
 use crate::config::{self, Config, Mode};
 use crate::home::Home;
@@ -67,10 +67,10 @@ impl Plan {
 
     /// A rule put to work; none when it is disabled.
     fn rule(&self, name: &str, written: &config::Rule) -> Result<Option<Arc<RulePlan>>> {
-        let mode = match written.mode {
+        let role = match written.mode {
             Mode::Disabled => return Ok(None),
-            Mode::Shadow => RuleMode::Shadow,
-            Mode::Active => RuleMode::Active,
+            Mode::Shadow => Role::Shadow,
+            Mode::Active => Role::Active,
         };
         let wanted = written.plugin.as_deref().unwrap_or(name);
         let plugin = self.plugins.iter().find(|plugin| plugin.manifest().name == wanted).ok_or_else(|| {
@@ -83,19 +83,9 @@ impl Plan {
         })?;
         let overrides =
             serde_json::to_value(&written.config).invalid("read the configuration of", format!("rule {name}"))?;
-        let route =
-            written.route.clone().or_else(|| plugin.manifest().route.clone()).unwrap_or_else(|| "alerts".to_owned());
-        let code = plugin.clone();
-        Ok(Some(Arc::new(RulePlan {
-            name: name.to_owned(),
-            plugin: plugin.reference(),
-            manifest: Arc::new(plugin.manifest().clone()),
-            config: plugin.effective_config(&overrides)?,
-            mode,
-            route,
-            resets_state: false,
-            make: Arc::new(move |config| Ok(Box::new(code.rule(config)?) as Box<dyn RuleCode>)),
-        })))
+        let rule = rule_plan(name, plugin, plugin.effective_config(&overrides)?)?;
+        let route = written.route.clone().unwrap_or_else(|| rule.route.clone());
+        Ok(Some(Arc::new(RulePlan { role, route, ..rule })))
     }
 }
 

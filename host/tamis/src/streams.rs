@@ -68,7 +68,11 @@ pub fn run(
         source: Box::new(TopicReader::new(plan.home.topics(), topics)?),
         schemas: plan.schemas.clone(),
         rules: plan.rules()?,
-        sinks: Sinks { records: Box::new(TopicWriter::open(plan.home.topics(), PIPELINE, writer)?), alerts },
+        sinks: Sinks {
+            records: Box::new(TopicWriter::open(plan.home.topics(), PIPELINE, writer)?),
+            alerts,
+            aggregates: None,
+        },
         checkpoints: Box::new(FileCheckpoints::open(plan.home.checkpoints(PIPELINE))?),
         clock: Arc::new(SystemClock),
     })?;

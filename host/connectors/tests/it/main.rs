@@ -18,6 +18,7 @@ pub fn alert(rule: &str, n: usize, event_time: &str) -> Alert {
     Alert {
         alert_id: format!("{rule}-{n}"),
         rule: rule.to_owned(),
+        rule_version: 1,
         plugin_version: "1.0.0".to_owned(),
         plugin_sha256: "00".repeat(32),
         severity: Severity::Critical,
@@ -30,6 +31,7 @@ pub fn alert(rule: &str, n: usize, event_time: &str) -> Alert {
         customer_id: Some("c1".to_owned()),
         criteria: vec![rule.to_owned()],
         context: [("count".into(), 4.into()), ("ip".into(), "10.0.0.1".into())].into_iter().collect(),
+        lists: std::sync::Arc::default(),
         personal: Personal { key: true, context: vec!["ip".to_owned()] },
     }
 }

@@ -5,7 +5,6 @@ use arrow_array::{ArrayRef, BooleanArray, new_null_array};
 use arrow_schema::DataType;
 use arrow_select::filter::filter;
 use tamis_model::error::Context as _;
-use tamis_model::manifest::Late;
 use tamis_model::time::{Millis, rfc3339_millis};
 use tamis_model::{Error, Kind, Result};
 
@@ -37,21 +36,22 @@ impl Stream {
         let now = self.clock.now();
         let timely = self.admit(slot, now, &decoded);
         self.changed = true;
-        if !timely.late.is_empty() { self.judge(slot, now, decoded, &timely) } else { Ok(()) }
+        self.judge(slot, now, decoded, &timely, Trial::FIRST)
     }
 
     /// Takes the times of a batch's records, in the order in which they arrived. Refused records get their dead letters here.
     fn admit(&mut self, slot: usize, now: Millis, decoded: &Decoded) -> Timely {
         let slot = &self.reader.slots[slot];
         let (partition, number) = (&slot.partition, slot.partition.number);
-        let rows = Rows { partition, chunk: &self.reader.chunk, origins: &decoded.origins, times: &decoded.times };
+        let rows =
+            Rows { partition, chunk: &self.reader.chunk, origins: &decoded.origins, times: &decoded.times, attempt: 1 };
         let lateness_ms = self.settings.lateness_ms;
         let time_max =
             if self.settings.bounded { Millis::MAX } else { now.saturating_add(self.settings.future_ms_max) };
         let time = self.times[slot.topic].partition(number);
         let counts = &mut self.report.counts;
         let mut position = self.positions.next(partition);
-        let mut timely = Timely { late: Vec::with_capacity(decoded.times.len()), late_count: 0, refused: Vec::new() };
+        let mut timely = Timely::of(std::iter::empty());
         let mut refused = decoded.refused.iter().peekable();
         for row in 0..=decoded.times.len() {
             while let Some(refused) = refused.next_if(|refused| refused.after_row as usize <= row) {
@@ -89,7 +89,17 @@ impl Stream {
     }
 
     /// Groups the admitted rows and gives them to the rules of their topic.
-    fn judge(&mut self, slot: usize, now: Millis, mut decoded: Decoded, timely: &Timely) -> Result<()> {
+    pub(super) fn judge(
+        &mut self,
+        slot: usize,
+        now: Millis,
+        mut decoded: Decoded,
+        timely: &Timely,
+        trial: Trial<'_>,
+    ) -> Result<()> {
+        if timely.behind_ms.is_empty() {
+            return Ok(());
+        }
         let slot = &self.reader.slots[slot];
         let columns = timely.keep(&mut decoded)?;
         let topic = &self.plan.topics[slot.topic];
@@ -98,15 +108,16 @@ impl Stream {
             chunk: &self.reader.chunk,
             origins: &decoded.origins,
             times: &decoded.times,
+            attempt: trial.attempt,
         };
         let identities = identities(topic, &columns, rows.times.len());
         let batch = Batch { rows, columns: &columns, identities: &identities };
-        let late = (timely.late_count > 0).then_some(&timely.late[..]);
         let groups = &mut self.groups;
         groups.resize_with(topic.groupings.len().max(groups.len()), Groups::default);
         timed(&mut self.report.spent.state_ns, || {
             for (grouping, groups) in topic.groupings.iter().zip(groups.iter_mut()) {
-                let left_out = late.filter(|_| grouping.late == Late::Ignore);
+                let left_out = timely.left_out(grouping.behind_ms_max);
+                let left_out = left_out.as_deref();
                 match grouping.key {
                     Key::All => groups.all(rows.times.len(), left_out, &self.hasher),
                     Key::Column(column) => groups.by_column(columns[column].as_string(), left_out, &self.hasher),
@@ -116,35 +127,62 @@ impl Stream {
         let generated_at = rfc3339_millis(now);
         let Self { outbox, report, .. } = self;
         let mut desk = Desk { topics: &self.plan.topics, generated_at: &generated_at, outbox, report };
+        let mut any_stopped = false;
         for reader in &topic.readers {
+            let run = &mut self.runs[reader.rule];
             let groups = reader.grouping.map(|grouping| &self.groups[grouping]);
-            if groups.is_none_or(|groups| !groups.hashes.is_empty()) {
-                self.runs[reader.rule].apply(
-                    &self.plan.layouts[reader.rule],
-                    reader.input,
-                    &batch,
-                    groups,
-                    &mut desk,
-                )?;
+            let judges = run.kept.tripped.is_none() && trial.rule.is_none_or(|rule| rule == run.plan.name);
+            if judges && groups.is_none_or(|groups| !groups.hashes.is_empty()) {
+                let layout = &self.plan.layouts[reader.rule];
+                any_stopped |= run.apply(layout, reader.input, &batch, groups, &mut desk)?;
             }
+        }
+        if any_stopped {
+            self.take_stock();
         }
         Ok(())
     }
 }
 
+/// Which rules judge, and for the how manieth time.
+#[derive(Clone, Copy)]
+pub(super) struct Trial<'a> {
+    /// None = all.
+    pub rule: Option<&'a str>,
+    pub attempt: u32,
+}
+
+impl Trial<'_> {
+    const FIRST: Self = Self { rule: None, attempt: 1 };
+}
+
 /// What the times of a batch's rows say.
-struct Timely {
-    /// For each admitted row whether it is late.
-    late: Vec<bool>,
+pub(super) struct Timely {
+    /// For each admitted row how far it lies behind its partition's watermark.
+    behind_ms: Vec<i64>,
+    /// Rows that lie behind it.
     late_count: u64,
     /// The rows that are refused for their time.
     refused: Vec<usize>,
 }
 
 impl Timely {
-    fn admit(&mut self, is_late: bool) {
-        self.late.push(is_late);
-        self.late_count += u64::from(is_late);
+    /// Rows of which none is refused.
+    pub fn of(behind_ms: impl Iterator<Item = i64>) -> Self {
+        let mut timely = Self { behind_ms: Vec::new(), late_count: 0, refused: Vec::new() };
+        behind_ms.for_each(|behind_ms| timely.admit(behind_ms));
+        timely
+    }
+
+    fn admit(&mut self, behind_ms: i64) {
+        self.behind_ms.push(behind_ms);
+        self.late_count += u64::from(behind_ms > 0);
+    }
+
+    /// Whether each row lies further behind than it may; none when no row does.
+    fn left_out(&self, behind_ms_max: Option<i64>) -> Option<Vec<bool>> {
+        let max = behind_ms_max.filter(|_| self.late_count > 0)?;
+        Some(self.behind_ms.iter().map(|behind_ms| *behind_ms > max).collect())
     }
 
     /// Takes the refused rows out of a batch. Returns the columns of the others.

@@ -9,8 +9,11 @@ use tamis_model::{Error, Result};
 
 use super::Stream;
 use crate::checkpoint::Checkpoint;
+use crate::kept::{Author, Kept};
 use crate::recent::RecentAlerts;
 use crate::report::{Report, timed};
+use crate::roster::{self, Before};
+use crate::rules::RuleSet;
 use crate::watermark::TopicTime;
 
 /// The name of the record sink in checkpoints.
@@ -18,13 +21,16 @@ const RECORDS: &str = "records";
 const REPORT: &str = "report";
 const TIMES: &str = "times";
 const RECENT_ALERTS: &str = "recent_alerts";
+const AGGREGATES: &str = "aggregates";
+/// What the names of rules' states begin with.
+const RULE_STATE: &str = "rule/";
 
 fn alert_sink(name: &str) -> String {
     format!("alerts/{name}")
 }
 
-fn rule_state(name: &str) -> String {
-    format!("rule/{name}")
+fn rule_state(author: &Author) -> String {
+    format!("{RULE_STATE}{}/{}", author.rule, author.version)
 }
 
 impl Stream {
@@ -43,6 +49,9 @@ impl Stream {
         let mut staged = BTreeMap::from([(RECORDS.to_owned(), self.sinks.records.stage()?)]);
         for (name, sink) in &mut self.sinks.alerts {
             staged.insert(alert_sink(name), sink.stage()?);
+        }
+        if let Some(sink) = &mut self.sinks.aggregates {
+            staged.insert(AGGREGATES.to_owned(), sink.stage()?);
         }
         let number = self.checkpoint_number;
         let checkpoint = Checkpoint { number, positions: self.positions.clone(), staged, state };
@@ -71,6 +80,11 @@ impl Stream {
                 sink.commit(staged)?;
             }
         }
+        if let Some(sink) = &mut self.sinks.aggregates
+            && let Some(staged) = find(AGGREGATES)
+        {
+            sink.commit(staged)?;
+        }
         match unknown.first() {
             Some(name) => {
                 Err(Error::invalid("go on with", format!("sink {name}"), "it has staged output and is not there"))
@@ -87,14 +101,15 @@ impl Stream {
             (TIMES.to_owned(), encode(TIMES, &times)?),
             (RECENT_ALERTS.to_owned(), self.outbox.recent.encode()),
         ]);
-        state.extend(self.runs.iter().map(|run| (rule_state(&run.plan.name), run.encode())));
+        state.extend(self.runs.iter().map(|run| (rule_state(&run.kept.author), run.kept.encode())));
         Ok(state)
     }
 
-    /// Goes on at the last checkpoint. Returns whether one must be taken before anything is written: there was none, or
+    /// Goes on at the last checkpoint with `rules`. Returns whether one must be taken before anything is written: there was none, or
     /// it does not know all sinks.
-    pub(super) fn restore(&mut self) -> Result<bool> {
+    pub(super) fn restore(&mut self, rules: &RuleSet) -> Result<bool> {
         let Some(checkpoint) = self.checkpoints.latest()? else {
+            self.runs = roster::assemble(rules, &mut Vec::new())?;
             return Ok(true);
         };
         let complete = self.commit(&checkpoint)?;
@@ -109,11 +124,13 @@ impl Stream {
                 time.reopen();
             }
         }
-        for run in &mut self.runs {
-            if let Some(stored) = state.get(&rule_state(&run.plan.name)) {
-                run.restore(stored, &self.hasher)?;
-            }
-        }
+        let stored = state.iter().filter(|(owner, _)| owner.starts_with(RULE_STATE));
+        let kept: Vec<Kept> =
+            stored.map(|(owner, bytes)| Kept::decode(owner, bytes, &self.hasher)).collect::<Result<_>>()?;
+        let trials: Vec<_> = kept.iter().filter(|kept| kept.author.trial).map(|kept| kept.author.place()).collect();
+        self.runs =
+            roster::assemble(rules, &mut kept.into_iter().map(|kept| Before::Restored(Box::new(kept))).collect())?;
+        self.forget_trials_but(&trials);
         self.checkpoint_number = checkpoint.number + 1;
         self.positions = checkpoint.positions;
         Ok(!complete)

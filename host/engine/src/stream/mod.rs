@@ -10,6 +10,8 @@ mod batch;
 mod checkpointing;
 mod parts;
 mod reader;
+mod redrive;
+mod swap;
 
 use std::sync::Arc;
 use std::sync::mpsc::Receiver;
@@ -20,7 +22,7 @@ use tamis_model::time::{Millis, rfc3339_millis};
 use tamis_model::topic::TopicSchema;
 use tamis_model::{Error, Result};
 
-pub use self::parts::{Command, Step, StreamParts, StreamSettings};
+pub use self::parts::{Command, Redrive, Redriven, Reply, Step, StreamParts, StreamSettings};
 use self::reader::{Pending, Reader};
 use crate::checkpoint::CheckpointStore;
 use crate::clock::Clock;
@@ -29,7 +31,7 @@ use crate::judge::{Desk, RuleRun};
 use crate::outbox::{Outbox, Sinks};
 use crate::plan::Plan;
 use crate::report::{Progress, Report, of, timed};
-use crate::rules::RuleSet;
+use crate::rules::Trip;
 use crate::source::{Read, Source};
 use crate::watermark::{BEGINNING, END, TopicTime};
 
@@ -66,6 +68,8 @@ pub struct Stream {
     times: Vec<TopicTime>,
     outbox: Outbox,
     report: Report,
+    /// Versions that were stopped and that nobody was told of yet.
+    trips: Vec<Trip>,
     checkpoint_number: u64,
     checkpointed_at: Millis,
     /// Whether anything changed since the last checkpoint.
@@ -86,7 +90,7 @@ impl Stream {
             return Err(Error::invalid("open", "stream", "a batch must have room for a row"));
         }
         let plan = Plan::new(&schemas, &rules)?;
-        let runs = rules.rules.iter().map(|rule| RuleRun::new(rule.clone())).collect::<Result<_>>()?;
+        swap::check_sinks(&rules, &sinks)?;
         let mut stream = Self {
             times: vec![TopicTime::default(); schemas.len()],
             checkpointed_at: clock.now(),
@@ -98,10 +102,11 @@ impl Stream {
             checkpoints,
             clock,
             plan,
-            runs,
+            runs: Vec::new(),
             reader: Reader::default(),
             positions: Positions::default(),
             outbox: Outbox::default(),
+            trips: Vec::new(),
             checkpoint_number: 0,
             changed: false,
             finished: false,
@@ -109,7 +114,8 @@ impl Stream {
             hasher: DefaultHashBuilder::default(),
             groups: Vec::new(),
         };
-        let is_new = stream.restore()?;
+        let is_new = stream.restore(&rules)?;
+        stream.take_stock();
         stream.source.open(&stream.positions)?;
         stream.discover()?;
         for (topic, time) in stream.times.iter_mut().enumerate() {
@@ -130,17 +136,19 @@ impl Stream {
                     self.stop()?;
                     return Ok(self.report.clone());
                 }
-                Ok(Command::Rules(rules)) => {
-                    let revision = rules.revision;
-                    if let Err(error) = self.swap_rules(rules) {
-                        tracing::error!(revision, error = error.chain(), "the rule set cannot be put to work");
-                    }
+                Ok(Command::Rules(rules, reply)) => reply(self.swap_rules(&rules)),
+                Ok(Command::Redrive(records, reply)) => {
+                    // What failed in the middle is not to be committed: the stream ends with the error that it replied.
+                    let redriven = self.redrive(&records)?;
+                    reply(Ok(redriven));
                 }
                 // Nobody is left who could tell it anything.
                 Err(_) => {}
             }
             let step = self.step()?;
-            observer(&Progress { report: &self.report, idle: step == Step::Waited });
+            let Self { report, runs, trips, .. } = self;
+            observer(&Progress { report, trips, runs, idle: step == Step::Waited });
+            self.trips.clear();
             if step == Step::Finished {
                 return Ok(self.report.clone());
             }
@@ -205,32 +213,6 @@ impl Stream {
         &self.report
     }
 
-    /// Goes on with other rules, between two batches. State stays with a rule of the same name, plugin and state version.
-    /// Nothing changes when it fails.
-    pub fn swap_rules(&mut self, rules: RuleSet) -> Result<()> {
-        let plan = Plan::new(&self.schemas, &rules)?;
-        let mut runs = Vec::with_capacity(rules.rules.len());
-        let mut kept = Vec::with_capacity(rules.rules.len());
-        for rule in &rules.rules {
-            let run = RuleRun::new(rule.clone())?;
-            kept.push(match self.runs.iter().position(|old| old.plan.name == rule.name) {
-                Some(old) => run.may_replace(&self.runs[old])?.then_some(old),
-                None => None,
-            });
-            runs.push(run);
-        }
-        for (run, old) in runs.iter_mut().zip(kept) {
-            if let Some(old) = old {
-                run.take_over(&mut self.runs[old]);
-            }
-        }
-        self.plan = plan;
-        self.runs = runs;
-        self.report.revision = rules.revision;
-        self.changed = true;
-        Ok(())
-    }
-
     fn next_event(&mut self) -> Result<Event> {
         if self.finished {
             return Ok(Event::Finished);
@@ -287,15 +269,21 @@ impl Stream {
             }
         }
         let generated_at = rfc3339_millis(now);
+        let mut any_stopped = false;
         for (run, layout) in self.runs.iter_mut().zip(&self.plan.layouts) {
             let inputs = layout.inputs.iter().filter_map(|input| self.times[input.topic].watermark());
             let watermark = inputs.min().unwrap_or(BEGINNING);
-            if watermark > run.watermark {
-                run.watermark = watermark;
+            if watermark > run.kept.watermark && run.kept.tripped.is_none() {
+                run.kept.watermark = watermark;
                 let Self { outbox, report, .. } = self;
                 let mut desk = Desk { topics: &self.plan.topics, generated_at: &generated_at, outbox, report };
-                self.changed |= run.advance(layout, watermark, &mut desk)?;
+                let (any, stopped) = run.advance(layout, watermark, &mut desk)?;
+                self.changed |= any;
+                any_stopped |= stopped;
             }
+        }
+        if any_stopped {
+            self.take_stock();
         }
         Ok(())
     }
@@ -303,12 +291,14 @@ impl Stream {
     /// Closes every open window: the input has come to its end.
     fn close_windows(&mut self) -> Result<()> {
         let generated_at = rfc3339_millis(self.clock.now());
-        for (run, layout) in self.runs.iter_mut().zip(&self.plan.layouts) {
+        let running = |(run, _): &(&mut RuleRun, _)| run.kept.tripped.is_none();
+        for (run, layout) in self.runs.iter_mut().zip(&self.plan.layouts).filter(running) {
             let Self { outbox, report, .. } = self;
             let mut desk = Desk { topics: &self.plan.topics, generated_at: &generated_at, outbox, report };
             run.advance(layout, END, &mut desk)?;
-            run.watermark = BEGINNING;
+            run.kept.watermark = BEGINNING;
         }
+        self.take_stock();
         self.times.iter_mut().for_each(TopicTime::close);
         self.flush()
     }

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use tamis_model::Result;
+use tamis_model::position::Partition;
 use tamis_model::topic::TopicSchema;
 
 use crate::checkpoint::CheckpointStore;
@@ -60,12 +62,40 @@ pub struct StreamParts {
 }
 
 /// What a running stream can be told.
-#[derive(Debug)]
 pub enum Command {
-    /// Go on with these rules. A set that cannot be put to work is logged, and the old one goes on.
-    Rules(RuleSet),
+    /// Go on with these rules. When the set cannot be put to work, the old one goes on.
+    Rules(RuleSet, Reply<()>),
+    /// Judge records again.
+    Redrive(Vec<Redrive>, Reply<Redriven>),
     /// Take a checkpoint and return. No window closes.
     Stop,
+}
+
+/// Where the answer to a command goes.
+pub type Reply<T> = Box<dyn FnOnce(Result<T>) + Send>;
+
+/// A record that was refused, or that a rule failed on, to be judged again as of now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Redrive {
+    /// Where it came from.
+    pub partition: Partition,
+    /// Its record line, without the line break.
+    pub line: Vec<u8>,
+    /// The rule that failed on it; none = every rule, because it could not be decoded.
+    pub rule: Option<String>,
+    /// How often it is tried with this one.
+    pub attempt: u32,
+}
+
+/// What came of records that were judged again.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Redriven {
+    /// Those on which nothing failed.
+    pub judged: u64,
+    /// Those that have a new dead letter.
+    pub failed: u64,
+    /// Those whose rule, or whose partition, is no longer there: nothing was done with them.
+    pub left: u64,
 }
 
 /// What a step did.

@@ -1,7 +1,7 @@
 //! What leaves a stream: the content of alerts and dead letters.
 
 use serde_json::json;
-use tamis_engine::{RuleMode, SHADOW_ALERTS};
+use tamis_engine::{Role, SHADOW_ALERTS};
 use tamis_model::alert::{AlertMode, Trigger, alert_id};
 use tamis_model::record::Record;
 
@@ -27,7 +27,8 @@ fn an_alert_says_what_the_contract_says() {
     let written: serde_json::Value = serde_json::from_slice(record.value.as_deref().unwrap()).unwrap();
     let id = alert_id(AlertMode::Live, "high-amount", Trigger::Event { topic: "payments", id: "p1" });
     let expected = json!({
-        "alert_id": id, "rule": "high-amount", "plugin_version": "1.2.3", "plugin_sha256": "5a".repeat(32),
+        "alert_id": id, "rule": "high-amount", "rule_version": 1, "plugin_version": "1.2.3",
+        "plugin_sha256": "5a".repeat(32),
         "severity": "high", "mode": "live", "event_time": "2026-03-18T12:00:00.007Z",
         "generated_at": "2026-03-18T12:00:00.000Z", "key": null, "payment_id": "p1", "order_id": "o1",
         "customer_id": "c1", "criteria": ["high-amount"], "context": { "amount": 1500.01 },
@@ -53,7 +54,7 @@ fn a_window_has_no_trigger_and_its_key_is_marked_when_it_is_personal() {
 fn shadow_alerts_stay_off_the_live_route() {
     let world = World::of(&[Payment::new(0, NOON, "s1", 160_000)]);
     let mut shadow = high_amount(150_000);
-    shadow.mode = RuleMode::Shadow;
+    shadow.role = Role::Shadow;
     finish(&mut world.open(vec![shadow], Reading::WHOLE));
     let [alert] = &world.alerts.content()[..] else { panic!("one alert") };
     let id = alert_id(AlertMode::Shadow, "high-amount", Trigger::Event { topic: "payments", id: "p0" });
@@ -104,7 +105,7 @@ fn dead_letters_carry_coordinates_and_raw_bytes() {
 }
 
 #[test]
-fn a_poisoned_row_is_dead_lettered_once_for_its_plugin_and_the_others_arrive() {
+fn a_poisoned_row_is_dead_lettered_for_each_rule_that_fails_and_the_others_arrive() {
     let feed = [160_000, 666, 170_000].map(|amount| Payment::new(0, NOON, "s1", amount));
     let world = World::of(&feed);
     let mut twin = high_amount(165_000);
@@ -113,10 +114,13 @@ fn a_poisoned_row_is_dead_lettered_once_for_its_plugin_and_the_others_arrive() {
     finish(&mut stream);
     assert_eq!(world.raised(), ["high-amount p0", "high-amount p2", "higher-amount p2"]);
     let letters: Vec<_> = world.records.content().into_iter().filter(|r| r.topic == "dead_letters").collect();
-    let [letter] = &letters[..] else { panic!("one dead letter, not {}", letters.len()) };
+    let [letter, other] = &letters[..] else { panic!("two dead letters, not {}", letters.len()) };
     let names =
         ["tamis.reason", "tamis.plugin", "tamis.version", "__streams.errors.offset", "__streams.errors.message"];
     assert_eq!(names.map(|name| header(letter, name)), ["trap", "high-amount", "1.2.3", "1", "cannot bear it"]);
+    let names = ["tamis.rule", "tamis.rule_version", "tamis.mode", "tamis.attempt"];
+    assert_eq!(names.map(|name| header(letter, name)), ["high-amount", "1", "live", "1"]);
+    assert_eq!(header(other, "tamis.rule"), "higher-amount");
     assert!(String::from_utf8_lossy(letter.value.as_deref().unwrap()).contains(r#""amount":6.66"#));
     let counts = &stream.report().counts;
     assert_eq!((counts.rules["high-amount"].poisoned, counts.rules["higher-amount"].poisoned), (1, 1));

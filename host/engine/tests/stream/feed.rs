@@ -6,6 +6,7 @@ use std::sync::Arc;
 use tamis_engine::memory::{ManualClock, MemoryCheckpoints, MemorySink, MemoryTopics};
 use tamis_engine::{CheckpointStore, RulePlan, RuleSet, Sink, Sinks, Step, Stream, StreamParts, StreamSettings};
 use tamis_model::Result;
+use tamis_model::aggregate::AggregateRow;
 use tamis_model::alert::Alert;
 use tamis_model::position::Partition;
 use tamis_model::record::Record;
@@ -49,6 +50,7 @@ pub struct World {
     pub topics: MemoryTopics,
     pub records: MemorySink<Record>,
     pub alerts: MemorySink<Alert>,
+    pub aggregates: MemorySink<AggregateRow>,
     pub checkpoints: MemoryCheckpoints,
     pub clock: ManualClock,
 }
@@ -76,6 +78,7 @@ impl World {
             topics: MemoryTopics::new(),
             records: MemorySink::new(),
             alerts: MemorySink::new(),
+            aggregates: MemorySink::new(),
             checkpoints: MemoryCheckpoints::new(),
             clock: ManualClock::new(NOON),
         }
@@ -104,6 +107,7 @@ impl World {
         let sinks = Sinks {
             records: Box::new(self.records.clone()),
             alerts: vec![("files".to_owned(), Box::new(self.alerts.clone()))],
+            aggregates: Some(Box::new(self.aggregates.clone())),
         };
         self.open_with(rules, reading, sinks, Box::new(self.checkpoints.clone())).unwrap()
     }
@@ -226,5 +230,5 @@ pub fn expected(feed: &[Payment]) -> Vec<String> {
 
 /// Sinks over a world that are given to a stream, each behind `wrap`.
 pub fn sinks(records: Box<dyn Sink<Record>>, alerts: Box<dyn Sink<Alert>>) -> Sinks {
-    Sinks { records, alerts: vec![("files".to_owned(), alerts)] }
+    Sinks { records, alerts: vec![("files".to_owned(), alerts)], aggregates: None }
 }

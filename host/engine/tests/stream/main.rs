@@ -4,8 +4,10 @@
 mod alerts;
 mod feed;
 mod order;
+mod redrive;
 mod restart;
 mod rules;
 mod swap;
 mod time;
 mod topics;
+mod trials;

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 
 use serde_json::Value;
 use tamis_engine::report::Counts;
+use tamis_engine::rules::OnStateChange;
 use tamis_engine::{Checkpoint, CheckpointStore, Sink, Step, Stream};
 use tamis_model::alert::Alert;
 use tamis_model::{Error, Kind, Result};
@@ -223,24 +224,24 @@ fn a_sink_may_be_left_out_when_it_staged_nothing() {
 #[test]
 fn state_of_another_version_is_refused_unless_it_may_be_reset() {
     let world = world();
-    let mut stream = world.open(all_rules(), EVERY_BATCH);
+    let sinks = || sinks(Box::new(world.records.clone()), Box::new(world.alerts.clone()));
+    let store = || Box::new(world.checkpoints.clone());
+    let mut stream = world.open_with(all_rules(), EVERY_BATCH, sinks(), store()).unwrap();
     for _ in 0..8 {
         stream.step().unwrap();
     }
     stream.stop().unwrap();
     drop(stream);
-    let newer = |resets_state| {
+    let newer = |on_state_change| {
         let mut rules = all_rules();
         let manifest = Arc::make_mut(&mut rules[1].manifest);
         manifest.state_version = 2;
-        rules[1].resets_state = resets_state;
+        rules[1].on_state_change = on_state_change;
         rules
     };
-    let sinks = || sinks(Box::new(world.records.clone()), Box::new(world.alerts.clone()));
-    let store = || Box::new(world.checkpoints.clone());
-    let error = world.open_with(newer(false), EVERY_BATCH, sinks(), store()).err().unwrap();
+    let error = world.open_with(newer(OnStateChange::Keep), EVERY_BATCH, sinks(), store()).err().unwrap();
     let words = "cannot go on with the state of rule burst: 2 keys have state version 1 of burst 1.2.3, \
                  and burst 1.2.3 wants state version 2";
     assert_eq!(error.chain(), words);
-    assert!(world.open_with(newer(true), EVERY_BATCH, sinks(), store()).is_ok());
+    assert!(world.open_with(newer(OnStateChange::Reset), EVERY_BATCH, sinks(), store()).is_ok());
 }

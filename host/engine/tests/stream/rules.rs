@@ -4,13 +4,14 @@ use std::sync::Arc;
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::Decimal128Type;
-use tamis_engine::{RuleMode, RulePlan};
+use arrow_array::{Int64Array, StringArray, TimestampMicrosecondArray};
+use tamis_engine::RulePlan;
 use tamis_model::dead_letter::PluginRef;
 use tamis_model::manifest::{Input, Late, Manifest};
 use tamis_model::rule::{
-    FailureReason, Finding, Judged, Keyed, NEVER, NOT_JUDGED, Poisoned, PoisonedSubject, Remembered, Rule, Severity,
-    Subject, Value,
+    FailureReason, Finding, Judged, Keyed, NEVER, Poisoned, PoisonedSubject, Remembered, Rule, Severity, Subject, Value,
 };
+use tamis_model::strings::{Strings, StringsBuf};
 use tamis_model::time::{Millis, window_start};
 use tamis_model::{Error, Result};
 
@@ -161,6 +162,8 @@ impl Rule for Burst {
 struct Rate {
     limit: i64,
     length: Millis,
+    /// Whether it emits a row for each window.
+    emits: bool,
 }
 
 impl Rate {
@@ -199,7 +202,20 @@ impl Rule for Rate {
         Ok(judged)
     }
 
+    /// In version 1 a window counted in tens.
+    fn migrate(&mut self, states: Strings<'_>, from_version: u32) -> Result<StringsBuf> {
+        assert_eq!(from_version, 1);
+        let mut migrated = StringsBuf::default();
+        for i in 0..states.len() {
+            let windows = Self::decode(states.get(i)).into_iter();
+            let bytes = windows.flat_map(|(start, tens)| [start.to_le_bytes(), (10 * tens).to_le_bytes()].concat());
+            migrated.push(&bytes.collect::<Vec<_>>());
+        }
+        Ok(migrated)
+    }
+
     fn advance(&mut self, due: &Keyed<'_>) -> Result<Judged> {
+        let mut rows: Vec<(Millis, i64)> = Vec::new();
         assert!(due.rows == 0 && due.columns.iter().all(|column| column.is_empty()));
         let mut judged = Judged::default();
         for group in 0..due.keys.len() {
@@ -215,6 +231,7 @@ impl Rule for Rate {
             }
             let (closed, open): (Vec<_>, Vec<_>) =
                 Self::decode(due.states.get(group)).into_iter().partition(|(s, _)| s + self.length <= due.watermark);
+            rows.extend(closed.iter().copied());
             for (start, count) in closed.into_iter().filter(|(_, count)| *count > self.limit) {
                 judged.findings.push(Finding {
                     subject: Subject::Window { group: group as u32, start, end: start + self.length },
@@ -225,11 +242,18 @@ impl Rule for Rate {
             }
             self.finish(&open, &mut judged);
         }
+        if self.emits {
+            judged.emitted = vec![
+                Arc::new(StringArray::from(vec!["1m"; rows.len()])),
+                Arc::new(rows.iter().map(|(start, _)| Some(start * 1000)).collect::<TimestampMicrosecondArray>()),
+                Arc::new(rows.iter().map(|(_, count)| Some(*count)).collect::<Int64Array>()),
+            ];
+        }
         Ok(judged)
     }
 }
 
-fn manifest(name: &str, column: &str, key: Option<&str>, context: &[&str]) -> Manifest {
+pub fn manifest(name: &str, column: &str, key: Option<&str>, context: &[&str]) -> Manifest {
     let from = if key.is_some() { "finding" } else { "row" };
     let mut manifest: Manifest = serde_json::from_value(serde_json::json!({
         "name": name, "version": "1.2.3", "title": name, "world": "rule", "criteria": [name],
@@ -255,19 +279,15 @@ pub fn plan<R: Rule + 'static>(
     make: impl Fn() -> R + Send + Sync + 'static,
 ) -> RulePlan {
     let plugin = PluginRef { name: manifest.name.clone(), version: manifest.version.clone(), sha256: "5a".repeat(32) };
+    let make = move |config: &str| -> Result<Box<dyn Rule>> {
+        let mut rule = make();
+        rule.configure(config)?;
+        Ok(Box::new(rule))
+    };
+    let name = manifest.name.clone();
     RulePlan {
-        name: manifest.name.clone(),
-        plugin,
-        manifest: Arc::new(manifest),
-        config: config.to_owned(),
-        mode: RuleMode::Active,
         route: "alerts_payments".to_owned(),
-        resets_state: false,
-        make: Arc::new(move |config| {
-            let mut rule = make();
-            rule.configure(config)?;
-            Ok(Box::new(rule))
-        }),
+        ..RulePlan::new(name, plugin, Arc::new(manifest), config.to_owned(), Arc::new(make))
     }
 }
 
@@ -288,37 +308,16 @@ pub fn burst(limit: usize, length: Millis) -> RulePlan {
 pub fn rate(key: &str, limit: i64, length: Millis) -> RulePlan {
     let mut manifest = manifest("rate", "session_id", Some(key), &["count", "window_start"]);
     manifest.late = Late::Ignore;
-    plan(manifest, &limit.to_string(), move || Rate { limit: 0, length })
+    plan(manifest, &limit.to_string(), move || Rate { limit: 0, length, emits: false })
 }
 
-/// Counts the groups and rows that it sees, by key policy; fires for every row that it judges.
-pub fn every(late: Late) -> RulePlan {
-    struct Every;
-    impl Rule for Every {
-        fn configure(&mut self, _: &str) -> Result<()> {
-            Ok(())
-        }
-        fn apply(&mut self, rows: &Keyed<'_>) -> Result<Judged> {
-            let judged = (0..rows.rows).filter(|row| rows.groups[*row] != NOT_JUDGED);
-            let findings = judged.map(|row| Finding {
-                subject: Subject::Row(row as u32),
-                severity: Severity::Info,
-                criteria: 0,
-                context: vec![],
-            });
-            let mut judged = Judged { findings: findings.collect(), ..Judged::default() };
-            for _ in 0..rows.keys.len() {
-                judged.states.push(b"");
-                judged.wakes.push(NEVER);
-            }
-            Ok(judged)
-        }
-        fn advance(&mut self, _: &Keyed<'_>) -> Result<Judged> {
-            panic!("it keeps no state");
-        }
-    }
-    let name = if late == Late::Judge { "every-one" } else { "every-timely" };
-    let mut manifest = manifest(name, "session_id", Some("session_id"), &[]);
-    manifest.late = late;
-    plan(manifest, "0", || Every)
+/// Emits how many payments of a session a minute has.
+pub fn volume() -> RulePlan {
+    let mut manifest = manifest("volume", "session_id", Some("session_id"), &[]);
+    manifest.late = Late::Ignore;
+    let output = serde_json::json!({"dataset": "volumes", "columns": [
+        {"name": "window", "type": "text"}, {"name": "window_start", "type": "timestamp"}, {"name": "count", "type": "int64"},
+    ]});
+    manifest.output = serde_json::from_value(output).unwrap();
+    plan(manifest, "1000000", || Rate { limit: 0, length: 60_000, emits: true })
 }

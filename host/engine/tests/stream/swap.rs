@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::mpsc::channel;
 
 use tamis_engine::{Command, RulePlan, RuleSet};
+use tamis_model::Result;
 
 use crate::feed::{NOON, Payment, Reading, World, settle};
 use crate::rules::{burst, high_amount, rate};
@@ -21,13 +22,13 @@ fn state_stays_and_a_parameter_counts_from_the_next_event() {
     let world = World::of(&[payment(0), payment(1), payment(2)]);
     let mut stream = world.open(vec![burst(3, 5_000)], Reading::LIVE);
     settle(&mut stream);
-    stream.swap_rules(set(2, vec![high_amount(150_000), burst(2, 5_000)])).unwrap();
+    stream.swap_rules(&set(2, vec![high_amount(150_000), burst(2, 5_000)])).unwrap();
     world.append("p3", &payment(3));
     settle(&mut stream);
     // p2 has more than two with it now, but nothing arrived that touches its window.
     assert_eq!(world.raised(), ["burst p3", "high-amount p3"]);
-    stream.swap_rules(set(3, vec![high_amount(150_000)])).unwrap();
-    stream.swap_rules(set(4, vec![burst(2, 5_000)])).unwrap();
+    stream.swap_rules(&set(3, vec![high_amount(150_000)])).unwrap();
+    stream.swap_rules(&set(4, vec![burst(2, 5_000)])).unwrap();
     world.append("p4", &payment(4));
     settle(&mut stream);
     assert_eq!(world.raised(), ["burst p3", "high-amount p3"], "a rule that was gone begins anew");
@@ -63,13 +64,13 @@ fn a_set_that_cannot_be_put_to_work_changes_nothing() {
         (vec![personal], "column customer_id of topic payments: it is personal there and not declared as such"),
         (vec![no_topic], "topic `refunds` has no schema here"),
         (vec![rate("amount", 1, 1)], "key amount is no text column of topic payments"),
-        (vec![twice.clone(), twice], "another rule of the set has the same name"),
+        (vec![twice.clone(), twice], "another version of it has the same place in the set"),
     ];
     for (rules, reason) in refused {
         let world = World::of(&[payment(0), Payment::new(0, NOON, "s2", 1)]);
         let mut stream = world.open(vec![burst(1, 5_000)], Reading::LIVE);
         settle(&mut stream);
-        let error = stream.swap_rules(set(2, rules)).expect_err(reason);
+        let error = stream.swap_rules(&set(2, rules)).expect_err(reason);
         assert!(error.chain().contains(reason), "{}", error.chain());
         world.append("p2", &payment(1));
         settle(&mut stream);
@@ -83,7 +84,9 @@ fn a_running_stream_takes_commands_between_batches() {
     let world = World::of(&[payment(0)]);
     let mut stream = world.open(vec![], Reading::LIVE);
     let (send, commands) = channel();
-    send.send(Command::Rules(set(2, vec![high_amount(150_000)]))).unwrap();
+    let (answer, answers) = channel();
+    let reply = Box::new(move |result: Result<()>| answer.send(result).unwrap());
+    send.send(Command::Rules(set(2, vec![high_amount(150_000)]), reply)).unwrap();
     let mut revisions = Vec::new();
     let report = stream.run(&commands, &mut |progress| {
         revisions.push(progress.report.revision);
@@ -93,6 +96,7 @@ fn a_running_stream_takes_commands_between_batches() {
     });
     assert_eq!(report.unwrap().counts.rules["high-amount"].findings, 1);
     assert!(revisions.iter().all(|revision| *revision == 2));
+    assert!(answers.recv().unwrap().is_ok());
     drop(stream);
     let mut stream = world.open(vec![high_amount(150_000)], Reading::LIVE);
     settle(&mut stream);

@@ -1,12 +1,46 @@
 //! Time in a running stream: late and future records, quiet topics, windows that close by the clock, the end of input.
 
-use tamis_engine::{Step, Stream};
+use tamis_engine::{RulePlan, Step, Stream};
+use tamis_model::Result;
 use tamis_model::manifest::Late;
+use tamis_model::rule::{Finding, Judged, Keyed, NEVER, NOT_JUDGED, Rule, Severity, Subject};
 
 use crate::feed::{NOON, Payment, Reading, World, finish, payments, settle};
-use crate::rules::{burst, every, rate};
+use crate::rules::{burst, manifest, plan, rate};
 
 const MINUTE: i64 = 60_000;
+
+/// Fires for every row that it judges.
+fn every(name: &str, late: Late, late_ms_max: Option<u64>) -> RulePlan {
+    struct Every;
+    impl Rule for Every {
+        fn configure(&mut self, _: &str) -> Result<()> {
+            Ok(())
+        }
+        fn apply(&mut self, rows: &Keyed<'_>) -> Result<Judged> {
+            let judged = (0..rows.rows).filter(|row| rows.groups[*row] != NOT_JUDGED);
+            let findings = judged.map(|row| Finding {
+                subject: Subject::Row(row as u32),
+                severity: Severity::Info,
+                criteria: 0,
+                context: vec![],
+            });
+            let mut judged = Judged { findings: findings.collect(), ..Judged::default() };
+            for _ in 0..rows.keys.len() {
+                judged.states.push(b"");
+                judged.wakes.push(NEVER);
+            }
+            Ok(judged)
+        }
+        fn advance(&mut self, _: &Keyed<'_>) -> Result<Judged> {
+            panic!("it keeps no state");
+        }
+    }
+    let mut manifest = manifest(name, "session_id", Some("session_id"), &[]);
+    manifest.late = late;
+    manifest.late_ms_max = late_ms_max;
+    plan(manifest, "0", || Every)
+}
 
 /// Lets clock time pass in a stream that has nothing to read. Waiting moves a test's clock.
 fn wait(world: &World, stream: &mut Stream, duration_ms: i64) {
@@ -22,7 +56,8 @@ fn late_records_are_judged_by_who_wants_them_and_counted() {
     for rows_max in 1..7 {
         let world = World::of(&feed);
         let reading = Reading { rows_max, ..Reading::WHOLE };
-        let mut stream = world.open(vec![every(Late::Judge), every(Late::Ignore)], reading);
+        let mut stream =
+            world.open(vec![every("every-one", Late::Judge, None), every("every-timely", Late::Ignore, None)], reading);
         finish(&mut stream);
         let one = (0..6).map(|n| format!("every-one p{n}"));
         let timely = [0, 1, 3, 5].map(|n| format!("every-timely p{n}"));
@@ -33,12 +68,21 @@ fn late_records_are_judged_by_who_wants_them_and_counted() {
 }
 
 #[test]
+fn how_late_a_record_may_be_is_up_to_the_rule() {
+    let times = [0, -10_500, -11_000, -11_001];
+    let world = World::of(&times.map(|time| Payment::new(0, NOON + time, "s1", 100)));
+    finish(&mut world.open(vec![every("within", Late::Judge, Some(1_000))], Reading::WHOLE));
+    assert_eq!(world.raised(), ["within p0", "within p1", "within p2"]);
+}
+
+#[test]
 fn a_refused_record_moves_time_and_a_null_key_is_not_judged() {
     let mut feed = [0, 30_000, 20_000, 19_999].map(|time| Payment::new(0, NOON + time, "s1", 100));
     feed[1].valid = false;
     feed[2].session = None;
     let world = World::of(&feed);
-    let mut stream = world.open(vec![every(Late::Judge), every(Late::Ignore)], Reading::WHOLE);
+    let mut stream = world
+        .open(vec![every("every-one", Late::Judge, None), every("every-timely", Late::Ignore, None)], Reading::WHOLE);
     finish(&mut stream);
     assert_eq!(world.raised(), ["every-one p0", "every-one p3", "every-timely p0"]);
     let topic = &stream.report().counts.topics["payments"];
@@ -52,7 +96,8 @@ fn a_record_from_the_future_is_refused_and_does_not_move_time() {
     feed[4].valid = false;
     for rows_max in 1..6 {
         let world = World::of(&feed);
-        let mut live = world.open(vec![every(Late::Ignore)], Reading { rows_max, ..Reading::LIVE });
+        let mut live =
+            world.open(vec![every("every-timely", Late::Ignore, None)], Reading { rows_max, ..Reading::LIVE });
         settle(&mut live);
         assert_eq!(world.raised(), ["every-timely p0", "every-timely p1", "every-timely p3"], "rows_max {rows_max}");
         let topic = &live.report().counts.topics["payments"];
@@ -63,7 +108,7 @@ fn a_record_from_the_future_is_refused_and_does_not_move_time() {
         assert!(letters[0].headers.contains(&("tamis.reason".to_owned(), b"future_timestamp".to_vec())));
     }
     let world = World::of(&feed);
-    let mut bounded = world.open(vec![every(Late::Ignore)], Reading::WHOLE);
+    let mut bounded = world.open(vec![every("every-timely", Late::Ignore, None)], Reading::WHOLE);
     finish(&mut bounded);
     assert!(!bounded.report().counts.topics["payments"].refused.contains_key("future_timestamp"), "it has no clock");
 }
@@ -105,7 +150,7 @@ fn a_partition_with_records_holds_the_windows_open() {
 #[test]
 fn new_partitions_are_found_while_it_runs() {
     let world = World::of(&[Payment::new(0, NOON, "s1", 100)]);
-    let mut stream = world.open(vec![every(Late::Judge)], Reading::LIVE);
+    let mut stream = world.open(vec![every("every-one", Late::Judge, None)], Reading::LIVE);
     settle(&mut stream);
     world.append("p1", &Payment::new(7, NOON, "s1", 100));
     settle(&mut stream);
@@ -135,10 +180,10 @@ fn stopping_closes_no_window_and_the_end_closes_all() {
 #[test]
 fn what_is_appended_behind_the_end_is_judged_by_the_next_run() {
     let world = World::of(&[Payment::new(0, NOON, "s1", 100), Payment::new(1, NOON + MINUTE, "s1", 100)]);
-    finish(&mut world.open(vec![every(Late::Ignore)], Reading::WHOLE));
+    finish(&mut world.open(vec![every("every-timely", Late::Ignore, None)], Reading::WHOLE));
     world.append("p2", &Payment::new(0, NOON - 10_000, "s1", 100));
     world.append("p3", &Payment::new(0, NOON - 10_001, "s1", 100));
     world.topics.create(&payments(2));
-    finish(&mut world.open(vec![every(Late::Ignore)], Reading::WHOLE));
+    finish(&mut world.open(vec![every("every-timely", Late::Ignore, None)], Reading::WHOLE));
     assert_eq!(world.raised(), ["every-timely p0", "every-timely p1", "every-timely p2"]);
 }

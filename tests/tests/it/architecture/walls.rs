@@ -8,13 +8,17 @@ use serde_json::Value;
 use super::{assert_none, root};
 
 /// Our crates, and which of ours each may be built on.
-const OURS: [(&str, &[&str]); 12] = [
+const OURS: [(&str, &[&str]); 13] = [
     ("tamis-model", &[]),
     ("tamis-plugin", &["tamis-model"]),
     ("tamis-engine", &["tamis-model"]),
     ("tamis-connectors", &["tamis-model", "tamis-engine"]),
     ("tamis-catalog", &["tamis-model"]),
-    ("tamis-jobs", &["tamis-model", "tamis-plugin", "tamis-engine", "tamis-connectors", "tamis-catalog"]),
+    ("tamis-registry", &["tamis-model", "tamis-plugin", "tamis-engine", "tamis-catalog"]),
+    (
+        "tamis-jobs",
+        &["tamis-model", "tamis-plugin", "tamis-engine", "tamis-connectors", "tamis-catalog", "tamis-registry"],
+    ),
     ("tamis", ANY_HOST),
     ("tamis-sdk-macros", &[]),
     ("tamis-sdk", &["tamis-sdk-macros"]),
@@ -24,8 +28,16 @@ const OURS: [(&str, &[&str]); 12] = [
 ];
 
 /// The binary puts the host's parts together.
-const ANY_HOST: &[&str] =
-    &["tamis-model", "tamis-plugin", "tamis-engine", "tamis-connectors", "tamis-catalog", "tamis-jobs", "tamis-build"];
+const ANY_HOST: &[&str] = &[
+    "tamis-model",
+    "tamis-plugin",
+    "tamis-engine",
+    "tamis-connectors",
+    "tamis-catalog",
+    "tamis-registry",
+    "tamis-jobs",
+    "tamis-build",
+];
 
 /// The tests look at everything from outside.
 const ANY: &[&str] = &["*"];

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde::Deserialize;
 use serde_json::Value;
 use tamis_engine::memory::{MemoryCheckpoints, MemorySink, MemoryTopics};
-use tamis_engine::{RuleMode, RulePlan, RuleSet, Sinks, Step, Stream, StreamParts, StreamSettings, SystemClock};
+use tamis_engine::{RulePlan, RuleSet, Sinks, Step, Stream, StreamParts, StreamSettings, SystemClock};
 use tamis_model::alert::Alert;
 use tamis_model::dead_letter::DEAD_LETTERS;
 use tamis_model::error::Context;
@@ -15,6 +15,7 @@ use tamis_model::time::Millis;
 use tamis_model::topic::TopicSchema;
 use tamis_model::{Error, Result};
 use tamis_plugin::Plugin;
+use tamis_registry::rule_plan;
 
 use super::matching;
 
@@ -45,7 +46,8 @@ struct CaseRecord {
 
 /// Runs the records through the pipeline, in large batches and one by one: the alerts must not depend on it.
 pub(super) fn run(plugin: &Arc<Plugin>, case: &Case, topics: &[TopicSchema]) -> Result<(String, Vec<String>)> {
-    let rule = Arc::new(rule_plan(plugin, plugin.effective_config(&case.config)?));
+    let name = &plugin.manifest().name;
+    let rule = Arc::new(rule_plan(name, plugin, plugin.effective_config(&case.config)?)?);
     let mut failures = Vec::new();
     for rows_max in [4096, 1] {
         let (alerts, dead_letters) = judge(&rule, case, topics, rows_max)?;
@@ -60,21 +62,6 @@ pub(super) fn run(plugin: &Arc<Plugin>, case: &Case, topics: &[TopicSchema]) -> 
     Ok((case.case.clone(), failures))
 }
 
-fn rule_plan(plugin: &Arc<Plugin>, config: String) -> RulePlan {
-    let manifest = plugin.manifest();
-    let code = Arc::clone(plugin);
-    RulePlan {
-        name: manifest.name.clone(),
-        plugin: plugin.reference(),
-        manifest: Arc::new(manifest.clone()),
-        config,
-        mode: RuleMode::Active,
-        route: manifest.route.clone().unwrap_or_else(|| "alerts".to_owned()),
-        resets_state: false,
-        make: Arc::new(move |config| Ok(Box::new(code.rule(config)?))),
-    }
-}
-
 /// Alerts and dead letters of the case's records, as JSON.
 fn judge(
     rule: &Arc<RulePlan>,
@@ -83,8 +70,11 @@ fn judge(
     rows_max: usize,
 ) -> Result<(Vec<Value>, Vec<Value>)> {
     let (records, alerts) = (MemorySink::<Record>::new(), MemorySink::<Alert>::new());
-    let sinks =
-        Sinks { records: Box::new(records.clone()), alerts: vec![("case".to_owned(), Box::new(alerts.clone()))] };
+    let sinks = Sinks {
+        records: Box::new(records.clone()),
+        alerts: vec![("case".to_owned(), Box::new(alerts.clone()))],
+        aggregates: None,
+    };
     let mut stream = Stream::open(StreamParts {
         settings: StreamSettings { rows_max, bounded: true, ..StreamSettings::default() },
         source: Box::new(written(rule, case, topics)?.source(true, rows_max)),

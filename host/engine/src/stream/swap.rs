@@ -1,0 +1,77 @@
+//! Changing the rules between two batches, and what happens when the host stops one by itself.
+
+use std::sync::Arc;
+
+use tamis_model::{Error, Result};
+
+use super::Stream;
+use crate::judge::RuleRun;
+use crate::outbox::Sinks;
+use crate::plan::Plan;
+use crate::roster::{self, Before};
+use crate::rules::{RulePlan, RuleSet};
+use crate::share::Share;
+
+impl Stream {
+    /// Goes on with other rules, between two batches. A version that stays keeps its code and its state; a new one begins with the
+    /// state of the active one before it, where it can read that. Nothing changes when it fails.
+    pub fn swap_rules(&mut self, rules: &RuleSet) -> Result<()> {
+        let plan = Plan::new(&self.schemas, rules)?;
+        check_sinks(rules, &self.sinks)?;
+        let trials = trials(&self.runs);
+        let mut before: Vec<Before> =
+            std::mem::take(&mut self.runs).into_iter().map(|run| Before::Run(Box::new(run))).collect();
+        let assembled = roster::assemble(rules, &mut before);
+        match assembled {
+            Ok(runs) => self.runs = runs,
+            Err(error) => {
+                self.runs = before.into_iter().filter_map(Before::run).collect();
+                return Err(error);
+            }
+        }
+        self.plan = plan;
+        self.forget_trials_but(&trials);
+        self.report.revision = rules.revision;
+        self.changed = true;
+        self.take_stock();
+        Ok(())
+    }
+
+    /// Tells of the versions that were stopped: the keys of a canary are the active version's again.
+    pub(super) fn take_stock(&mut self) {
+        self.trips.extend(self.runs.iter_mut().filter_map(RuleRun::trip));
+        self.share_out();
+    }
+
+    /// Who speaks for which keys.
+    fn share_out(&mut self) {
+        let running: Vec<_> =
+            self.runs.iter().filter(|run| run.kept.tripped.is_none()).map(|run| run.plan.clone()).collect();
+        for run in &mut self.runs {
+            let is_beside = |other: &&Arc<RulePlan>| other.name == run.plan.name && other.version != run.plan.version;
+            let beside = running.iter().find(is_beside);
+            run.share = Share::of(&run.plan, beside.map(|other| &**other));
+        }
+    }
+
+    /// Counts of a trial are those of one version.
+    pub(super) fn forget_trials_but(&mut self, before: &[(String, u32)]) {
+        let now = trials(&self.runs);
+        self.report.counts.trials.retain(|name, _| now.iter().any(|trial| trial.0 == *name && before.contains(trial)));
+    }
+}
+
+/// The versions that are on trial.
+fn trials(runs: &[RuleRun]) -> Vec<(String, u32)> {
+    runs.iter().filter(|run| run.kept.author.trial).map(|run| run.kept.author.place()).collect()
+}
+
+/// Rows that are emitted must have somewhere to go.
+pub(super) fn check_sinks(rules: &RuleSet, sinks: &Sinks) -> Result<()> {
+    match rules.rules.iter().find(|rule| rule.manifest.output.is_some()) {
+        Some(rule) if sinks.aggregates.is_none() => {
+            Err(Error::invalid("put to work", rule, "it emits rows, and there is no sink for them"))
+        }
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,23 @@
+//! Aggregates: rows that a rule emits about windows.
+
+use crate::time::Millis;
+
+/// The column of an output that names the length of the window, `1m`.
+pub const WINDOW: &str = "window";
+/// The column of an output that holds the window's first millisecond.
+pub const WINDOW_START: &str = "window_start";
+
+/// A row of an aggregate.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AggregateRow {
+    /// The aggregate: the dataset of the rule's output.
+    pub name: String,
+    /// The length of its window, `1m`.
+    pub window: String,
+    /// The first millisecond of its window.
+    pub window_start: Millis,
+    /// Whether the rule is on trial: then the row is kept apart.
+    pub shadow: bool,
+    /// The row, one JSON object.
+    pub json: String,
+}
