@@ -7,6 +7,10 @@
 macro_rules! export_rule {
     ($plugin:ident) => {
         $crate::export_plugin!(rule, $plugin, $crate::rule::RulePlugin, {
+            fn describe() -> String {
+                with(|plugin| Ok(plugin.describe())).unwrap_or_else(|_| $plugin::manifest())
+            }
+
             fn apply(rows: Keyed) -> Result<RuleOutcome, String> {
                 with(|plugin| plugin.apply(&rows))
             }
@@ -28,6 +32,10 @@ macro_rules! export_rule {
 macro_rules! export_transform {
     ($plugin:ident) => {
         $crate::export_plugin!(transform, $plugin, $crate::transform::TransformPlugin, {
+            fn describe() -> String {
+                $plugin::manifest()
+            }
+
             fn apply(rows: Batch) -> Result<TransformOutcome, String> {
                 with(|plugin| plugin.apply(rows))
             }
@@ -41,6 +49,10 @@ macro_rules! export_transform {
 macro_rules! export_check {
     ($plugin:ident) => {
         $crate::export_plugin!(check, $plugin, $crate::check::CheckPlugin, {
+            fn describe() -> String {
+                $plugin::manifest()
+            }
+
             fn observe(rows: Batch, state: Vec<u8>) -> Result<Vec<u8>, String> {
                 with(|plugin| plugin.observe(&rows, &state))
             }
@@ -74,10 +86,6 @@ macro_rules! export_plugin {
             struct Component;
 
             impl Guest for Component {
-                fn describe() -> String {
-                    $plugin::manifest()
-                }
-
                 fn configure(config: String) -> Result<(), String> {
                     $crate::host::log_panics();
                     let configured = $plugin::configure(&config)?;

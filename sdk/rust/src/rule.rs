@@ -1,7 +1,8 @@
 //! Rules: what `#[rule]` makes of a function, and how the rows of a batch reach it.
 //!
 //! Every shape of function has a driver: a plain loop over columns that is compiled for the plugin's own types.
-//! [`RulePlugin`] is the same code natively and in the sandbox.
+//! [`RulePlugin`] is the same code natively and in the sandbox. A rule that no function describes implements it by hand, from the same parts:
+//! [`ByKey`], [`empty_outcome`] and [`end_state`], and [`History`](crate::window::History).
 
 use crate::bindings::types::{Finding, Keyed, RuleOutcome, Severity, Strings, Subject, Value};
 
@@ -9,7 +10,7 @@ mod by_key;
 mod describe;
 mod rows;
 
-pub(crate) use by_key::ByKey;
+pub use by_key::ByKey;
 pub use describe::{ContextColumn, ContextSource, Description, Late, row_context};
 pub use rows::{apply as apply_to_rows, nothing};
 
@@ -24,6 +25,10 @@ pub trait RulePlugin: Sized {
     fn manifest() -> String;
     /// Reads a configuration, JSON by the manifest's schema. The message names the setting that is wrong.
     fn configure(config: &str) -> Result<Self, String>;
+    /// The manifest of a plugin that is configured; another one where it says `describes_configured`.
+    fn describe(&self) -> String {
+        Self::manifest()
+    }
     /// Judges the rows of a batch. An error says which column, key or state is not as declared.
     fn apply(&mut self, rows: &Keyed) -> Result<RuleOutcome, String>;
     /// Sees keys again whose wake the watermark has passed: closes their windows, forgets what is over.
@@ -82,7 +87,7 @@ impl Terms {
 }
 
 /// A state that does not decode, of the key with this index: `version` is the one that it should have.
-pub(crate) fn foreign_state(version: u8, group: usize, state: &[u8]) -> String {
+pub fn foreign_state(version: u8, group: usize, state: &[u8]) -> String {
     match state.first() {
         Some(found) if *found != version => {
             format!("the state of key {group} has version {found}, expected version {version}")
@@ -97,13 +102,13 @@ pub fn unknown_version(version: u32) -> String {
 }
 
 /// An outcome that has nothing to say about any key yet.
-pub(crate) fn empty_outcome(keys: usize, state_bytes: usize) -> RuleOutcome {
+pub fn empty_outcome(keys: usize, state_bytes: usize) -> RuleOutcome {
     let states = no_states(keys, state_bytes);
     RuleOutcome { findings: Vec::new(), emitted: None, states, wakes: Vec::with_capacity(keys) }
 }
 
 /// Closes the state of a key.
-pub(crate) fn end_state(outcome: &mut RuleOutcome, wake: i64) -> Result<(), String> {
+pub fn end_state(outcome: &mut RuleOutcome, wake: i64) -> Result<(), String> {
     end_bytes(&mut outcome.states)?;
     outcome.wakes.push(wake);
     Ok(())

@@ -9,8 +9,8 @@ pub(crate) mod open;
 pub mod sliding;
 pub mod tumbling;
 
-#[cfg(not(target_arch = "wasm32"))]
-pub(crate) use history::Event;
+pub use history::{Event, History, Span};
+pub use identity::IdentityColumns;
 
 /// The length of a window as it is configured, in milliseconds.
 pub fn length(window_ms: impl TryInto<i64>) -> Result<i64, String> {

@@ -6,7 +6,7 @@ use crate::row::BytesColumn;
 
 /// The rows of each key in arrival order, and the states they belong to.
 #[derive(Debug)]
-pub(crate) struct ByKey<'a> {
+pub struct ByKey<'a> {
     /// Where the rows of each key begin in `rows`, and where the last end.
     starts: Vec<u32>,
     rows: Vec<u32>,

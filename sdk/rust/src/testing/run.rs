@@ -91,8 +91,8 @@ pub struct Run<P> {
 impl<P: RulePlugin> Run<P> {
     /// A plugin with a configuration. Panics when the plugin refuses it.
     pub fn new(config: &str) -> Self {
-        let manifest = serde_json::from_str(&P::manifest()).expect("a manifest is JSON");
         let plugin = P::configure(config).expect("the configuration fits");
+        let manifest = serde_json::from_str(&plugin.describe()).expect("a manifest is JSON");
         Self { plugin, manifest, states: BTreeMap::new(), newest: None, emitted: Vec::new() }
     }
 
@@ -114,6 +114,7 @@ impl<P: RulePlugin> Run<P> {
     /// Changes the configuration; state stays.
     pub fn configure(&mut self, config: &str) {
         self.plugin = P::configure(config).expect("the configuration fits");
+        self.manifest = serde_json::from_str(&self.plugin.describe()).expect("a manifest is JSON");
     }
 
     /// The manifest.

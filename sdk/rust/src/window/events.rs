@@ -2,8 +2,8 @@
 //! [`Distinct`](super::distinct::Distinct) have in common.
 
 use super::history::{Event, History};
-use super::identity::{self, IdentityColumns};
-use crate::bindings::types::{Keyed, RuleOutcome, Subject, Value};
+use super::identity::IdentityColumns;
+use crate::bindings::types::{Keyed, RuleOutcome, Value};
 use crate::rule::{ByKey, ContextColumn, Terms, empty_outcome, end_state, foreign_state};
 
 /// The window that ends at the event judged: the events of its key in (time − length, time].
@@ -67,7 +67,7 @@ pub(super) fn apply<S: Shape>(rows: &Keyed, terms: &Terms, length: i64, mut shap
             }
             let at = history.insert(row, rows.times[row as usize], start);
             judge(&mut history, &mut shape, length, at, |event, arena, criteria, context| {
-                outcome.findings.push(terms.finding(subject(event, arena, group)?, criteria, context));
+                outcome.findings.push(terms.finding(event.subject(arena, group)?, criteria, context));
                 Ok(())
             })?;
         }
@@ -122,13 +122,4 @@ fn judge(
         next += 1;
     }
     Ok(())
-}
-
-fn subject(event: &Event, arena: &[u8], group: usize) -> Result<Subject, String> {
-    match event.row {
-        Some(row) => Ok(Subject::Row(row)),
-        None => identity::remembered(event.identity.of(arena), group as u32, event.time)
-            .map(Subject::Remembered)
-            .ok_or_else(|| format!("the state of key {group} remembers an event without an id")),
-    }
 }

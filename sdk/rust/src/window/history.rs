@@ -8,12 +8,13 @@
 use std::collections::HashSet;
 
 use super::identity::{self, IdentityColumns};
+use crate::bindings::types::Subject;
 use crate::encoding::{self, Reader};
 use crate::rule::NEVER;
 
 /// A stretch of the arena.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Span {
+pub struct Span {
     start: u32,
     end: u32,
 }
@@ -34,11 +35,17 @@ impl Span {
     pub fn of(self, arena: &[u8]) -> &[u8] {
         &arena[self.start as usize..self.end as usize]
     }
+
+    /// Its first `len` bytes, if it has as many.
+    #[must_use]
+    pub fn first(self, len: u32) -> Self {
+        Self { end: self.end.min(self.start.saturating_add(len)), ..self }
+    }
 }
 
 /// An event of a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Event {
+pub struct Event {
     /// Its event time.
     pub time: i64,
     /// Its row in this batch; none when it is from an earlier one.
@@ -46,7 +53,7 @@ pub(crate) struct Event {
     /// Whether it has fired.
     pub fired: bool,
     /// Its encoded identity, when it is from an earlier batch and can still fire.
-    pub identity: Span,
+    pub(super) identity: Span,
     /// What the shape of the window keeps of it.
     pub kept: Span,
 }
@@ -54,7 +61,7 @@ pub(crate) struct Event {
 impl Event {
     /// An event of an earlier batch that cannot fire any more.
     #[cfg(not(target_arch = "wasm32"))]
-    pub fn earlier(time: i64, kept: std::ops::Range<usize>) -> Self {
+    pub(crate) fn earlier(time: i64, kept: std::ops::Range<usize>) -> Self {
         let kept = Span::new(kept.start, kept.end);
         Self { time, row: None, fired: false, identity: Span::default(), kept }
     }
@@ -63,6 +70,16 @@ impl Event {
     pub fn can_fire(&self) -> bool {
         !self.fired && (self.row.is_some() || self.identity.start < self.identity.end)
     }
+
+    /// It as the subject of a finding on the key `group`; an error when its state holds no id of it.
+    pub fn subject(&self, arena: &[u8], group: usize) -> Result<Subject, String> {
+        match self.row {
+            Some(row) => Ok(Subject::Row(row)),
+            None => identity::remembered(self.identity.of(arena), group as u32, self.time)
+                .map(Subject::Remembered)
+                .ok_or_else(|| format!("the state of key {group} remembers an event without an id")),
+        }
+    }
 }
 
 const FIRED: u8 = 1;
@@ -70,7 +87,7 @@ const NAMED: u8 = 2;
 
 /// The events of one key while a batch is applied; reused for the next key.
 #[derive(Debug, Default)]
-pub(super) struct History<'a> {
+pub struct History<'a> {
     /// Ascending by time; of equal times in arrival order.
     pub events: Vec<Event>,
     /// Where bytes are kept: first those of the state, then those of the batch. Empty when nothing is kept but times.
@@ -126,7 +143,7 @@ impl<'a> History<'a> {
         self.events.last().map_or(NEVER, |last| last.time.saturating_add(length))
     }
 
-    /// Writes the state: nothing without events, else the version, the first event's time, and for each event the time
+    /// Appends the state: nothing without events, else the version, the first event's time, and for each event the time
     /// since the last, marks, its identity if it can still fire, and what is kept of it.
     pub fn encode(
         &self,

@@ -5,7 +5,8 @@ use crate::encoding::{self, Reader};
 use crate::row::{BytesColumn, Validity};
 
 /// The identity columns of a batch.
-pub(super) struct IdentityColumns<'a>([(BytesColumn<'a>, Validity<'a>); 3]);
+#[derive(Debug)]
+pub struct IdentityColumns<'a>([(BytesColumn<'a>, Validity<'a>); 3]);
 
 impl<'a> IdentityColumns<'a> {
     /// Checks that they are text columns of `rows` rows.
