@@ -21,8 +21,10 @@ pub struct Settings {
     factor: f64,
     #[config(default = true)]
     strict: bool,
-    #[config(default = ["a", "b"])]
+    #[config(default = ["a", "b"], list = "other_name")]
     listed: Vec<String>,
+    #[config(default = ["FR"], list)]
+    countries: TextSet,
     #[config(default = "x")]
     pattern: String,
     owner: Option<String>,
@@ -68,6 +70,7 @@ fn the_manifest_says_what_the_types_say() {
     assert_eq!(manifest["version"], env!("CARGO_PKG_VERSION"));
     assert_eq!(manifest["criteria"], json!(["large", "risky"]));
     assert_eq!((&manifest["late"], &manifest["remembers"]), (&json!("judge"), &json!(false)));
+    assert_eq!((&manifest["late_ms_max"], &manifest["state_shape"]), (&json!(null), &json!("")));
     let columns = json!([
         {"name": "status", "type": "text", "required": true},
         {"name": "ip_address", "type": "text", "personal": true},
@@ -111,7 +114,8 @@ fn the_schema_says_what_fits() {
                 "share_max": {"type": "number", "minimum": 0, "description": "A share, in percent."},
                 "factor": {"type": "number"},
                 "strict": {"type": "boolean"},
-                "listed": {"type": "array", "items": {"type": "string"}},
+                "listed": {"type": "array", "items": {"type": "string"}, "x-list": "other_name"},
+                "countries": {"type": "array", "items": {"type": "string"}, "x-list": "countries"},
                 "pattern": {"type": "string"},
                 "owner": {"anyOf": [{"type": "string"}, {"type": "null"}]},
             },
@@ -119,7 +123,8 @@ fn the_schema_says_what_fits() {
         })
     );
     let defaults = json!({
-        "count_max": 3, "share_max": 20.0, "factor": -1.5, "strict": true, "listed": ["a", "b"], "pattern": "x", "owner": null,
+        "count_max": 3, "share_max": 20.0, "factor": -1.5, "strict": true, "listed": ["a", "b"], "countries": ["FR"],
+        "pattern": "x", "owner": null,
     });
     assert_eq!(Settings::defaults(), defaults);
     assert_eq!(Required::schema()["required"], json!(["dataset"]));
@@ -132,6 +137,7 @@ fn what_is_left_out_has_its_default() {
     assert_eq!((settings.count_max, settings.owner.as_deref()), (4, Some("me")));
     assert_eq!((settings.listed.len(), &settings.pattern[..], settings.factor), (2, "x", -1.5));
     assert_eq!((settings.share_max, settings.strict), (Percent::whole(20), true));
+    assert!(settings.countries.contains("FR"));
 }
 
 #[test]
@@ -145,8 +151,7 @@ fn a_wrong_configuration_is_refused_by_the_setting_s_name() {
     check(r#"{"strict": null}"#, "setting `strict`: expected true or false, found null");
     check(r#"{"listed": ["a", 1]}"#, "setting `listed`: item 1: expected a text, found 1");
     check("[]", "the configuration is no JSON object");
-    let unknown =
-        "unknown setting `count`; there are `count_max`, `share_max`, `factor`, `strict`, `listed`, `pattern`, `owner`";
+    let unknown = "unknown setting `count`; there are `count_max`, `share_max`, `factor`, `strict`, `listed`, `countries`, `pattern`, `owner`";
     check(r#"{"count": 1}"#, unknown);
     assert_eq!(Required::parse("{}").unwrap_err(), "setting `dataset` is missing");
     assert_eq!(Required::parse(r#"{"dataset": "d"}"#).unwrap().dataset, "d");

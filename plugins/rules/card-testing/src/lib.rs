@@ -47,6 +47,13 @@ mod tests {
     }
 
     #[test]
+    fn stored_states_are_read_as_they_were_written() {
+        let run = testing::Run::<Plugin>::new("{}");
+        let versions = (&run.manifest()["state_version"], &run.manifest()["state_shape"]);
+        assert_eq!(versions, (&1.into(), &"sliding()".into()));
+    }
+
+    #[test]
     fn sessions_are_judged_by_themselves() {
         let attempt = |time, session| testing::Record::new(time, format!("p{time}")).with("session_id", session);
         let attempts = [

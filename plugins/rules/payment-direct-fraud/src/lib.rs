@@ -12,7 +12,7 @@ pub struct Limits {
     #[config(default = 40, min = 0, max = 100)]
     failed_risk_score_max: i64,
     /// Countries (ISO 3166-1 alpha-2) from which no payment is expected.
-    #[config(default = ["NG", "RU", "KP", "IR", "UA", "VN"])]
+    #[config(default = ["NG", "RU", "KP", "IR", "UA", "VN"], list)]
     high_risk_countries: TextSet,
 }
 

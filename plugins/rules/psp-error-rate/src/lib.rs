@@ -73,6 +73,13 @@ mod tests {
     }
 
     #[test]
+    fn stored_states_are_read_as_they_were_written() {
+        let run = testing::Run::<Plugin>::new("{}");
+        let versions = (&run.manifest()["state_version"], &run.manifest()["state_shape"]);
+        assert_eq!(versions, (&1.into(), &"tumbling(count:u64,failed:u64)".into()));
+    }
+
+    #[test]
     fn failed_payments_are_counted() {
         let mut tally = Tally::default();
         for status in ["failed", "succeeded", "pending", "failed"] {

@@ -11,7 +11,7 @@ use std::ops::ControlFlow;
 use super::identity::{self, IdentityColumns};
 use crate::bindings::types::{Keyed, RuleOutcome, Subject, Value};
 use crate::encoding::{self, Reader};
-use crate::row::{ColumnSpec, Membership, Row};
+use crate::row::{ColumnSpec, InputSpec, Membership, Row};
 use crate::rule::{ByKey, ContextColumn, NEVER, Terms, Verdict, empty_outcome, end_state, foreign_state};
 
 /// How far apart the events of a pair can be, in milliseconds: 24 hours.
@@ -88,7 +88,8 @@ pub fn shape<A: Row, B: Row>(pairing: Pairing) -> String {
         Pairing::First => "first",
         Pairing::Any => "any",
     };
-    format!("joined({pairing};{};{})", A::INPUT.shape(), B::INPUT.shape())
+    let side = |input: InputSpec| format!("{}({})", input.topic.unwrap_or_default(), input.shape());
+    format!("joined({pairing};{};{})", side(A::INPUT), side(B::INPUT))
 }
 
 /// Pairs the rows of a batch with each other and with what is remembered.

@@ -74,6 +74,21 @@ fn late_records_are_paired() {
 }
 
 #[test]
+fn records_more_than_a_day_behind_are_not() {
+    // The watermark is ten seconds behind the newest record.
+    let newest = payment(DAY + 10_000, 7);
+    let check =
+        |behind: &[Record], expected: &[&str]| check::<joined::Plugin>(&[&[newest.clone()], behind].concat(), expected);
+    check(&[payment(0, 1), order(1, "created", Some(2))], &["p0"]);
+    check(&[payment(-1, 1), order(1, "created", Some(2))], &[]);
+    check(&[payment(1, 1), order(0, "created", Some(2))], &["p1"]);
+    check(&[payment(1, 1), order(-1, "created", Some(2))], &[]);
+    check(&[payment(1, 1), order(-1, "created", Some(2)), order(2, "created", Some(3))], &["p1"]);
+    let manifest = Run::<joined::Plugin>::new("{}").manifest().clone();
+    assert_eq!((&manifest["late"], &manifest["late_ms_max"]), (&"judge".into(), &DAY.into()));
+}
+
+#[test]
 fn findings_name_both_sides() {
     let fired = run::<joined::Plugin>("{}", &[payment(2, 101), order(1, "created", Some(100))], 1);
     let names: Vec<_> = fired[0].context.keys().map(String::as_str).collect();
@@ -85,26 +100,28 @@ proptest! {
     /// Against each payment with the first of the order events in reach, in the order of arrival.
     #[test]
     fn pairs_as_the_contract_does(
-        arrivals in prop::collection::vec((any::<bool>(), 0..2 * DAY, 0..3i64), 0..20),
+        arrivals in prop::collection::vec((any::<bool>(), 0..3 * DAY, 0..3i64), 0..20),
         batch_size in 1..8usize,
     ) {
-        // No record is more than a day behind: then all are judged.
-        let mut newest = 0;
-        let in_time = |(_, time, _): &(bool, i64, i64)| {
-            newest = newest.max(*time);
-            *time >= newest - DAY
-        };
-        let arrivals: Vec<_> = arrivals.into_iter().filter({ let mut in_time = in_time; move |a| in_time(a) }).collect();
         let record = |(i, (is_payment, time, amount)): (usize, &(bool, i64, i64))| match is_payment {
             true => Record::new(*time, format!("p{i}")).with("order_id", "o").with("amount", *amount),
             false => order(*time, "created", (*amount > 0).then_some(*amount)),
         };
         let records: Vec<_> = arrivals.iter().enumerate().map(record).collect();
-        let first_order = |time: i64| arrivals.iter().find(|(is_payment, t, _)| !is_payment && (t - time).abs() <= DAY);
-        let fires = |(is_payment, time, amount): &(bool, i64, i64)| {
-            *is_payment && first_order(*time).is_some_and(|(_, _, total)| *total > 0 && total != amount)
+        let mut newest = i64::MIN;
+        let is_judged = |(_, (_, time, _)): &(usize, &(bool, i64, i64))| {
+            let watermark = newest.saturating_sub(10_000);
+            newest = newest.max(*time);
+            *time >= watermark.saturating_sub(DAY)
         };
-        let expected: BTreeSet<_> = arrivals.iter().enumerate().filter(|(_, a)| fires(a)).map(|(i, _)| format!("p{i}")).collect();
+        let judged: Vec<_> = arrivals.iter().enumerate().filter(is_judged).collect();
+        let first_order =
+            |time: i64| judged.iter().find(|(_, (is_payment, t, _))| !is_payment && (t - time).abs() <= DAY);
+        let fires = |(is_payment, time, amount): &(bool, i64, i64)| {
+            *is_payment && first_order(*time).is_some_and(|(_, (_, _, total))| *total > 0 && total != amount)
+        };
+        let expected: BTreeSet<_> =
+            judged.iter().filter(|(_, arrival)| fires(arrival)).map(|(i, _)| format!("p{i}")).collect();
         prop_assert_eq!(ids(&run::<joined::Plugin>("{}", &records, batch_size)), expected);
     }
 }

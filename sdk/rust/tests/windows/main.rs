@@ -7,7 +7,9 @@ use proptest::prelude::*;
 use tamis_sdk::rule::RulePlugin;
 use tamis_sdk::testing::{Fired, Record, Run};
 
+mod aggregates;
 mod joins;
+mod migrations;
 mod rules;
 mod sliding;
 mod states;

@@ -1,8 +1,9 @@
-//! States of another version and bytes that are no state.
+//! How states are written, states of another version, and bytes that are no state.
 
+use serde_json::Value as Json;
 use tamis_sdk::bindings::types::{Batch, Column, Groups, Identities, Keyed, Strings, Values};
 
-use super::rules::{counted, distinct, joined, kept, tumbling};
+use super::rules::{counted, distinct, joined, joined_any, kept, tumbling, tumbling_v3, volumes, volumes_v2};
 use super::*;
 
 fn due(state: &[u8]) -> Keyed {
@@ -25,7 +26,7 @@ fn advance<P: RulePlugin>(state: &[u8]) -> Result<(), String> {
 /// A batch without rows, which reads every state for judging.
 fn apply<P: RulePlugin>(state: &[u8]) -> Result<(), String> {
     let mut rows = due(state);
-    let manifest: serde_json::Value = serde_json::from_str(&P::manifest()).expect("a manifest is JSON");
+    let manifest: Json = serde_json::from_str(&P::manifest()).expect("a manifest is JSON");
     for input in manifest["inputs"].as_array().into_iter().flatten() {
         for column in input["columns"].as_array().into_iter().flatten() {
             let values = match column["type"].as_str() {
@@ -36,6 +37,55 @@ fn apply<P: RulePlugin>(state: &[u8]) -> Result<(), String> {
         }
     }
     P::configure("{}").expect("the defaults fit").apply(&rows).map(drop)
+}
+
+/// Which states a build can take over goes by the shape alone. So whoever changes the bytes of a kind of window
+/// gives it another name in its shape.
+#[test]
+fn a_shape_stands_for_the_bytes_that_are_written() {
+    fn check<P: RulePlugin>(shape: &str, expected: &[u8]) {
+        let mut run = Run::<P>::new("{}");
+        run.batch(&[
+            Record::new(100, "p1").of(Some("o1"), None).with("session", "s").with("card", "c1").with("amount", 250),
+            Record::new(70, "p2").with("session", "s").with("card", Json::Null).with("amount", Json::Null),
+        ]);
+        let states: Vec<_> = run.states().map(|(key, state)| (key, state.to_vec())).collect();
+        assert_eq!(
+            (run.manifest()["state_shape"].as_str(), &states[..]),
+            (Some(shape), &[("s", expected.to_vec())][..])
+        );
+    }
+    check::<counted::Plugin>("sliding()", b"\x01\x8c\x01\0\x02\x03p2\0\0\x1e\x02\x03p1\x03o1\0");
+    check::<kept::Plugin>(
+        "sliding(session:text?,card:text?)",
+        b"\x01\x8c\x01\0\x02\x03p2\0\0\x04\x01\x01s\0\x1e\x02\x03p1\x03o1\0\x07\x01\x01s\x01\x02c1",
+    );
+    check::<distinct::Plugin>("distinct(card:text)", b"\x01\xc8\x01\0\x02\x03p1\x03o1\0\x02c1");
+    check::<tumbling::Plugin>("tumbling(count:u64,matching:u64)", b"\x01\0\x88\x27\x02\x01");
+    check::<tumbling_v3::Plugin>("tumbling(matching:u64,count:u64,is_complete:bool)", b"\x03\0\x88\x27\x01\x02\0");
+    let tally = b"\x04\x02\xfa\x01\0\x02\x02c1\x01\x04none\x01";
+    check::<volumes::Plugin>(
+        "tumbling[5000,20000](count:i64,amounts:i64,volume:total,cards:counts)",
+        &[b"\x01\0\x88\x27", &tally[..], b"\0\xa0\x9c\x01", tally].concat(),
+    );
+    check::<volumes_v2::Plugin>("tumbling[10000,20000](count:i64)", b"\x02\0\x90\x4e\x04\0\xa0\x9c\x01\x04");
+}
+
+#[test]
+fn the_shape_of_a_join_names_both_sides_and_the_pairing() {
+    fn check<P: RulePlugin>(shape: &str) {
+        let mut run = Run::<P>::new("{}");
+        run.batch(&[
+            Record::new(100, "p").with("order_id", "o").with("amount", 250),
+            Record::new(-86_400_000, "e").of_input(1).with("order_id", "o").with("event_type", "created"),
+        ]);
+        let expected = b"\x01\0\xc8\x01\x02p\0\0\x05\x01\x01o\xf4\x03\x01\xff\xef\xb2\x52\x0c\x01\x01o\x07created\0";
+        assert_eq!(run.states().map(|(_, state)| state).collect::<Vec<_>>(), [expected]);
+        assert_eq!(run.manifest()["state_shape"], shape);
+    }
+    let sides = "payments(order_id:text?,amount:decimal);orders(order_id:text?,event_type:text,total:decimal?)";
+    check::<joined::Plugin>(&format!("joined(first;{sides})"));
+    check::<joined_any::Plugin>(&format!("joined(any;{sides})"));
 }
 
 #[test]
