@@ -10,6 +10,9 @@ use tamis_model::alert::AlertMode;
 use tamis_model::dead_letter::PluginRef;
 use tamis_model::manifest::Manifest;
 use tamis_model::rule::Rule;
+use tamis_model::topic::TopicSchema;
+
+use crate::plan::Plan;
 
 /// The topic of all alerts of rules in shadow mode. They are kept apart from the routes that people act on.
 pub const SHADOW_ALERTS: &str = "shadow_alerts";
@@ -166,6 +169,13 @@ pub struct RuleSet {
     pub revision: u64,
     /// The versions that run, of each rule at most one active and one on trial.
     pub rules: Vec<Arc<RulePlan>>,
+}
+
+impl RuleSet {
+    /// Whether it could be put to work on these topics; nothing of it is started.
+    pub fn check(&self, schemas: &[TopicSchema]) -> Result<()> {
+        Plan::new(schemas, self).map(drop)
+    }
 }
 
 /// The host has stopped a version by itself.

@@ -1,5 +1,116 @@
 //! Plugins and rules as people change them: what needs the catalogue and the sandbox at the same time.
+//!
+//! A [`Registry`] takes plugins in ([`upload`]), checks what people want to put to work before the catalogue keeps it ([`draft`],
+//! [`change`]), and makes of what the catalogue holds the snapshot that the engine runs ([`snapshot`]). It never touches a stream:
+//! whoever runs one watches [`Registry::revisions`].
 
+pub mod change;
+pub mod draft;
+mod lists;
 mod rule_plan;
+pub mod seed;
+pub mod snapshot;
+pub mod upload;
 
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
+
+use tamis_catalog::Catalog;
+use tamis_catalog::plugins::PluginState;
+use tamis_model::error::Context;
+use tamis_model::topic::TopicSchema;
+use tamis_model::{Error, Kind, Result};
+use tamis_plugin::{Plugin, Sandbox};
+use tokio::sync::watch;
+
+pub use draft::Draft;
 pub use rule_plan::rule_plan;
+use snapshot::Cached;
+
+/// The plugins and rules of a home. Clones are the same one.
+#[derive(Clone)]
+pub struct Registry(Arc<Parts>);
+
+struct Parts {
+    sandbox: Arc<Sandbox>,
+    catalog: Catalog,
+    /// `<sha256>.wasm` of everything that was taken in.
+    components: PathBuf,
+    schemas: Vec<TopicSchema>,
+    /// What was loaded in this process, by SHA-256.
+    loaded: Mutex<HashMap<String, Arc<Plugin>>>,
+    /// The versions of the last snapshot.
+    running: Mutex<HashMap<(String, u32), Cached>>,
+    revisions: watch::Sender<u64>,
+}
+
+impl Registry {
+    /// The registry over a catalogue; `components` is the folder of uploaded components, made when missing.
+    pub async fn open(
+        sandbox: Arc<Sandbox>,
+        catalog: Catalog,
+        components: PathBuf,
+        schemas: Vec<TopicSchema>,
+    ) -> Result<Self> {
+        std::fs::create_dir_all(&components).outage("create folder", components.display())?;
+        let revisions = watch::Sender::new(catalog.rule_set_revision().await?);
+        let (loaded, running) = Default::default();
+        Ok(Self(Arc::new(Parts { sandbox, catalog, components, schemas, loaded, running, revisions })))
+    }
+
+    /// What it keeps things in.
+    pub fn catalog(&self) -> &Catalog {
+        &self.0.catalog
+    }
+
+    /// The topics that rules can read.
+    pub fn schemas(&self) -> &[TopicSchema] {
+        &self.0.schemas
+    }
+
+    /// The revision of the rule set, whenever something that runs was changed through this registry.
+    pub fn revisions(&self) -> watch::Receiver<u64> {
+        self.0.revisions.subscribe()
+    }
+
+    /// The plugin of these bytes, which are `ready`. Compiled code comes from the cache.
+    pub async fn plugin(&self, sha256: &str) -> Result<Arc<Plugin>> {
+        let known = self.0.loaded.lock().expect("nobody panics with it").get(sha256).cloned();
+        if let Some(plugin) = known {
+            return Ok(plugin);
+        }
+        let stored = self.0.catalog.plugin_by_sha256(sha256).await?;
+        match stored {
+            Some(stored) if stored.state == PluginState::Ready => self.load(sha256).await,
+            Some(stored) => Err(Error::invalid("load plugin", sha256, format!("it is {}", stored.state.name()))),
+            None => Err(Error::new(Kind::Missing, "load plugin", sha256).because("it was not uploaded")),
+        }
+    }
+
+    /// Loads a component of the folder, beside everything else that is going on.
+    async fn load(&self, sha256: &str) -> Result<Arc<Plugin>> {
+        let (parts, path) = (Arc::clone(&self.0), self.component(sha256));
+        let load = move || {
+            let bytes = std::fs::read(&path).outage("read component", path.display())?;
+            parts.sandbox.load(&bytes)
+        };
+        let plugin = tokio::task::spawn_blocking(load).await.outage("load plugin", sha256)??;
+        if plugin.sha256() != sha256 {
+            return Err(Error::new(Kind::Corrupt, "load plugin", sha256).because("its file has other bytes"));
+        }
+        self.0.loaded.lock().expect("nobody panics with it").insert(sha256.to_owned(), Arc::clone(&plugin));
+        Ok(plugin)
+    }
+
+    fn component(&self, sha256: &str) -> PathBuf {
+        self.0.components.join(format!("{sha256}.wasm"))
+    }
+
+    /// Tells whoever runs rules that something of them was changed.
+    async fn announce(&self) -> Result<()> {
+        let revision = self.0.catalog.rule_set_revision().await?;
+        self.0.revisions.send_if_modified(|last| std::mem::replace(last, revision) != revision);
+        Ok(())
+    }
+}

@@ -1,0 +1,69 @@
+//! The rule set that the engine runs: one immutable snapshot of what the catalogue holds.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use tamis_catalog::lists::List;
+use tamis_catalog::rule_sets::RunningRule;
+use tamis_catalog::rule_versions::RuleVersion;
+use tamis_catalog::rules::{Trial, TrialMode};
+use tamis_engine::rules::{Budget, Role, RulePlan, RuleSet};
+use tamis_model::Result;
+
+use crate::Registry;
+
+/// A version of the last snapshot; it is made anew when one of its lists or its role is another.
+pub(crate) struct Cached(Arc<RulePlan>);
+
+impl Registry {
+    /// The rules that run, as the catalogue has them at one moment. Versions that ran in the snapshot before are not made again,
+    /// so that a change among many rules costs what changed.
+    pub async fn rule_set(&self) -> Result<RuleSet> {
+        let running = self.0.catalog.running_rules().await?;
+        let mut plans = Vec::new();
+        for RunningRule { rule, active, trial } in &running.rules {
+            if let Some(version) = active {
+                plans.push(self.running_plan(version, Role::Active, &running.lists).await?);
+            }
+            if let (Some(version), Some(trial)) = (trial, &rule.pointers.trial) {
+                plans.push(self.running_plan(version, role_of(trial), &running.lists).await?);
+            }
+        }
+        let cached = plans.iter().map(|plan| ((plan.name.clone(), plan.version), Cached(Arc::clone(plan))));
+        *self.0.running.lock().expect("nobody panics with it") = cached.collect::<HashMap<_, _>>();
+        Ok(RuleSet { revision: running.revision, rules: plans })
+    }
+
+    async fn running_plan(&self, version: &RuleVersion, role: Role, lists: &[List]) -> Result<Arc<RulePlan>> {
+        let place = (version.rule.clone(), version.number);
+        let cached =
+            self.0.running.lock().expect("nobody panics with it").get(&place).map(|Cached(plan)| Arc::clone(plan));
+        match cached.filter(|plan| is_current(&plan.lists, lists)) {
+            Some(plan) if plan.role == role => Ok(plan),
+            Some(plan) => Ok(Arc::new(RulePlan { role, ..RulePlan::clone(&plan) })),
+            None => {
+                let plan = self.plan(&version.rule, &version.content, role, lists).await?;
+                Ok(Arc::new(RulePlan { version: version.number, ..plan }))
+            }
+        }
+    }
+}
+
+fn is_current(used: &BTreeMap<String, u64>, lists: &[List]) -> bool {
+    used.iter().all(|(name, revision)| lists.iter().any(|list| list.name == *name && list.revision == *revision))
+}
+
+fn role_of(trial: &Trial) -> Role {
+    match &trial.mode {
+        TrialMode::Shadow => Role::Shadow,
+        TrialMode::Canary { canary_percent, budget } => Role::Canary {
+            percent: *canary_percent,
+            budget: Budget {
+                rows_min: budget.rows_min,
+                window_rows: budget.window_rows,
+                errors_percent_max: budget.errors_percent_max,
+                alerts_percent_max: budget.alerts_percent_max,
+            },
+        },
+    }
+}
