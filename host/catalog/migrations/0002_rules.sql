@@ -1,4 +1,7 @@
 -- Plugins, rules, lists, tokens and backtests; who changed what; and alerts that no run saw.
+--
+-- What must never change or go is held by triggers: one each for UPDATE, DELETE and INSERT, as INSERT OR REPLACE deletes without
+-- asking the trigger of DELETE.
 
 -- One row for each content that was ever uploaded. Its bytes lie at components/<sha256>.wasm.
 CREATE TABLE plugin_versions (
@@ -63,6 +66,9 @@ CREATE TRIGGER rule_versions_stay BEFORE UPDATE OF rule, number, based_on, plugi
 BEGIN SELECT raise(ABORT, 'the content of a rule version never changes'); END;
 CREATE TRIGGER rule_versions_are_kept BEFORE DELETE ON rule_versions
 BEGIN SELECT raise(ABORT, 'rule versions are never deleted'); END;
+CREATE TRIGGER rule_versions_are_not_replaced BEFORE INSERT ON rule_versions
+WHEN EXISTS (SELECT 1 FROM rule_versions WHERE rule = new.rule AND number = new.number)
+BEGIN SELECT raise(ABORT, 'the content of a rule version never changes'); END;
 
 -- One row for each revision of a rule.
 CREATE TABLE rule_history (
@@ -81,6 +87,9 @@ CREATE TRIGGER rule_history_stays BEFORE UPDATE ON rule_history
 BEGIN SELECT raise(ABORT, 'history never changes'); END;
 CREATE TRIGGER rule_history_is_kept BEFORE DELETE ON rule_history
 BEGIN SELECT raise(ABORT, 'history is never deleted'); END;
+CREATE TRIGGER rule_history_is_not_replaced BEFORE INSERT ON rule_history
+WHEN EXISTS (SELECT 1 FROM rule_history WHERE rule = new.rule AND revision = new.revision)
+BEGIN SELECT raise(ABORT, 'history never changes'); END;
 
 CREATE TABLE list_revisions (
     name     TEXT    NOT NULL CHECK (length(name) BETWEEN 1 AND 64),
@@ -97,6 +106,9 @@ CREATE TRIGGER list_revisions_stay BEFORE UPDATE ON list_revisions
 BEGIN SELECT raise(ABORT, 'a revision of a list never changes'); END;
 CREATE TRIGGER list_revisions_are_kept BEFORE DELETE ON list_revisions
 BEGIN SELECT raise(ABORT, 'revisions of a list are never deleted'); END;
+CREATE TRIGGER list_revisions_are_not_replaced BEFORE INSERT ON list_revisions
+WHEN EXISTS (SELECT 1 FROM list_revisions WHERE name = new.name AND revision = new.revision)
+BEGIN SELECT raise(ABORT, 'a revision of a list never changes'); END;
 
 -- One row: the revision of all that runs.
 CREATE TABLE rule_set (
@@ -139,6 +151,8 @@ CREATE TRIGGER audit_stays BEFORE UPDATE ON audit
 BEGIN SELECT raise(ABORT, 'the audit log never changes'); END;
 CREATE TRIGGER audit_is_kept BEFORE DELETE ON audit
 BEGIN SELECT raise(ABORT, 'the audit log is never deleted'); END;
+CREATE TRIGGER audit_is_not_replaced BEFORE INSERT ON audit WHEN EXISTS (SELECT 1 FROM audit WHERE id = new.id)
+BEGIN SELECT raise(ABORT, 'the audit log never changes'); END;
 
 -- What those see who look on live; only the last ones are kept.
 CREATE TABLE events (

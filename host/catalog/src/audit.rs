@@ -93,16 +93,12 @@ impl Catalog {
         let query = "SELECT * FROM audit WHERE (?1 IS NULL OR id < ?1) AND (?2 IS NULL OR subject = ?2) \
              AND (?3 IS NULL OR substr(action, 1, length(?3)) = ?3) AND (?4 IS NULL OR object = ?4) \
              ORDER BY id DESC LIMIT ?5";
-        let found = sqlx::query_as(query)
+        let query = sqlx::query_as(query)
             .bind(page.number()?)
             .bind(filter.subject)
             .bind(filter.action_prefix)
-            .bind(filter.object)
-            .bind(page.rows_max())
-            .fetch_all(&self.pool)
-            .await
-            .stored("list", "audit log")?;
-        Ok(page.page(found, |record: &AuditRecord| record.id.to_string()))
+            .bind(filter.object);
+        page.fetch(&self.pool, query, |record: &AuditRecord| record.id.to_string()).await.stored("list", "audit log")
     }
 }
 

@@ -1,7 +1,7 @@
 //! Table `backtests`: replays of what was, by a version that is not live, and what they reported.
 
 use serde_json::{Value, json};
-use sqlx::FromRow;
+use sqlx::{FromRow, SqliteExecutor};
 use tamis_model::Result;
 use tamis_model::time::{Millis, rfc3339_millis};
 
@@ -138,22 +138,14 @@ impl Catalog {
 
     /// The backtest of this id.
     pub async fn backtest(&self, id: &str) -> Result<Option<Backtest>> {
-        sqlx::query_as("SELECT * FROM backtests WHERE id = ?")
-            .bind(id)
-            .fetch_optional(&self.pool)
-            .await
-            .stored("find backtest", id)
+        find(&self.pool, id).await
     }
 
     /// All backtests, newest first.
     pub async fn backtests(&self, page: &PageQuery<'_>) -> Result<Page<Backtest>> {
-        let found = sqlx::query_as("SELECT * FROM backtests WHERE ?1 IS NULL OR id < ?1 ORDER BY id DESC LIMIT ?2")
-            .bind(page.cursor)
-            .bind(page.rows_max())
-            .fetch_all(&self.pool)
-            .await
-            .stored("list", "backtests")?;
-        Ok(page.page(found, |backtest: &Backtest| backtest.id.clone()))
+        let query = sqlx::query_as("SELECT * FROM backtests WHERE ?1 IS NULL OR id < ?1 ORDER BY id DESC LIMIT ?2")
+            .bind(page.cursor);
+        page.fetch(&self.pool, query, |backtest: &Backtest| backtest.id.clone()).await.stored("list", "backtests")
     }
 }
 
@@ -162,7 +154,7 @@ async fn create(write: &mut Write<'_>, request: &Value) -> Result<Written<Backte
         "INSERT INTO backtests (id, state, request, author, created_at) VALUES (?, 'queued', ?, ?, ?) \
          ON CONFLICT DO NOTHING",
     );
-    let query = query.bind(write.object()).bind(request).bind(write.subject()).bind(write.at());
+    let query = query.bind(write.object).bind(request).bind(write.subject()).bind(write.at());
     if write.execute(query).await? == 0 {
         return Err(write.refuse(Conflict::Exists));
     }
@@ -181,7 +173,7 @@ async fn cancel(write: &mut Write<'_>) -> Result<Written<Backtest>> {
         BacktestState::Running => sqlx::query("UPDATE backtests SET cancel_requested = 1 WHERE id = ?"),
         over => return Err(write.refuse(Conflict::State(format!("it has {over} already")))),
     };
-    write.execute(query.bind(write.object())).await?;
+    write.execute(query.bind(write.object)).await?;
     changed(write, old).await
 }
 
@@ -196,7 +188,7 @@ async fn finish(write: &mut Write<'_>, end: &BacktestEnd) -> Result<Written<Back
         BacktestEnd::Cancelled => (BacktestState::Cancelled, None, None),
     };
     let query = sqlx::query("UPDATE backtests SET state = ?, finished_at = ?, report = ?, error = ? WHERE id = ?");
-    write.execute(query.bind(state).bind(write.at()).bind(report).bind(error).bind(write.object())).await?;
+    write.execute(query.bind(state).bind(write.at()).bind(report).bind(error).bind(write.object)).await?;
     changed(write, old).await
 }
 
@@ -208,10 +200,14 @@ async fn changed(write: &mut Write<'_>, old: Backtest) -> Result<Written<Backtes
 }
 
 async fn load(write: &mut Write<'_>) -> Result<Backtest> {
-    let found = sqlx::query_as("SELECT * FROM backtests WHERE id = ?")
-        .bind(write.object())
-        .fetch_optional(&mut *write.transaction)
-        .await
-        .stored(write.operation(), write.object())?;
+    let found = find(&mut *write.transaction, write.object).await?;
     found.ok_or_else(|| write.missing("there is no backtest of this id"))
+}
+
+async fn find(executor: impl SqliteExecutor<'_>, id: &str) -> Result<Option<Backtest>> {
+    sqlx::query_as("SELECT * FROM backtests WHERE id = ?")
+        .bind(id)
+        .fetch_optional(executor)
+        .await
+        .stored("find backtest", id)
 }

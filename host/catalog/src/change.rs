@@ -141,10 +141,11 @@ impl Action {
 /// A change at work: nothing of it is visible before [`Write::finish`], and dropping it takes all back.
 pub(crate) struct Write<'a> {
     pub transaction: Transaction<'static, Sqlite>,
+    /// What is changed.
+    pub object: &'a str,
     pub change: Change<'a>,
     catalog: &'a Catalog,
     action: Action,
-    object: &'a str,
 }
 
 /// What a change came to: its result, and what audit log and event show of it.
@@ -214,11 +215,6 @@ impl<'a> Write<'a> {
         self.action.operation()
     }
 
-    /// What is changed.
-    pub fn object(&self) -> &'a str {
-        self.object
-    }
-
     /// What is done.
     pub fn action(&self) -> Action {
         self.action
@@ -246,13 +242,18 @@ impl<'a> Write<'a> {
     pub fn expect_why(&self) -> Result<()> {
         match self.change.why {
             Some(why) if !why.trim().is_empty() => Ok(()),
-            _ => Err(Error::invalid(self.operation(), self.object, "it needs a reason: say why")),
+            _ => Err(self.invalid("it needs a reason: say why")),
         }
     }
 
     /// It cannot be done as things stand.
     pub fn refuse(&self, conflict: Conflict) -> Error {
         Error::new(Kind::Conflict, self.operation(), self.object).because(conflict)
+    }
+
+    /// What is asked for makes no sense.
+    pub fn invalid(&self, reason: &str) -> Error {
+        Error::invalid(self.operation(), self.object, reason)
     }
 
     /// Something that it needs is not there.

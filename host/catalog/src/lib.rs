@@ -7,6 +7,7 @@
 pub mod audit;
 pub mod backtests;
 pub mod bronze;
+pub mod budgets;
 pub mod change;
 pub mod conflict;
 pub mod dead_letter_redrives;

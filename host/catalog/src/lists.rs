@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use serde_json::{Value, json};
 use sqlx::types::Json;
-use sqlx::{FromRow, SqliteConnection};
+use sqlx::{FromRow, SqliteConnection, SqliteExecutor};
 use tamis_model::time::Millis;
 use tamis_model::{Error, Result};
 
@@ -12,10 +12,8 @@ use crate::change::{Action, Actor, Change, Write, Written};
 use crate::page::{Page, PageQuery};
 use crate::{Catalog, Stored, names, rule_sets};
 
-/// Values of a list at most.
-pub const LIST_VALUES_MAX: usize = 100_000;
-/// Bytes of a value at most.
-const VALUE_BYTES_MAX: usize = 1_000;
+/// Bytes of all values of a list at most: each change of it is kept, and told to all who look on.
+pub const LIST_BYTES_MAX: usize = 1 << 20;
 
 /// A list as it is, or was.
 #[derive(Clone, Debug, PartialEq, Eq, FromRow, serde::Serialize)]
@@ -96,11 +94,7 @@ impl Catalog {
 
     /// A list as it is.
     pub async fn list(&self, name: &str) -> Result<Option<List>> {
-        sqlx::query_as(&format!("SELECT * FROM list_revisions AS list WHERE name = ? AND {IS_CURRENT}"))
-            .bind(name)
-            .fetch_optional(&self.pool)
-            .await
-            .stored("find list", name)
+        find(&self.pool, name).await
     }
 
     /// A list as it was.
@@ -116,27 +110,18 @@ impl Catalog {
     /// All lists, by name.
     pub async fn lists(&self, page: &PageQuery<'_>) -> Result<Page<ListSummary>> {
         let query = format!("{SUMMARY} WHERE (?1 IS NULL OR name > ?1) AND {IS_CURRENT} ORDER BY name LIMIT ?2");
-        let found = sqlx::query_as(&query)
-            .bind(page.cursor)
-            .bind(page.rows_max())
-            .fetch_all(&self.pool)
-            .await
-            .stored("list", "lists")?;
-        Ok(page.page(found, |list: &ListSummary| list.name.clone()))
+        let query = sqlx::query_as(&query).bind(page.cursor);
+        page.fetch(&self.pool, query, |list: &ListSummary| list.name.clone()).await.stored("list", "lists")
     }
 
     /// The revisions of a list, newest first.
     pub async fn list_history(&self, name: &str, page: &PageQuery<'_>) -> Result<Page<ListRevision>> {
         let query =
             format!("{SUMMARY} WHERE name = ?1 AND (?2 IS NULL OR revision < ?2) ORDER BY revision DESC LIMIT ?3");
-        let found = sqlx::query_as(&query)
-            .bind(name)
-            .bind(page.number()?)
-            .bind(page.rows_max())
-            .fetch_all(&self.pool)
+        let query = sqlx::query_as(&query).bind(name).bind(page.number()?);
+        page.fetch(&self.pool, query, |revision: &ListRevision| revision.summary.revision.to_string())
             .await
-            .stored("list history of list", name)?;
-        Ok(page.page(found, |revision: &ListRevision| revision.summary.revision.to_string()))
+            .stored("list history of list", name)
     }
 }
 
@@ -148,14 +133,18 @@ pub(crate) async fn current_lists(connection: &mut SqliteConnection) -> Result<V
         .stored("read", "lists")
 }
 
-async fn put(write: &mut Write<'_>, values: &[String], expected_revision: Option<u64>) -> Result<Written<List>> {
-    let query = format!("SELECT * FROM list_revisions AS list WHERE name = ? AND {IS_CURRENT}");
-    let found: Option<List> = sqlx::query_as(&query)
-        .bind(write.object())
-        .fetch_optional(&mut *write.transaction)
+/// A list as it is, as the connection sees it.
+async fn find(executor: impl SqliteExecutor<'_>, name: &str) -> Result<Option<List>> {
+    sqlx::query_as(&format!("SELECT * FROM list_revisions AS list WHERE name = ? AND {IS_CURRENT}"))
+        .bind(name)
+        .fetch_optional(executor)
         .await
-        .stored(write.operation(), write.object())?;
-    let old = found.unwrap_or(List { name: write.object().to_owned(), revision: 0, values: Vec::new() });
+        .stored("find list", name)
+}
+
+async fn put(write: &mut Write<'_>, values: &[String], expected_revision: Option<u64>) -> Result<Written<List>> {
+    let found = find(&mut *write.transaction, write.object).await?;
+    let old = found.unwrap_or(List { name: write.object.to_owned(), revision: 0, values: Vec::new() });
     write.expect_revision(expected_revision, old.revision)?;
     let list = List { name: old.name, revision: old.revision + 1, values: values.to_vec() };
     let (added, removed) = (without(&list.values, &old.values), without(&old.values, &list.values));
@@ -186,11 +175,9 @@ fn without<'a>(values: &'a [String], others: &[String]) -> Vec<&'a String> {
 
 fn check_values(name: &str, values: &[String]) -> Result<()> {
     let refuse = |reason: String| Err(Error::invalid(Action::ListPut.operation(), name, reason));
-    if values.len() > LIST_VALUES_MAX {
-        return refuse(format!("it has {} values, {LIST_VALUES_MAX} is the most", values.len()));
-    }
-    if values.iter().any(|value| value.len() > VALUE_BYTES_MAX) {
-        return refuse(format!("a value has {VALUE_BYTES_MAX} bytes at most"));
+    let bytes: usize = values.iter().map(String::len).sum();
+    if bytes > LIST_BYTES_MAX {
+        return refuse(format!("its values have {bytes} bytes, {LIST_BYTES_MAX} is the most"));
     }
     let mut seen = HashSet::new();
     match values.iter().find(|value| !seen.insert(*value)) {

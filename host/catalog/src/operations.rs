@@ -105,13 +105,10 @@ impl Catalog {
     /// All alerts, of runs and others, newest first.
     pub async fn all_operational_alerts(&self, page: &PageQuery<'_>) -> Result<Page<NumberedAlert>> {
         let query = "SELECT * FROM operational_alerts WHERE ?1 IS NULL OR id < ?1 ORDER BY id DESC LIMIT ?2";
-        let found = sqlx::query_as(query)
-            .bind(page.number()?)
-            .bind(page.rows_max())
-            .fetch_all(&self.pool)
+        let query = sqlx::query_as(query).bind(page.number()?);
+        page.fetch(&self.pool, query, |alert: &NumberedAlert| alert.id.to_string())
             .await
-            .stored("list", "operational alerts")?;
-        Ok(page.page(found, |alert: &NumberedAlert| alert.id.to_string()))
+            .stored("list", "operational alerts")
     }
 }
 

@@ -1,5 +1,8 @@
 //! Long lists come in pages: so many items, and a cursor behind which the next page begins.
 
+use sqlx::query::QueryAs;
+use sqlx::sqlite::{SqliteArguments, SqliteRow};
+use sqlx::{FromRow, Sqlite, SqlitePool};
 use tamis_model::Result;
 use tamis_model::error::Context;
 
@@ -29,18 +32,27 @@ impl PageQuery<'_> {
         self.limit.clamp(1, PAGE_ITEMS_MAX)
     }
 
-    /// How many rows to ask for: one more than the page holds tells whether another page follows.
-    pub(crate) fn rows_max(&self) -> u32 {
-        self.items_max() + 1
-    }
-
     /// The cursor of a list in order of number.
     pub(crate) fn number(&self) -> Result<Option<i64>> {
         self.cursor.map(|cursor| cursor.parse().invalid("read cursor", cursor)).transpose()
     }
 
-    /// Makes a page of the rows that were found; `key` is an item's cursor.
-    pub(crate) fn page<T>(&self, mut items: Vec<T>, key: impl Fn(&T) -> String) -> Page<T> {
+    /// The page that a query finds, whose last parameter is how many rows it may find; `key` is an item's cursor.
+    pub(crate) async fn fetch<'q, T>(
+        &self,
+        pool: &SqlitePool,
+        query: QueryAs<'q, Sqlite, T, SqliteArguments<'q>>,
+        key: impl Fn(&T) -> String,
+    ) -> Result<Page<T>, sqlx::Error>
+    where
+        T: for<'r> FromRow<'r, SqliteRow> + Send + Unpin,
+    {
+        // One more than the page holds tells whether another page follows.
+        let items = query.bind(self.items_max() + 1).fetch_all(pool).await?;
+        Ok(self.page(items, key))
+    }
+
+    fn page<T>(&self, mut items: Vec<T>, key: impl Fn(&T) -> String) -> Page<T> {
         let items_max = self.items_max() as usize;
         let more = items.len() > items_max;
         items.truncate(items_max);
@@ -57,8 +69,7 @@ mod tests {
     fn a_page_says_whether_another_follows() {
         let check = |limit: u32, rows: u32, items: usize, next_cursor: Option<&str>| {
             let query = PageQuery { cursor: None, limit };
-            let found = (1..=rows.min(query.rows_max())).collect();
-            let page = query.page(found, u32::to_string);
+            let page = query.page((1..=rows).collect(), u32::to_string);
             assert_eq!((page.items.len(), page.next_cursor.as_deref()), (items, next_cursor), "{limit} of {rows}");
         };
         check(2, 0, 0, None);

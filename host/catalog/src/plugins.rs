@@ -1,7 +1,8 @@
 //! Table `plugin_versions`: every component that was uploaded, by its hash; what it says of itself, or why it was refused.
 
 use serde_json::{Value, json};
-use sqlx::FromRow;
+use sqlx::types::Json;
+use sqlx::{FromRow, SqliteExecutor};
 use tamis_model::Result;
 use tamis_model::error::Context;
 use tamis_model::manifest::Manifest;
@@ -76,7 +77,7 @@ impl Catalog {
 
     /// Says what came of a build. What is ready stays so. When other bytes of the same name and version are ready, these
     /// are refused: the row comes back in state `error`.
-    pub async fn finish_upload(&self, sha256: &str, build: &Build, now: Millis) -> Result<PluginVersion> {
+    pub async fn finish_upload(&self, sha256: &str, build: Build, now: Millis) -> Result<PluginVersion> {
         let system = Actor::system();
         let change = Change { actor: &system, why: None, at: now };
         let mut write = self.change(Action::PluginBuild, sha256, &change).await?;
@@ -99,11 +100,7 @@ impl Catalog {
 
     /// The plugin version of these bytes.
     pub async fn plugin_by_sha256(&self, sha256: &str) -> Result<Option<PluginVersion>> {
-        sqlx::query_as("SELECT * FROM plugin_versions WHERE sha256 = ?")
-            .bind(sha256)
-            .fetch_optional(&self.pool)
-            .await
-            .stored("find plugin", sha256)
+        find(&self.pool, sha256).await
     }
 
     /// The plugin version of this name and version; of several, of which all but one were refused, the one that is ready.
@@ -131,27 +128,20 @@ impl Catalog {
             "SELECT * FROM plugin_versions AS newest WHERE name IS NOT NULL AND (?1 IS NULL OR name > ?1) AND id = \
              (SELECT id FROM plugin_versions WHERE name = newest.name {PREFERRED}) ORDER BY name LIMIT ?2"
         );
-        let found = sqlx::query_as(&query)
-            .bind(page.cursor)
-            .bind(page.rows_max())
-            .fetch_all(&self.pool)
+        let query = sqlx::query_as(&query).bind(page.cursor);
+        page.fetch(&self.pool, query, |plugin: &PluginVersion| plugin.name.clone().unwrap_or_default())
             .await
-            .stored("list", "plugins")?;
-        Ok(page.page(found, |plugin: &PluginVersion| plugin.name.clone().unwrap_or_default()))
+            .stored("list", "plugins")
     }
 
     /// All versions of a plugin, refused ones included, newest first.
     pub async fn plugin_versions(&self, name: &str, page: &PageQuery<'_>) -> Result<Page<PluginVersion>> {
         let query = "SELECT * FROM plugin_versions WHERE name = ?1 AND (?2 IS NULL OR id < \
              (SELECT id FROM plugin_versions WHERE sha256 = ?2)) ORDER BY id DESC LIMIT ?3";
-        let found = sqlx::query_as(query)
-            .bind(name)
-            .bind(page.cursor)
-            .bind(page.rows_max())
-            .fetch_all(&self.pool)
+        let query = sqlx::query_as(query).bind(name).bind(page.cursor);
+        page.fetch(&self.pool, query, |plugin: &PluginVersion| plugin.sha256.clone())
             .await
-            .stored("list versions of plugin", name)?;
-        Ok(page.page(found, |plugin: &PluginVersion| plugin.sha256.clone()))
+            .stored("list versions of plugin", name)
     }
 
     /// Records a component that a job put to work; one that is known stays as it is.
@@ -171,7 +161,7 @@ impl Catalog {
 }
 
 async fn take_in(write: &mut Write<'_>, size_bytes: u64) -> Result<Written<PluginVersion>> {
-    let (sha256, subject, at) = (write.object(), write.subject(), write.at());
+    let (sha256, subject, at) = (write.object, write.subject(), write.at());
     let query = sqlx::query(
         "INSERT INTO plugin_versions (sha256, state, size_bytes, uploaded_by, uploaded_at) VALUES (?, 'pending', ?, ?, ?) \
          ON CONFLICT (sha256) DO UPDATE SET state = 'pending', reason = NULL WHERE state = 'error'",
@@ -181,56 +171,60 @@ async fn take_in(write: &mut Write<'_>, size_bytes: u64) -> Result<Written<Plugi
     written(write, Value::Null).await
 }
 
-async fn settle(write: &mut Write<'_>, build: &Build) -> Result<Written<PluginVersion>> {
-    let taken = match build {
-        Build::Ready(manifest) => other_bytes(write, manifest).await?,
-        Build::Error { .. } => None,
-    };
-    let (state, identity, reason, manifest) = match (build, taken) {
-        (Build::Ready(manifest), None) => {
-            let text = serde_json::to_string(manifest).invalid(write.operation(), write.object())?;
-            (PluginState::Ready, Some((&manifest.name, &manifest.version)), None, Some(text))
+async fn settle(write: &mut Write<'_>, build: Build) -> Result<Written<PluginVersion>> {
+    let (state, identity, reason, manifest) = match refuse_other_bytes(write, build).await? {
+        Build::Ready(manifest) => {
+            let identity = (manifest.name.clone(), manifest.version.clone());
+            (PluginState::Ready, Some(identity), None, Some(Json(manifest)))
         }
-        (Build::Ready(manifest), Some(other)) => {
-            let (name, version) = (&manifest.name, &manifest.version);
-            let reason = format!("{name} {version} has other bytes already ({other}); give it a new version");
-            (PluginState::Error, Some((name, version)), Some(reason), None)
-        }
-        (Build::Error { identity, reason }, _) => {
-            (PluginState::Error, identity.as_ref().map(|(name, version)| (name, version)), Some(reason.clone()), None)
-        }
+        Build::Error { identity, reason } => (PluginState::Error, identity, Some(reason), None),
     };
     let (name, version) = identity.unzip();
     let query = sqlx::query(
         "UPDATE plugin_versions SET state = ?, name = ?, version = ?, reason = ?, manifest = ? \
          WHERE sha256 = ? AND state <> 'ready'",
     );
-    let query = query.bind(state).bind(name).bind(version).bind(reason).bind(manifest).bind(write.object());
+    let query = query.bind(state).bind(name).bind(version).bind(reason).bind(manifest).bind(write.object);
     write.execute(query).await?;
     written(write, json!({"state": PluginState::Pending})).await
 }
 
-/// The hash of other bytes under the same name and version.
-async fn other_bytes(write: &mut Write<'_>, manifest: &Manifest) -> Result<Option<String>> {
+/// A build that is good but for its name and version, which other bytes have, is refused.
+async fn refuse_other_bytes(write: &mut Write<'_>, build: Build) -> Result<Build> {
+    let Build::Ready(manifest) = build else {
+        return Ok(build);
+    };
     let query = "SELECT sha256 FROM plugin_versions WHERE name = ? AND version = ? AND sha256 <> ? AND state = 'ready'";
-    sqlx::query_scalar(query)
+    let other: Option<String> = sqlx::query_scalar(query)
         .bind(&manifest.name)
         .bind(&manifest.version)
-        .bind(write.object())
+        .bind(write.object)
         .fetch_optional(&mut *write.transaction)
         .await
-        .stored(write.operation(), write.object())
+        .stored(write.operation(), write.object)?;
+    Ok(match other {
+        None => Build::Ready(manifest),
+        Some(other) => {
+            let Manifest { name, version, .. } = *manifest;
+            let reason = format!("{name} {version} has other bytes already ({other}): give it a new version");
+            Build::Error { identity: Some((name, version)), reason }
+        }
+    })
 }
 
 async fn written(write: &mut Write<'_>, before: Value) -> Result<Written<PluginVersion>> {
-    let found: Option<PluginVersion> = sqlx::query_as("SELECT * FROM plugin_versions WHERE sha256 = ?")
-        .bind(write.object())
-        .fetch_optional(&mut *write.transaction)
-        .await
-        .stored(write.operation(), write.object())?;
+    let found = find(&mut *write.transaction, write.object).await?;
     let plugin = found.ok_or_else(|| write.missing("it was not uploaded"))?;
     let after = json!({
         "state": plugin.state, "name": plugin.name, "version": plugin.version, "reason": plugin.reason,
     });
     Ok(Written { value: plugin, before, after })
+}
+
+async fn find(executor: impl SqliteExecutor<'_>, sha256: &str) -> Result<Option<PluginVersion>> {
+    sqlx::query_as("SELECT * FROM plugin_versions WHERE sha256 = ?")
+        .bind(sha256)
+        .fetch_optional(executor)
+        .await
+        .stored("find plugin", sha256)
 }

@@ -37,14 +37,10 @@ impl Catalog {
     pub async fn rule_history(&self, rule: &str, page: &PageQuery<'_>) -> Result<Page<RuleRevision>> {
         let query = "SELECT * FROM rule_history WHERE rule = ?1 AND (?2 IS NULL OR revision < ?2) \
              ORDER BY revision DESC LIMIT ?3";
-        let found = sqlx::query_as(query)
-            .bind(rule)
-            .bind(page.number()?)
-            .bind(page.rows_max())
-            .fetch_all(&self.pool)
+        let query = sqlx::query_as(query).bind(rule).bind(page.number()?);
+        page.fetch(&self.pool, query, |revision: &RuleRevision| revision.revision.to_string())
             .await
-            .stored("list history of rule", rule)?;
-        Ok(page.page(found, |revision: &RuleRevision| revision.revision.to_string()))
+            .stored("list history of rule", rule)
     }
 }
 
@@ -61,7 +57,7 @@ pub(crate) async fn append(
          VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
     );
     let query = query
-        .bind(write.object())
+        .bind(write.object)
         .bind(revision.cast_signed())
         .bind(write.at())
         .bind(write.subject())

@@ -1,66 +1,26 @@
 //! Table `runs`: one execution of a job.
 
-use std::fmt;
-use std::str::FromStr;
-
 use sqlx::FromRow;
 use tamis_model::error::Context;
 use tamis_model::time::{Millis, rfc3339_millis};
 use tamis_model::{Error, Result};
 
 use crate::Catalog;
+use crate::named::named;
 
-/// How a run stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum RunState {
-    /// It is at work, or its process died and nobody has noticed yet.
-    Running,
-    /// It did all that it was to do.
-    Succeeded,
-    /// It published, but some file was left out and is listed.
-    Partial,
-    /// The quality gate refused its tables: what was published before stays.
-    Gated,
-    /// It stopped on an error.
-    Failed,
-}
-
-impl RunState {
-    /// Its name in the catalogue and on the command line.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Running => "running",
-            Self::Succeeded => "succeeded",
-            Self::Partial => "partial",
-            Self::Gated => "gated",
-            Self::Failed => "failed",
-        }
-    }
-}
-
-impl fmt::Display for RunState {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
-    }
-}
-
-impl FromStr for RunState {
-    type Err = Error;
-
-    fn from_str(name: &str) -> Result<Self> {
-        [Self::Running, Self::Succeeded, Self::Partial, Self::Gated, Self::Failed]
-            .into_iter()
-            .find(|state| state.name() == name)
-            .ok_or_else(|| Error::new(tamis_model::Kind::Corrupt, "read run state", name))
-    }
-}
-
-impl TryFrom<String> for RunState {
-    type Error = Error;
-
-    fn try_from(name: String) -> Result<Self> {
-        name.parse()
+named! {
+    /// How a run stands.
+    pub enum RunState: "state of a run" {
+        /// It is at work, or its process died and nobody has noticed yet.
+        Running = "running",
+        /// It did all that it was to do.
+        Succeeded = "succeeded",
+        /// It published, but some file was left out and is listed.
+        Partial = "partial",
+        /// The quality gate refused its tables: what was published before stays.
+        Gated = "gated",
+        /// It stopped on an error.
+        Failed = "failed",
     }
 }
 
@@ -74,7 +34,6 @@ pub struct Run {
     /// The logical date, `YYYY-MM-DD`.
     pub as_of: String,
     /// How it stands.
-    #[sqlx(try_from = "String")]
     pub state: RunState,
     /// RFC 3339.
     pub started_at: String,
@@ -126,7 +85,7 @@ impl Catalog {
     /// Closes the record of a run.
     pub async fn finish_run(&self, id: &str, end: &RunEnd, now: Millis) -> Result<()> {
         sqlx::query("UPDATE runs SET state = ?, finished_at = ?, quality_score = ?, error = ? WHERE id = ?")
-            .bind(end.state.name())
+            .bind(end.state)
             .bind(rfc3339_millis(now))
             .bind(end.quality_score)
             .bind(&end.error)

@@ -1,8 +1,8 @@
 //! Table `tokens`: who may come in and do what. Of a token's secret only the hash is here.
 
 use serde_json::{Value, json};
-use sqlx::FromRow;
 use sqlx::types::Json;
+use sqlx::{FromRow, SqliteExecutor};
 use tamis_model::time::{Millis, rfc3339_millis};
 use tamis_model::{Error, Result};
 
@@ -112,24 +112,15 @@ impl Catalog {
 
     /// The token of this id, whatever it is worth.
     pub async fn token(&self, id: &str) -> Result<Option<Token>> {
-        sqlx::query_as("SELECT * FROM tokens WHERE id = ?")
-            .bind(id)
-            .fetch_optional(&self.pool)
-            .await
-            .stored("find token", id)
+        find(&self.pool, id).await
     }
 
     /// All tokens, newest first.
     pub async fn tokens(&self, page: &PageQuery<'_>) -> Result<Page<Token>> {
         let query = "SELECT * FROM tokens WHERE ?1 IS NULL OR (created_at, id) < \
              (SELECT created_at, id FROM tokens WHERE id = ?1) ORDER BY created_at DESC, id DESC LIMIT ?2";
-        let found = sqlx::query_as(query)
-            .bind(page.cursor)
-            .bind(page.rows_max())
-            .fetch_all(&self.pool)
-            .await
-            .stored("list", "tokens")?;
-        Ok(page.page(found, |token: &Token| token.id.clone()))
+        let query = sqlx::query_as(query).bind(page.cursor);
+        page.fetch(&self.pool, query, |token: &Token| token.id.clone()).await.stored("list", "tokens")
     }
 
     /// Whether a token was ever made here.
@@ -167,18 +158,14 @@ async fn create(write: &mut Write<'_>, token: &NewToken) -> Result<Written<Token
 async fn revoke(write: &mut Write<'_>) -> Result<Written<Token>> {
     let before = load(write).await?.revoked_at;
     let query = sqlx::query("UPDATE tokens SET revoked_at = coalesce(revoked_at, ?) WHERE id = ?");
-    write.execute(query.bind(write.at()).bind(write.object())).await?;
+    write.execute(query.bind(write.at()).bind(write.object)).await?;
     let token = load(write).await?;
     let after = json!({"revoked_at": token.revoked_at});
     Ok(Written { value: token, before: json!({"revoked_at": before}), after })
 }
 
 async fn load(write: &mut Write<'_>) -> Result<Token> {
-    let found = sqlx::query_as("SELECT * FROM tokens WHERE id = ?")
-        .bind(write.object())
-        .fetch_optional(&mut *write.transaction)
-        .await
-        .stored(write.operation(), write.object())?;
+    let found = find(&mut *write.transaction, write.object).await?;
     found.ok_or_else(|| write.missing("there is no token of this id"))
 }
 
@@ -198,4 +185,8 @@ fn check(token: &NewToken, now: Millis) -> Result<()> {
         Some(scope) => refuse(format!("the role {} has no scope {scope}", token.role)),
         None => Ok(()),
     }
+}
+
+async fn find(executor: impl SqliteExecutor<'_>, id: &str) -> Result<Option<Token>> {
+    sqlx::query_as("SELECT * FROM tokens WHERE id = ?").bind(id).fetch_optional(executor).await.stored("find token", id)
 }

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use sqlx::types::Json;
 use tamis_model::Result;
 
-use super::{NewVersion, RuleVersion, VersionContent, VersionState, VersionStep};
+use super::{NewVersion, RuleVersion, VersionContent, VersionState, VersionStep, find};
 use crate::change::{Action, Change, Write, Written};
 use crate::conflict::Conflict;
 use crate::diff::diff;
@@ -43,25 +43,21 @@ impl Catalog {
 
 /// A version of the rule that is being changed.
 pub(crate) async fn load(write: &mut Write<'_>, number: u32) -> Result<RuleVersion> {
-    let found: Option<RuleVersion> = sqlx::query_as("SELECT * FROM rule_versions WHERE rule = ? AND number = ?")
-        .bind(write.object())
-        .bind(number)
-        .fetch_optional(&mut *write.transaction)
-        .await
-        .stored(write.operation(), write.object())?;
+    let found = find(&mut *write.transaction, write.object, number).await?;
     found.ok_or_else(|| write.missing(format!("it has no version {number}")))
 }
 
 /// Writes a draft of the rule that is being changed.
 pub(crate) async fn insert(write: &mut Write<'_>, number: u32, new: &NewVersion) -> Result<RuleVersion> {
     let NewVersion { content, based_on } = new;
+    content.on_failure.check().map_err(|reason| write.invalid(reason))?;
     expect_ready(write, content).await?;
     let query = sqlx::query(
         "INSERT INTO rule_versions (rule, number, state, based_on, plugin, plugin_version, plugin_sha256, config, route, \
          on_failure, on_state_change, author, created_at, why) VALUES (?, ?, 'draft', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
     );
     let query = query
-        .bind(write.object())
+        .bind(write.object)
         .bind(number)
         .bind(based_on)
         .bind(&content.plugin)
@@ -81,7 +77,7 @@ pub(crate) async fn insert(write: &mut Write<'_>, number: u32, new: &NewVersion)
 /// A version of the rule that is being changed stands otherwise from now on.
 pub(crate) async fn set_state(write: &mut Write<'_>, number: u32, state: VersionState) -> Result<()> {
     let query = sqlx::query("UPDATE rule_versions SET state = ? WHERE rule = ? AND number = ?");
-    write.execute(query.bind(state).bind(write.object()).bind(number)).await.map(drop)
+    write.execute(query.bind(state).bind(write.object).bind(number)).await.map(drop)
 }
 
 /// Only what was checked and compiled can become a version.
@@ -95,7 +91,7 @@ async fn expect_ready(write: &mut Write<'_>, content: &VersionContent) -> Result
         .bind(plugin_version)
         .fetch_optional(&mut *write.transaction)
         .await
-        .stored(write.operation(), write.object())?;
+        .stored(write.operation(), write.object)?;
     match state {
         Some(PluginState::Ready) => Ok(()),
         Some(state) => {
@@ -116,10 +112,10 @@ async fn create(
         None => Value::Null,
     };
     let newest: u32 = sqlx::query_scalar("SELECT max(number) FROM rule_versions WHERE rule = ?")
-        .bind(write.object())
+        .bind(write.object)
         .fetch_one(&mut *write.transaction)
         .await
-        .stored(write.operation(), write.object())?;
+        .stored(write.operation(), write.object)?;
     let version = insert(write, newest + 1, new).await?;
     let (before, after) = diff(&before, &version.shown());
     rules::advance(write, &rule, Some(version.number), &before, &after).await?;

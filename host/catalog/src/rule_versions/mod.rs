@@ -4,9 +4,10 @@ pub(crate) mod change;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
-use sqlx::FromRow;
+use sqlx::{FromRow, SqliteExecutor};
 use tamis_model::Result;
 
+use crate::budgets::Breaker;
 use crate::change::Action;
 use crate::named::named;
 use crate::page::{Page, PageQuery};
@@ -53,21 +54,13 @@ pub enum FailurePolicy {
     Disable(Breaker),
 }
 
-/// How many rows are too many.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Breaker {
-    /// Percent of the rows on which it may fail.
-    pub bad_percent_max: f64,
-    /// It is not judged on fewer rows.
-    pub rows_min: u64,
-    /// Over how many rows it is counted.
-    pub window_rows: u64,
-}
-
-impl Default for Breaker {
-    fn default() -> Self {
-        Self { bad_percent_max: 5.0, rows_min: 100, window_rows: 10_000 }
+impl FailurePolicy {
+    /// Whether its numbers make sense.
+    fn check(&self) -> Result<(), &'static str> {
+        match self {
+            Self::DeadLetter | Self::Halt => Ok(()),
+            Self::Disable(breaker) => breaker.check(),
+        }
     }
 }
 
@@ -172,25 +165,26 @@ impl RuleVersion {
 impl Catalog {
     /// A version of a rule.
     pub async fn rule_version(&self, rule: &str, number: u32) -> Result<Option<RuleVersion>> {
-        sqlx::query_as("SELECT * FROM rule_versions WHERE rule = ? AND number = ?")
-            .bind(rule)
-            .bind(number)
-            .fetch_optional(&self.pool)
-            .await
-            .stored("find version of rule", rule)
+        find(&self.pool, rule, number).await
     }
 
     /// The versions of a rule, newest first.
     pub async fn rule_versions(&self, rule: &str, page: &PageQuery<'_>) -> Result<Page<RuleVersion>> {
         let query = "SELECT * FROM rule_versions WHERE rule = ?1 AND (?2 IS NULL OR number < ?2) \
              ORDER BY number DESC LIMIT ?3";
-        let found = sqlx::query_as(query)
-            .bind(rule)
-            .bind(page.number()?)
-            .bind(page.rows_max())
-            .fetch_all(&self.pool)
+        let query = sqlx::query_as(query).bind(rule).bind(page.number()?);
+        page.fetch(&self.pool, query, |version: &RuleVersion| version.number.to_string())
             .await
-            .stored("list versions of rule", rule)?;
-        Ok(page.page(found, |version: &RuleVersion| version.number.to_string()))
+            .stored("list versions of rule", rule)
     }
+}
+
+/// A version of a rule, as the connection sees it.
+async fn find(executor: impl SqliteExecutor<'_>, rule: &str, number: u32) -> Result<Option<RuleVersion>> {
+    sqlx::query_as("SELECT * FROM rule_versions WHERE rule = ? AND number = ?")
+        .bind(rule)
+        .bind(number)
+        .fetch_optional(executor)
+        .await
+        .stored("find version of rule", rule)
 }

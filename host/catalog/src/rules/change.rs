@@ -6,13 +6,13 @@ use sqlx::types::Json;
 use tamis_model::Result;
 use tamis_model::time::Millis;
 
-use super::{Pointers, Rule, RuleStep};
+use super::{Pointers, Rule, RuleStep, Trip, find};
 use crate::change::{Action, Actor, Change, Write, Written};
 use crate::conflict::Conflict;
 use crate::diff::diff;
 use crate::operations::{OperationalAlert, Trouble};
 use crate::rule_versions::{NewVersion, VersionState, change as rule_versions};
-use crate::{Catalog, Stored, names, operations, rule_history, rule_sets};
+use crate::{Catalog, names, operations, rule_history, rule_sets};
 
 impl Catalog {
     /// Makes a rule with its first version, a draft.
@@ -36,29 +36,25 @@ impl Catalog {
         write.finish(result).await
     }
 
-    /// Stops a version of a rule on the host's own account: a trial ends, an active version takes its rule down. Tells
-    /// whoever must look at it. None when the version runs no more: somebody was faster.
-    pub async fn trip(&self, name: &str, version: u32, reason: &str, now: Millis) -> Result<Option<Rule>> {
+    /// Stops a version of a rule on the host's own account, and tells whoever must look at it. None when the version no
+    /// longer runs as it did: somebody was faster.
+    pub async fn trip(&self, name: &str, trip: &Trip<'_>, now: Millis) -> Result<Option<Rule>> {
         let system = Actor::system();
-        let change = Change { actor: &system, why: Some(reason), at: now };
+        let change = Change { actor: &system, why: Some(trip.reason), at: now };
         let mut write = self.change(Action::RuleTrip, name, &change).await?;
         let rule = load(&mut write, None).await?;
-        let Some((pointers, action, trouble)) = rule.pointers.after_trip(version) else {
+        let Some((pointers, action, trouble)) = rule.pointers.after_trip(trip) else {
             return Ok(None);
         };
         write.becomes(action);
-        let result = stop(&mut write, &rule, pointers, version, trouble).await;
+        let result = stop(&mut write, &rule, pointers, trip, trouble).await;
         write.finish(result).await.map(Some)
     }
 }
 
 /// The rule of a change, at the revision that its caller expects.
 pub(crate) async fn load(write: &mut Write<'_>, expected_revision: Option<u64>) -> Result<Rule> {
-    let found: Option<Rule> = sqlx::query_as("SELECT * FROM rules WHERE name = ?")
-        .bind(write.object())
-        .fetch_optional(&mut *write.transaction)
-        .await
-        .stored(write.operation(), write.object())?;
+    let found = find(&mut *write.transaction, write.object).await?;
     let rule = found.ok_or_else(|| write.missing("there is no rule of this name"))?;
     write.expect_revision(expected_revision, rule.revision)?;
     Ok(rule)
@@ -84,7 +80,7 @@ async fn create(write: &mut Write<'_>, first: &NewVersion) -> Result<Written<Rul
         "INSERT INTO rules (name, revision, disabled, live_before, created_by, created_at, changed_at) \
          VALUES (?, 1, 0, '[]', ?, ?, ?) ON CONFLICT DO NOTHING",
     );
-    let query = query.bind(write.object()).bind(write.subject()).bind(write.at()).bind(write.at());
+    let query = query.bind(write.object).bind(write.subject()).bind(write.at()).bind(write.at());
     if write.execute(query).await? == 0 {
         return Err(write.refuse(Conflict::Exists));
     }
@@ -100,7 +96,7 @@ async fn apply(write: &mut Write<'_>, step: &RuleStep, expected_revision: Option
         write.expect_why()?;
     }
     if let RuleStep::Try(trial) = step {
-        trial.check()?;
+        trial.check().map_err(|reason| write.invalid(reason))?;
     }
     let target = match step.target() {
         Some(number) => Some(rule_versions::load(write, number).await?.state),
@@ -118,13 +114,13 @@ async fn stop(
     write: &mut Write<'_>,
     rule: &Rule,
     pointers: Pointers,
-    version: u32,
+    trip: &Trip<'_>,
     trouble: Trouble,
 ) -> Result<Written<Rule>> {
-    let message = format!("version {version} was stopped: {}", write.change.why.unwrap_or_default());
+    let message = format!("version {} was stopped: {}", trip.version, trip.reason);
     let alert = OperationalAlert::new(None, trouble, &rule.name, &message, write.change.at);
     operations::insert(&mut *write.transaction, &alert).await?;
-    point(write, rule, pointers, Some(version)).await
+    point(write, rule, pointers, Some(trip.version)).await
 }
 
 /// Gives a rule other pointers, and all that goes with it.

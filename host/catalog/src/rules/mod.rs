@@ -4,11 +4,12 @@ pub(crate) mod change;
 mod step;
 
 use serde::{Deserialize, Serialize};
-use sqlx::FromRow;
-use tamis_model::{Error, Result};
+use sqlx::{FromRow, SqliteExecutor};
+use tamis_model::Result;
 
-pub use step::RuleStep;
+pub use step::{RuleStep, Trip};
 
+use crate::budgets::Budget;
 use crate::named::named;
 use crate::page::{Page, PageQuery};
 use crate::{Catalog, Stored};
@@ -72,21 +73,6 @@ pub enum TrialMode {
     },
 }
 
-/// What a canary must keep to, or it is rolled back.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Budget {
-    /// It is not judged on fewer rows.
-    pub rows_min: u64,
-    /// Percent of the rows on which it may fail.
-    pub errors_percent_max: f64,
-    /// Percent of the rows that may raise an alert; none = any.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub alerts_percent_max: Option<f64>,
-    /// Over how many rows it is counted.
-    pub window_rows: u64,
-}
-
 named! {
     /// What a rule does as a whole.
     pub enum RuleMode: "mode of a rule" {
@@ -117,43 +103,34 @@ impl Pointers {
 
 impl Trial {
     /// Whether its numbers make sense.
-    pub(crate) fn check(&self) -> Result<()> {
-        let TrialMode::Canary { canary_percent, budget } = &self.mode else {
-            return Ok(());
-        };
-        let refuse = |reason: &str| Err(Error::invalid("try as canary version", self.version, reason));
-        let is_percent = |percent: f64| (0.0..=100.0).contains(&percent);
-        if !(1..=99).contains(canary_percent) {
-            return refuse("canary_percent is from 1 to 99");
+    fn check(&self) -> Result<(), &'static str> {
+        match &self.mode {
+            TrialMode::Shadow => Ok(()),
+            TrialMode::Canary { canary_percent: 1..=99, budget } => budget.check(),
+            TrialMode::Canary { .. } => Err("canary_percent is from 1 to 99"),
         }
-        if !is_percent(budget.errors_percent_max) || !budget.alerts_percent_max.is_none_or(is_percent) {
-            return refuse("percentages of the budget are from 0 to 100");
-        }
-        if budget.rows_min == 0 || budget.rows_min > budget.window_rows {
-            return refuse("rows_min of the budget is at least 1 and at most window_rows");
-        }
-        Ok(())
     }
 }
 
 impl Catalog {
     /// The rule of this name.
     pub async fn rule(&self, name: &str) -> Result<Option<Rule>> {
-        sqlx::query_as("SELECT * FROM rules WHERE name = ?")
-            .bind(name)
-            .fetch_optional(&self.pool)
-            .await
-            .stored("find rule", name)
+        find(&self.pool, name).await
     }
 
     /// All rules, by name.
     pub async fn rules(&self, page: &PageQuery<'_>) -> Result<Page<Rule>> {
-        let found = sqlx::query_as("SELECT * FROM rules WHERE ?1 IS NULL OR name > ?1 ORDER BY name LIMIT ?2")
-            .bind(page.cursor)
-            .bind(page.rows_max())
-            .fetch_all(&self.pool)
-            .await
-            .stored("list", "rules")?;
-        Ok(page.page(found, |rule: &Rule| rule.name.clone()))
+        let query = sqlx::query_as("SELECT * FROM rules WHERE ?1 IS NULL OR name > ?1 ORDER BY name LIMIT ?2")
+            .bind(page.cursor);
+        page.fetch(&self.pool, query, |rule: &Rule| rule.name.clone()).await.stored("list", "rules")
     }
+}
+
+/// The rule of this name, as the connection sees it.
+pub(crate) async fn find(executor: impl SqliteExecutor<'_>, name: &str) -> Result<Option<Rule>> {
+    sqlx::query_as("SELECT * FROM rules WHERE name = ?")
+        .bind(name)
+        .fetch_optional(executor)
+        .await
+        .stored("find rule", name)
 }

@@ -30,6 +30,17 @@ pub enum RuleStep {
     Enable,
 }
 
+/// The host stops a version by itself: on trial it ends the trial, else it disables the rule.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Trip<'a> {
+    /// Which version.
+    pub version: u32,
+    /// Whether it was on trial when it went wrong.
+    pub trial: bool,
+    /// Why.
+    pub reason: &'a str,
+}
+
 impl RuleStep {
     /// Its name in audit log and history.
     pub fn action(&self) -> Action {
@@ -110,24 +121,25 @@ impl Pointers {
         if next == *self && *step != RuleStep::Disable { Err(Conflict::Unchanged) } else { Ok(next) }
     }
 
-    /// The pointers after the host stopped `version` by itself, and what that is called; none when it runs no more.
-    pub(super) fn after_trip(&self, version: u32) -> Option<(Self, Action, Trouble)> {
-        let mut next = self.clone();
-        match &self.trial {
-            _ if self.disabled => None,
-            Some(trial) if trial.version == version => {
-                next.trial = None;
-                Some(match trial.mode {
-                    TrialMode::Shadow => (next, Action::RuleTrip, Trouble::RuleTripped),
-                    TrialMode::Canary { .. } => (next, Action::RuleRollBackCanary, Trouble::CanaryRolledBack),
-                })
-            }
-            _ if self.active_version == Some(version) => {
-                next.disabled = true;
-                Some((next, Action::RuleTrip, Trouble::RuleTripped))
-            }
-            _ => None,
+    /// The pointers after the host stopped a version, and what that is called; none when it no longer runs as it did.
+    pub(super) fn after_trip(&self, trip: &Trip<'_>) -> Option<(Self, Action, Trouble)> {
+        if self.disabled {
+            return None;
         }
+        let mut next = self.clone();
+        if !trip.trial {
+            next.disabled = true;
+            return (self.active_version == Some(trip.version)).then_some((
+                next,
+                Action::RuleTrip,
+                Trouble::RuleTripped,
+            ));
+        }
+        let trial = next.trial.take_if(|trial| trial.version == trip.version)?;
+        Some(match trial.mode {
+            TrialMode::Shadow => (next, Action::RuleTrip, Trouble::RuleTripped),
+            TrialMode::Canary { .. } => (next, Action::RuleRollBackCanary, Trouble::CanaryRolledBack),
+        })
     }
 
     fn activate(&mut self, version: u32) {
@@ -135,3 +147,6 @@ impl Pointers {
         self.trial.take_if(|trial| trial.version == version);
     }
 }
+
+#[cfg(test)]
+mod tests;
