@@ -93,7 +93,7 @@ impl Catalog {
         )
         .bind(rfc3339_millis(now))
         .bind(id)
-        .fetch_optional(&self.pool)
+        .fetch_optional(&self.writer)
         .await
         .stored("claim", "backtest")
     }
@@ -107,7 +107,7 @@ impl Catalog {
         .bind(rows_done.cast_signed())
         .bind(rows_total.map(u64::cast_signed))
         .bind(id)
-        .fetch_optional(&self.pool)
+        .fetch_optional(&self.writer)
         .await
         .stored("record progress of backtest", id)?;
         Ok(cancelled == Some(false))
@@ -130,7 +130,7 @@ impl Catalog {
              WHERE state = 'running'",
         )
         .bind(rfc3339_millis(now))
-        .execute(&self.pool)
+        .execute(&self.writer)
         .await
         .map(drop)
         .stored("close", "dead backtests")
@@ -138,14 +138,14 @@ impl Catalog {
 
     /// The backtest of this id.
     pub async fn backtest(&self, id: &str) -> Result<Option<Backtest>> {
-        find(&self.pool, id).await
+        find(&self.readers, id).await
     }
 
     /// All backtests, newest first.
     pub async fn backtests(&self, page: &PageQuery<'_>) -> Result<Page<Backtest>> {
         let query = sqlx::query_as("SELECT * FROM backtests WHERE ?1 IS NULL OR id < ?1 ORDER BY id DESC LIMIT ?2")
             .bind(page.cursor);
-        page.fetch(&self.pool, query, |backtest: &Backtest| backtest.id.clone()).await.stored("list", "backtests")
+        page.fetch(&self.readers, query, |backtest: &Backtest| backtest.id.clone()).await.stored("list", "backtests")
     }
 }
 
@@ -171,7 +171,7 @@ async fn cancel(write: &mut Write<'_>) -> Result<Written<Backtest>> {
                 .bind(write.at())
         }
         BacktestState::Running => sqlx::query("UPDATE backtests SET cancel_requested = 1 WHERE id = ?"),
-        over => return Err(write.refuse(Conflict::State(format!("it has {over} already")))),
+        over => return Err(write.refuse(Conflict::State(format!("it is over: {over}")))),
     };
     write.execute(query.bind(write.object)).await?;
     changed(write, old).await
@@ -193,10 +193,15 @@ async fn finish(write: &mut Write<'_>, end: &BacktestEnd) -> Result<Written<Back
 }
 
 async fn changed(write: &mut Write<'_>, old: Backtest) -> Result<Written<Backtest>> {
-    let shown = |backtest: &Backtest| json!({"state": backtest.state, "cancel_requested": backtest.cancel_requested, "error": backtest.error});
     let backtest = load(write).await?;
     let (before, after) = diff(&shown(&old), &shown(&backtest));
     Ok(Written { value: backtest, before, after })
+}
+
+/// What audit log and events show of it.
+fn shown(backtest: &Backtest) -> Value {
+    let Backtest { state, cancel_requested, error, .. } = backtest;
+    json!({"state": state, "cancel_requested": cancel_requested, "error": error})
 }
 
 async fn load(write: &mut Write<'_>) -> Result<Backtest> {

@@ -40,7 +40,7 @@ impl Catalog {
     /// The version of each original path that counts, in order of path (bytewise).
     pub async fn latest_files(&self, source: &str) -> Result<Vec<BronzeFile>> {
         let sql = format!("SELECT {COLUMNS} FROM bronze_files WHERE source = ? AND latest = 1 ORDER BY original_path");
-        sqlx::query_as(&sql).bind(source).fetch_all(&self.pool).await.outage("list Bronze files of", source)
+        sqlx::query_as(&sql).bind(source).fetch_all(&self.readers).await.outage("list Bronze files of", source)
     }
 
     /// Every version of every path of a source that is wholly in Bronze, oldest first.
@@ -49,13 +49,13 @@ impl Catalog {
             "SELECT {COLUMNS} FROM bronze_files WHERE source = ? AND state = 'ready' \
              ORDER BY original_path, ingested_at, sha256"
         );
-        sqlx::query_as(&sql).bind(source).fetch_all(&self.pool).await.outage("list Bronze files of", source)
+        sqlx::query_as(&sql).bind(source).fetch_all(&self.readers).await.outage("list Bronze files of", source)
     }
 
     /// The sources that have at least one file in Bronze, by name.
     pub async fn sources(&self) -> Result<Vec<String>> {
         sqlx::query_scalar("SELECT DISTINCT source FROM bronze_files WHERE latest = 1 ORDER BY source")
-            .fetch_all(&self.pool)
+            .fetch_all(&self.readers)
             .await
             .outage("list", "sources")
     }

@@ -1,7 +1,7 @@
 //! The one way in which anything is changed that people decide: in a transaction, with its audit row and its event.
 //!
-//! [`Catalog::change`] opens a [`Write`], the caller does its work in it, and [`Write::finish`] either commits all of it
-//! or takes all of it back; of a conflict the audit log keeps that it was refused.
+//! [`Catalog::change`] opens a [`Write`], the caller does its work in it, and [`Write::finish`] commits all of it or
+//! takes all of it back; of a conflict the audit log keeps that it was refused.
 
 use serde_json::{Value, json};
 use sqlx::query::Query;

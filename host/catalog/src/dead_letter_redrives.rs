@@ -94,7 +94,7 @@ impl Catalog {
         .bind(letter.partition)
         .bind(letter.offset)
         .bind(&letter.rule)
-        .execute(&self.pool)
+        .execute(&self.writer)
         .await
         .map(drop)
         .stored("finish redrive of", letter)
@@ -110,7 +110,7 @@ impl Catalog {
         .bind(letter.partition)
         .bind(letter.offset)
         .bind(&letter.rule)
-        .fetch_optional(&self.pool)
+        .fetch_optional(&self.readers)
         .await
         .stored("find redrive of", letter)
     }

@@ -1,4 +1,4 @@
-//! Table `events`: what happened lately, for those who look on live. It forgets; the audit log and the histories do not.
+//! Table `events`: what happened lately, for those who look on live. It forgets; audit log and histories do not.
 
 use serde_json::Value;
 use sqlx::{FromRow, SqliteConnection};
@@ -39,7 +39,7 @@ impl Catalog {
         sqlx::query_as("SELECT * FROM events WHERE id > ? ORDER BY id LIMIT ?")
             .bind(id)
             .bind(count_max)
-            .fetch_all(&self.pool)
+            .fetch_all(&self.readers)
             .await
             .stored("list", "events")
     }
@@ -47,7 +47,7 @@ impl Catalog {
     /// The newest event's id, 0 when there is none: where somebody begins who wants only what comes.
     pub async fn last_event_id(&self) -> Result<i64> {
         sqlx::query_scalar("SELECT coalesce(max(id), 0) FROM events")
-            .fetch_one(&self.pool)
+            .fetch_one(&self.readers)
             .await
             .stored("find", "last event")
     }

@@ -44,11 +44,17 @@ use tamis_model::{Error, Kind, Result};
 
 /// How long a writer waits for another process before it gives up.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
+/// Connections that read at the same time.
+const READERS_MAX: u32 = 4;
 
 /// The metadata database of one home. Clones share its connections.
 #[derive(Clone, Debug)]
 pub struct Catalog {
-    pool: SqlitePool,
+    /// For what only reads; they cannot write.
+    readers: SqlitePool,
+    /// One connection, which writers get in the order in which they ask: SQLite has them poll, and the unlucky wait for
+    /// long.
+    writer: SqlitePool,
 }
 
 impl Catalog {
@@ -61,24 +67,26 @@ impl Catalog {
             .synchronous(SqliteSynchronous::Full)
             .foreign_keys(true)
             .busy_timeout(BUSY_TIMEOUT);
-        let pool = SqlitePoolOptions::new()
-            .max_connections(4)
-            .connect_with(options)
-            .await
-            .outage("open catalogue", path.display())?;
-        sqlx::migrate!().run(&pool).await.invalid("migrate catalogue", path.display())?;
-        Ok(Self { pool })
+        let connect = async |connections_max, options| {
+            let pool = SqlitePoolOptions::new().max_connections(connections_max).connect_with(options).await;
+            pool.outage("open catalogue", path.display())
+        };
+        let writer = connect(1, options.clone()).await?;
+        sqlx::migrate!().run(&writer).await.invalid("migrate catalogue", path.display())?;
+        let readers = connect(READERS_MAX, options.read_only(true)).await?;
+        Ok(Self { readers, writer })
     }
 
     /// Waits until all work is done and closes the file.
     pub async fn close(&self) {
-        self.pool.close().await;
+        self.readers.close().await;
+        self.writer.close().await;
     }
 
     /// A transaction that takes the write lock at once: a deferred one that reads first cannot wait for
     /// another writer, SQLite refuses it.
     async fn write(&self, operation: &'static str, object: &str) -> Result<Transaction<'static, Sqlite>> {
-        self.pool.begin_with("BEGIN IMMEDIATE").await.outage(operation, object)
+        self.writer.begin_with("BEGIN IMMEDIATE").await.outage(operation, object)
     }
 
     /// The rows that `query` finds for a run, its one parameter.
@@ -86,7 +94,7 @@ impl Catalog {
     where
         T: for<'r> FromRow<'r, SqliteRow> + Send + Unpin,
     {
-        sqlx::query_as(query).bind(run_id).fetch_all(&self.pool).await.outage(operation, run_id)
+        sqlx::query_as(query).bind(run_id).fetch_all(&self.readers).await.outage(operation, run_id)
     }
 }
 

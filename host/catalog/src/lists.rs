@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use serde_json::{Value, json};
 use sqlx::types::Json;
-use sqlx::{FromRow, SqliteConnection, SqliteExecutor};
+use sqlx::{FromRow, SqliteExecutor};
 use tamis_model::time::Millis;
 use tamis_model::{Error, Result};
 
@@ -94,7 +94,7 @@ impl Catalog {
 
     /// A list as it is.
     pub async fn list(&self, name: &str) -> Result<Option<List>> {
-        find(&self.pool, name).await
+        find(&self.readers, name).await
     }
 
     /// A list as it was.
@@ -102,35 +102,32 @@ impl Catalog {
         sqlx::query_as("SELECT * FROM list_revisions WHERE name = ? AND revision = ?")
             .bind(name)
             .bind(revision.cast_signed())
-            .fetch_optional(&self.pool)
+            .fetch_optional(&self.readers)
             .await
             .stored("find list", name)
     }
 
     /// All lists, by name.
     pub async fn lists(&self, page: &PageQuery<'_>) -> Result<Page<ListSummary>> {
-        let query = format!("{SUMMARY} WHERE (?1 IS NULL OR name > ?1) AND {IS_CURRENT} ORDER BY name LIMIT ?2");
-        let query = sqlx::query_as(&query).bind(page.cursor);
-        page.fetch(&self.pool, query, |list: &ListSummary| list.name.clone()).await.stored("list", "lists")
+        let query = format!("{SUMMARY} WHERE name > ?1 AND {IS_CURRENT} ORDER BY name LIMIT ?2");
+        let query = sqlx::query_as(&query).bind(page.after());
+        page.fetch(&self.readers, query, |list: &ListSummary| list.name.clone()).await.stored("list", "lists")
     }
 
     /// The revisions of a list, newest first.
     pub async fn list_history(&self, name: &str, page: &PageQuery<'_>) -> Result<Page<ListRevision>> {
-        let query =
-            format!("{SUMMARY} WHERE name = ?1 AND (?2 IS NULL OR revision < ?2) ORDER BY revision DESC LIMIT ?3");
-        let query = sqlx::query_as(&query).bind(name).bind(page.number()?);
-        page.fetch(&self.pool, query, |revision: &ListRevision| revision.summary.revision.to_string())
+        let query = format!("{SUMMARY} WHERE name = ?1 AND revision < ?2 ORDER BY revision DESC LIMIT ?3");
+        let query = sqlx::query_as(&query).bind(name).bind(page.before()?);
+        page.fetch(&self.readers, query, |revision: &ListRevision| revision.summary.revision.to_string())
             .await
             .stored("list history of list", name)
     }
 }
 
-/// All lists as they are at the moment that the transaction sees, by name.
-pub(crate) async fn current_lists(connection: &mut SqliteConnection) -> Result<Vec<List>> {
-    sqlx::query_as(&format!("SELECT * FROM list_revisions AS list WHERE {IS_CURRENT} ORDER BY name"))
-        .fetch_all(connection)
-        .await
-        .stored("read", "lists")
+/// All lists as the connection sees them, by name.
+pub(crate) async fn current_lists(executor: impl SqliteExecutor<'_>) -> sqlx::Result<Vec<List>> {
+    let query = format!("SELECT * FROM list_revisions AS list WHERE {IS_CURRENT} ORDER BY name");
+    sqlx::query_as(&query).fetch_all(executor).await
 }
 
 /// A list as it is, as the connection sees it.

@@ -40,7 +40,8 @@ macro_rules! named {
                 let found = Self::ALL.iter().copied().find(|variant| variant.name() == name);
                 found.ok_or_else(|| {
                     let names: Vec<_> = Self::ALL.iter().map(|variant| variant.name()).collect();
-                    tamis_model::Error::invalid(concat!("read ", $what), name, format!("it is one of {}", names.join(", ")))
+                    let reason = format!("it is one of {}", names.join(", "));
+                    tamis_model::Error::invalid(concat!("read ", $what), name, reason)
                 })
             }
         }

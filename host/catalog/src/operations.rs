@@ -79,7 +79,7 @@ impl Catalog {
         now: Millis,
     ) -> Result<OperationalAlert> {
         let alert = OperationalAlert::new(Some(run_id), trouble, subject, message, now);
-        insert(&self.pool, &alert).await?;
+        insert(&self.writer, &alert).await?;
         Ok(alert)
     }
 
@@ -92,7 +92,7 @@ impl Catalog {
         now: Millis,
     ) -> Result<OperationalAlert> {
         let alert = OperationalAlert::new(None, trouble, subject, message, now);
-        insert(&self.pool, &alert).await?;
+        insert(&self.writer, &alert).await?;
         Ok(alert)
     }
 
@@ -104,9 +104,9 @@ impl Catalog {
 
     /// All alerts, of runs and others, newest first.
     pub async fn all_operational_alerts(&self, page: &PageQuery<'_>) -> Result<Page<NumberedAlert>> {
-        let query = "SELECT * FROM operational_alerts WHERE ?1 IS NULL OR id < ?1 ORDER BY id DESC LIMIT ?2";
-        let query = sqlx::query_as(query).bind(page.number()?);
-        page.fetch(&self.pool, query, |alert: &NumberedAlert| alert.id.to_string())
+        let query = "SELECT * FROM operational_alerts WHERE id < ?1 ORDER BY id DESC LIMIT ?2";
+        let query = sqlx::query_as(query).bind(page.before()?);
+        page.fetch(&self.readers, query, |alert: &NumberedAlert| alert.id.to_string())
             .await
             .stored("list", "operational alerts")
     }

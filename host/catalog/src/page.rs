@@ -32,9 +32,14 @@ impl PageQuery<'_> {
         self.limit.clamp(1, PAGE_ITEMS_MAX)
     }
 
-    /// The cursor of a list in order of number.
-    pub(crate) fn number(&self) -> Result<Option<i64>> {
-        self.cursor.map(|cursor| cursor.parse().invalid("read cursor", cursor)).transpose()
+    /// Of a list with the highest number first: the number that the page is below.
+    pub(crate) fn before(&self) -> Result<i64> {
+        self.cursor.map_or(Ok(i64::MAX), |cursor| cursor.parse().invalid("read cursor", cursor))
+    }
+
+    /// Of a list in order of name: the name that the page is behind.
+    pub(crate) fn after(&self) -> &str {
+        self.cursor.unwrap_or_default()
     }
 
     /// The page that a query finds, whose last parameter is how many rows it may find; `key` is an item's cursor.
@@ -81,7 +86,7 @@ mod tests {
 
     #[test]
     fn a_cursor_that_is_none_is_refused() {
-        assert!(PageQuery { cursor: Some("x"), limit: 1 }.number().is_err());
-        assert_eq!(PageQuery { cursor: Some("7"), limit: 1 }.number().unwrap(), Some(7));
+        assert!(PageQuery { cursor: Some("x"), limit: 1 }.before().is_err());
+        assert_eq!(PageQuery { cursor: Some("7"), limit: 1 }.before().unwrap(), 7);
     }
 }

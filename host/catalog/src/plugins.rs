@@ -1,4 +1,4 @@
-//! Table `plugin_versions`: every component that was uploaded, by its hash; what it says of itself, or why it was refused.
+//! Table `plugin_versions`: every component that was uploaded: what it says of itself, or why it was refused.
 
 use serde_json::{Value, json};
 use sqlx::types::Json;
@@ -67,16 +67,16 @@ pub enum Build {
 const PREFERRED: &str = "ORDER BY state = 'ready' DESC, id DESC LIMIT 1";
 
 impl Catalog {
-    /// Takes an upload in. The same bytes are the same version: when they are `ready` already nothing is to be done; else
-    /// they are `pending` now and the caller builds them, refused ones anew, as the host may have learned.
+    /// Takes an upload in. The same bytes are the same version: when they are `ready` already nothing is to be done.
+    /// Else they are `pending` now and the caller builds them, refused ones anew, as the host may have learned.
     pub async fn begin_upload(&self, sha256: &str, size_bytes: u64, change: &Change<'_>) -> Result<PluginVersion> {
         let mut write = self.change(Action::PluginUpload, sha256, change).await?;
         let result = take_in(&mut write, size_bytes).await;
         write.finish(result).await
     }
 
-    /// Says what came of a build. What is ready stays so. When other bytes of the same name and version are ready, these
-    /// are refused: the row comes back in state `error`.
+    /// Says what came of a build. What is ready stays so. When other bytes of the same name and version are ready,
+    /// these are refused: the row comes back in state `error`.
     pub async fn finish_upload(&self, sha256: &str, build: Build, now: Millis) -> Result<PluginVersion> {
         let system = Actor::system();
         let change = Change { actor: &system, why: None, at: now };
@@ -85,14 +85,14 @@ impl Catalog {
         write.finish(result).await
     }
 
-    /// Refuses the uploads whose process died over them; the same bytes can be uploaded again. The caller holds the lock
-    /// of the home: nothing can be at work on them.
+    /// Refuses the uploads whose process died over them; the same bytes can be uploaded again. The caller holds the
+    /// lock of the home: nothing can be at work on them.
     pub async fn close_dead_uploads(&self) -> Result<()> {
         sqlx::query(
             "UPDATE plugin_versions SET state = 'error', reason = 'the host ended before it was built' \
              WHERE state = 'pending'",
         )
-        .execute(&self.pool)
+        .execute(&self.writer)
         .await
         .map(drop)
         .stored("close", "dead uploads")
@@ -100,15 +100,15 @@ impl Catalog {
 
     /// The plugin version of these bytes.
     pub async fn plugin_by_sha256(&self, sha256: &str) -> Result<Option<PluginVersion>> {
-        find(&self.pool, sha256).await
+        find(&self.readers, sha256).await
     }
 
-    /// The plugin version of this name and version; of several, of which all but one were refused, the one that is ready.
+    /// The plugin version of this name and version: the one that is ready, else the refused one that came last.
     pub async fn plugin(&self, name: &str, version: &str) -> Result<Option<PluginVersion>> {
         sqlx::query_as(&format!("SELECT * FROM plugin_versions WHERE name = ? AND version = ? {PREFERRED}"))
             .bind(name)
             .bind(version)
-            .fetch_optional(&self.pool)
+            .fetch_optional(&self.readers)
             .await
             .stored("find plugin", format_args!("{name} {version}"))
     }
@@ -117,7 +117,7 @@ impl Catalog {
     pub async fn newest_plugin(&self, name: &str) -> Result<Option<PluginVersion>> {
         sqlx::query_as(&format!("SELECT * FROM plugin_versions WHERE name = ? {PREFERRED}"))
             .bind(name)
-            .fetch_optional(&self.pool)
+            .fetch_optional(&self.readers)
             .await
             .stored("find plugin", name)
     }
@@ -125,11 +125,11 @@ impl Catalog {
     /// The newest version of each plugin as in [`Catalog::newest_plugin`], by name.
     pub async fn plugins(&self, page: &PageQuery<'_>) -> Result<Page<PluginVersion>> {
         let query = format!(
-            "SELECT * FROM plugin_versions AS newest WHERE name IS NOT NULL AND (?1 IS NULL OR name > ?1) AND id = \
+            "SELECT * FROM plugin_versions AS newest WHERE name IS NOT NULL AND name > ?1 AND id = \
              (SELECT id FROM plugin_versions WHERE name = newest.name {PREFERRED}) ORDER BY name LIMIT ?2"
         );
-        let query = sqlx::query_as(&query).bind(page.cursor);
-        page.fetch(&self.pool, query, |plugin: &PluginVersion| plugin.name.clone().unwrap_or_default())
+        let query = sqlx::query_as(&query).bind(page.after());
+        page.fetch(&self.readers, query, |plugin: &PluginVersion| plugin.name.clone().unwrap_or_default())
             .await
             .stored("list", "plugins")
     }
@@ -139,7 +139,7 @@ impl Catalog {
         let query = "SELECT * FROM plugin_versions WHERE name = ?1 AND (?2 IS NULL OR id < \
              (SELECT id FROM plugin_versions WHERE sha256 = ?2)) ORDER BY id DESC LIMIT ?3";
         let query = sqlx::query_as(query).bind(name).bind(page.cursor);
-        page.fetch(&self.pool, query, |plugin: &PluginVersion| plugin.sha256.clone())
+        page.fetch(&self.readers, query, |plugin: &PluginVersion| plugin.sha256.clone())
             .await
             .stored("list versions of plugin", name)
     }
@@ -153,7 +153,7 @@ impl Catalog {
             .bind(sha256)
             .bind(text)
             .bind(rfc3339_millis(now))
-            .execute(&self.pool)
+            .execute(&self.writer)
             .await
             .map(drop)
             .outage("record plugin", &manifest.name)
@@ -163,8 +163,9 @@ impl Catalog {
 async fn take_in(write: &mut Write<'_>, size_bytes: u64) -> Result<Written<PluginVersion>> {
     let (sha256, subject, at) = (write.object, write.subject(), write.at());
     let query = sqlx::query(
-        "INSERT INTO plugin_versions (sha256, state, size_bytes, uploaded_by, uploaded_at) VALUES (?, 'pending', ?, ?, ?) \
-         ON CONFLICT (sha256) DO UPDATE SET state = 'pending', reason = NULL WHERE state = 'error'",
+        "INSERT INTO plugin_versions (sha256, state, size_bytes, uploaded_by, uploaded_at) \
+         VALUES (?, 'pending', ?, ?, ?) ON CONFLICT (sha256) DO UPDATE \
+         SET state = 'pending', reason = NULL WHERE state = 'error'",
     );
     let query = query.bind(sha256).bind(size_bytes.cast_signed()).bind(subject).bind(at);
     write.execute(query).await?;

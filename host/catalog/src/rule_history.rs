@@ -23,8 +23,8 @@ pub struct RuleRevision {
     pub version: Option<u32>,
     /// Why, in their words.
     pub why: Option<String>,
-    /// What was there before, as far as it differs: pointers, the state of the version, or the content of the version that a
-    /// new one is based on.
+    /// What was there before, as far as it differs: pointers, the state of the version, or the content of the version
+    /// that a new one is based on.
     #[sqlx(json)]
     pub before: Value,
     /// What is there since, as far as it differs.
@@ -35,10 +35,10 @@ pub struct RuleRevision {
 impl Catalog {
     /// The revisions of a rule, newest first.
     pub async fn rule_history(&self, rule: &str, page: &PageQuery<'_>) -> Result<Page<RuleRevision>> {
-        let query = "SELECT * FROM rule_history WHERE rule = ?1 AND (?2 IS NULL OR revision < ?2) \
+        let query = "SELECT * FROM rule_history WHERE rule = ?1 AND revision < ?2 \
              ORDER BY revision DESC LIMIT ?3";
-        let query = sqlx::query_as(query).bind(rule).bind(page.number()?);
-        page.fetch(&self.pool, query, |revision: &RuleRevision| revision.revision.to_string())
+        let query = sqlx::query_as(query).bind(rule).bind(page.before()?);
+        page.fetch(&self.readers, query, |revision: &RuleRevision| revision.revision.to_string())
             .await
             .stored("list history of rule", rule)
     }

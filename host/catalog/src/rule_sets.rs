@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use sqlx::SqlitePool;
 use tamis_model::Result;
 
 use crate::change::Write;
@@ -32,48 +33,43 @@ pub struct RunningRule {
     pub trial: Option<RuleVersion>,
 }
 
-const RUNNING: &str = "FROM rules WHERE disabled = 0 AND (active_version IS NOT NULL OR trial IS NOT NULL)";
+const RULES: &str =
+    "SELECT * FROM rules WHERE disabled = 0 AND (active_version IS NOT NULL OR trial IS NOT NULL) ORDER BY name";
+const VERSIONS: &str = "SELECT version.* FROM rules JOIN rule_versions AS version \
+     ON rule = name AND number IN (active_version, trial ->> '$.version') WHERE disabled = 0";
 
 impl Catalog {
     /// The revision of all that runs; goes up with each change of what a rule runs and of a list.
     pub async fn rule_set_revision(&self) -> Result<u64> {
         sqlx::query_scalar("SELECT revision FROM rule_set")
-            .fetch_one(&self.pool)
+            .fetch_one(&self.readers)
             .await
             .stored("find", "rule set revision")
     }
 
     /// All that runs, as it is at one moment.
     pub async fn running_rules(&self) -> Result<RunningRules> {
-        const OPERATION: (&str, &str) = ("read", "the running rules");
-        // All reads of one transaction see the same moment.
-        let mut transaction = self.pool.begin().await.stored(OPERATION.0, OPERATION.1)?;
-        let revision = sqlx::query_scalar("SELECT revision FROM rule_set")
-            .fetch_one(&mut *transaction)
-            .await
-            .stored(OPERATION.0, OPERATION.1)?;
-        let rules: Vec<Rule> = sqlx::query_as(&format!("SELECT * {RUNNING} ORDER BY name"))
-            .fetch_all(&mut *transaction)
-            .await
-            .stored(OPERATION.0, OPERATION.1)?;
-        let query = format!(
-            "SELECT * FROM rule_versions WHERE (rule, number) IN (SELECT name, active_version {RUNNING} \
-             UNION SELECT name, trial ->> '$.version' {RUNNING})"
-        );
-        let versions: Vec<RuleVersion> =
-            sqlx::query_as(&query).fetch_all(&mut *transaction).await.stored(OPERATION.0, OPERATION.1)?;
-        let lists = current_lists(&mut transaction).await?;
-
-        let mut versions: HashMap<_, _> =
-            versions.into_iter().map(|version| ((version.rule.clone(), version.number), version)).collect();
-        let mut version = |rule: &Rule, number: Option<u32>| versions.remove(&(rule.name.clone(), number?));
-        let rules = rules.into_iter().map(|rule| RunningRule {
-            active: version(&rule, rule.pointers.active_version),
-            trial: version(&rule, rule.pointers.trial.as_ref().map(|trial| trial.version)),
-            rule,
-        });
-        Ok(RunningRules { revision, rules: rules.collect(), lists })
+        read(&self.readers).await.stored("read", "running rules")
     }
+}
+
+async fn read(pool: &SqlitePool) -> sqlx::Result<RunningRules> {
+    // All reads of one transaction see the same moment.
+    let mut transaction = pool.begin().await?;
+    let revision = sqlx::query_scalar("SELECT revision FROM rule_set").fetch_one(&mut *transaction).await?;
+    let rules: Vec<Rule> = sqlx::query_as(RULES).fetch_all(&mut *transaction).await?;
+    let versions: Vec<RuleVersion> = sqlx::query_as(VERSIONS).fetch_all(&mut *transaction).await?;
+    let lists = current_lists(&mut *transaction).await?;
+
+    let mut versions: HashMap<_, _> =
+        versions.into_iter().map(|version| ((version.rule.clone(), version.number), version)).collect();
+    let mut version = |rule: &Rule, number: Option<u32>| versions.remove(&(rule.name.clone(), number?));
+    let rules = rules.into_iter().map(|rule| RunningRule {
+        active: version(&rule, rule.pointers.active_version),
+        trial: version(&rule, rule.pointers.trial.as_ref().map(|trial| trial.version)),
+        rule,
+    });
+    Ok(RunningRules { revision, rules: rules.collect(), lists })
 }
 
 /// Another thing runs from now on.

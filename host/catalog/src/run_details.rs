@@ -128,7 +128,7 @@ impl Catalog {
             .bind(run_id)
             .bind(dataset)
             .bind(row_count.cast_signed())
-            .execute(&self.pool)
+            .execute(&self.writer)
             .await
             .map(drop)
             .outage("record table", dataset)
@@ -152,7 +152,7 @@ impl Catalog {
         .bind(event)
         .bind(subject)
         .bind(message)
-        .execute(&self.pool)
+        .execute(&self.writer)
         .await
         .map(drop)
         .outage("record event of run", run_id)

@@ -90,7 +90,7 @@ impl Catalog {
             .bind(end.quality_score)
             .bind(&end.error)
             .bind(id)
-            .execute(&self.pool)
+            .execute(&self.writer)
             .await
             .map(drop)
             .outage("finish run", id)
@@ -100,7 +100,7 @@ impl Catalog {
     pub async fn runs(&self, count_max: u32) -> Result<Vec<Run>> {
         sqlx::query_as("SELECT * FROM runs ORDER BY id DESC LIMIT ?")
             .bind(count_max)
-            .fetch_all(&self.pool)
+            .fetch_all(&self.readers)
             .await
             .outage("list", "runs")
     }
@@ -109,7 +109,7 @@ impl Catalog {
     pub async fn run(&self, id: &str) -> Result<Option<Run>> {
         let found: Vec<Run> = sqlx::query_as("SELECT * FROM runs WHERE substr(id, 1, length(?1)) = ?1 LIMIT 2")
             .bind(id)
-            .fetch_all(&self.pool)
+            .fetch_all(&self.readers)
             .await
             .outage("find run", id)?;
         match <[Run; 1]>::try_from(found) {

@@ -104,7 +104,7 @@ impl Catalog {
             .bind(rfc3339_millis(now))
             .bind(&token.id)
             .bind(before)
-            .execute(&self.pool)
+            .execute(&self.writer)
             .await
             .map(drop)
             .stored("record use of token", &token.id)
@@ -112,7 +112,7 @@ impl Catalog {
 
     /// The token of this id, whatever it is worth.
     pub async fn token(&self, id: &str) -> Result<Option<Token>> {
-        find(&self.pool, id).await
+        find(&self.readers, id).await
     }
 
     /// All tokens, newest first.
@@ -120,13 +120,13 @@ impl Catalog {
         let query = "SELECT * FROM tokens WHERE ?1 IS NULL OR (created_at, id) < \
              (SELECT created_at, id FROM tokens WHERE id = ?1) ORDER BY created_at DESC, id DESC LIMIT ?2";
         let query = sqlx::query_as(query).bind(page.cursor);
-        page.fetch(&self.pool, query, |token: &Token| token.id.clone()).await.stored("list", "tokens")
+        page.fetch(&self.readers, query, |token: &Token| token.id.clone()).await.stored("list", "tokens")
     }
 
     /// Whether a token was ever made here.
     pub async fn any_token_exists(&self) -> Result<bool> {
         sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM tokens)")
-            .fetch_one(&self.pool)
+            .fetch_one(&self.readers)
             .await
             .stored("look for", "tokens")
     }

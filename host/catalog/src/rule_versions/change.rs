@@ -1,4 +1,4 @@
-//! Changes of rule versions: each one transaction that makes a new revision of the rule, with its history and its audit row.
+//! Changes of rule versions: each one transaction that makes a new revision of the rule, with all that goes with it.
 
 use serde_json::{Value, json};
 use sqlx::types::Json;
@@ -53,8 +53,9 @@ pub(crate) async fn insert(write: &mut Write<'_>, number: u32, new: &NewVersion)
     content.on_failure.check().map_err(|reason| write.invalid(reason))?;
     expect_ready(write, content).await?;
     let query = sqlx::query(
-        "INSERT INTO rule_versions (rule, number, state, based_on, plugin, plugin_version, plugin_sha256, config, route, \
-         on_failure, on_state_change, author, created_at, why) VALUES (?, ?, 'draft', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        "INSERT INTO rule_versions (rule, number, state, based_on, plugin, plugin_version, plugin_sha256, config, \
+         route, on_failure, on_state_change, author, created_at, why) \
+         VALUES (?, ?, 'draft', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
     );
     let query = query
         .bind(write.object)

@@ -1,4 +1,4 @@
-//! Table `rule_versions`: the numbered versions of the rules, whose content never changes, and their way from draft to live.
+//! Table `rule_versions`: the numbered versions of rules, whose content never changes, on their way from draft to live.
 
 pub(crate) mod change;
 
@@ -165,15 +165,15 @@ impl RuleVersion {
 impl Catalog {
     /// A version of a rule.
     pub async fn rule_version(&self, rule: &str, number: u32) -> Result<Option<RuleVersion>> {
-        find(&self.pool, rule, number).await
+        find(&self.readers, rule, number).await
     }
 
     /// The versions of a rule, newest first.
     pub async fn rule_versions(&self, rule: &str, page: &PageQuery<'_>) -> Result<Page<RuleVersion>> {
-        let query = "SELECT * FROM rule_versions WHERE rule = ?1 AND (?2 IS NULL OR number < ?2) \
+        let query = "SELECT * FROM rule_versions WHERE rule = ?1 AND number < ?2 \
              ORDER BY number DESC LIMIT ?3";
-        let query = sqlx::query_as(query).bind(rule).bind(page.number()?);
-        page.fetch(&self.pool, query, |version: &RuleVersion| version.number.to_string())
+        let query = sqlx::query_as(query).bind(rule).bind(page.before()?);
+        page.fetch(&self.readers, query, |version: &RuleVersion| version.number.to_string())
             .await
             .stored("list versions of rule", rule)
     }

@@ -1,5 +1,5 @@
-//! Changes of rules: each one transaction with its history, its audit row and, when another thing runs than before, a new
-//! revision of the rule set.
+//! Changes of rules: each one transaction with its history, its audit row, its event, and, when another thing runs than
+//! before, a new revision of the rule set.
 
 use serde_json::{Value, json};
 use sqlx::types::Json;

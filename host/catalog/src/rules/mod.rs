@@ -115,14 +115,13 @@ impl Trial {
 impl Catalog {
     /// The rule of this name.
     pub async fn rule(&self, name: &str) -> Result<Option<Rule>> {
-        find(&self.pool, name).await
+        find(&self.readers, name).await
     }
 
     /// All rules, by name.
     pub async fn rules(&self, page: &PageQuery<'_>) -> Result<Page<Rule>> {
-        let query = sqlx::query_as("SELECT * FROM rules WHERE ?1 IS NULL OR name > ?1 ORDER BY name LIMIT ?2")
-            .bind(page.cursor);
-        page.fetch(&self.pool, query, |rule: &Rule| rule.name.clone()).await.stored("list", "rules")
+        let query = sqlx::query_as("SELECT * FROM rules WHERE name > ?1 ORDER BY name LIMIT ?2").bind(page.after());
+        page.fetch(&self.readers, query, |rule: &Rule| rule.name.clone()).await.stored("list", "rules")
     }
 }
 

@@ -1,4 +1,4 @@
-//! What can be done to the pointers of a rule, and what they are then: pure, so that the table of it can be read and tested.
+//! What can be done to the pointers of a rule, and what they are then: pure, so that the whole table can be tested.
 
 use super::{Pointers, Trial, TrialMode};
 use crate::change::Action;

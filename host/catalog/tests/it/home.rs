@@ -67,8 +67,8 @@ impl Home {
         self.catalog.change_rule(rule, step, None, &by(&alice())).await
     }
 
-    /// How many rows audit log, events and the history of a rule have, and the revision of the rule set: what a change that
-    /// was refused leaves alone, but for its audit row.
+    /// How many rows audit log, events and the history of a rule have, and the revision of the rule set: what a change
+    /// that was refused leaves alone, but for its audit row.
     pub async fn traces(&self, rule: &str) -> (usize, i64, usize, u64) {
         let audit = self.catalog.audit(&tamis_catalog::audit::AuditFilter::default(), &FIRST).await.unwrap();
         let history = self.catalog.rule_history(rule, &FIRST).await.unwrap();

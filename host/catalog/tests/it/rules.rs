@@ -1,4 +1,4 @@
-//! What runs of a rule: each change of it leaves its history, its audit row, its event and a new revision, a refused one nothing.
+//! What runs of a rule: each change of it is told everywhere, a refused one leaves nothing but its audit row.
 
 use serde_json::{Value, json};
 use tamis_catalog::change::Action;
@@ -40,7 +40,7 @@ async fn a_new_rule_has_a_draft_and_runs_nothing() {
     assert_eq!(home.catalog.rule("other").await.unwrap(), None, "a refused rule leaves nothing behind");
 }
 
-/// All that can be done to a rule, in order: the step, its name, the mode of the rule and the states of versions 1 and 2 then.
+/// All that can be done to a rule: the step, its name, and then the mode of the rule and the states of its two versions.
 #[tokio::test]
 async fn each_step_is_told_everywhere() {
     use VersionState::{Approved, Live, Retired};
