@@ -42,6 +42,12 @@
 //!
 //! It returns `bool`, or `[bool; N]` for `criteria = ["…", …]`. A window's length is the setting `window_ms`.
 //!
+//! What is kept of a key outlives a new version of the plugin as long as it is written in the same way: see [`mod@state`].
+//!
+//! # Aggregates
+//!
+//! An aggregate emits a row for each window that is over: see [`mod@aggregate`].
+//!
 //! # Transforms
 //!
 //! A transform makes a trusted row of a raw one: see [`mod@transform`], and [`read`] for the cells of files.

@@ -22,7 +22,7 @@ fn the_cases_of_every_plugin_pass() {
 #[test]
 fn a_new_plugin_of_every_kind_builds_and_passes_its_cases() {
     let scratch = tempfile::tempdir().unwrap();
-    let kinds = [Kind::Rule, Kind::Sliding, Kind::Tumbling, Kind::Transform, Kind::Check];
+    let kinds = [Kind::Rule, Kind::Sliding, Kind::Tumbling, Kind::Aggregate, Kind::Transform, Kind::Check];
     let crates = kinds.map(|kind| write(kind, scratch.path()));
     let target = components::folder().parent().unwrap().join("guests");
     let out_dir = scratch.path().join("components");
@@ -83,4 +83,24 @@ fn a_case_that_does_not_hold_fails() {
     check(r#"{"attempts_max":5}"#, "card", r#"[{"payment_id":"p2"}]"#, &[r#"missing alert: {"payment_id":"p2"}"#]);
     check(r#"{"attempts_max":1}"#, "card", r#"[{"payment_id":"p1"}]"#, &[r#""payment_id":"p2""#]);
     check(r#"{"attempts_max":5}"#, "cheque", "[]", &["surplus dead letter"]);
+}
+
+#[test]
+fn a_row_that_is_another_one_missing_or_too_many_fails() {
+    let plugin = components::load(&test_sandbox().unwrap(), "payments-by-currency");
+    let topics = tamis::topics::standard().unwrap();
+    let check = |rows: &str, expected: &[&str]| {
+        let payment = r#"{"payment_id":"p1","currency":"EUR","amount":1,"method":"card","status":"failed"}"#;
+        let record = format!(r#"{{"topic":"payments","timestamp":1773842400000,"value":{payment}}}"#);
+        let case = format!(r#"{{"case":"x","records":[{record}],"rows":{rows}}}"#);
+        let results = cases::run(&plugin, &case, &topics).unwrap_or_else(|error| panic!("{}", error.chain()));
+        let failures = &results[0].failures;
+        let as_expected = failures.len() == expected.len() && failures.iter().zip(expected).all(|(f, e)| f.contains(e));
+        assert!(as_expected, "{failures:?}\nis not\n{expected:?}");
+    };
+    let five = r#"{"window":"5m","count":1}"#;
+    check(&format!(r#"[{{"window":"1m","count":1}},{five}]"#), &[]);
+    check(&format!("[{five}]"), &[r#"surplus row: {"window":"1m""#]);
+    let two = r#"{"window":"1m","count":2}"#;
+    check(&format!("[{two},{five}]"), &[r#"missing row: {"window":"1m","count":2}"#, r#"surplus row: {"window":"1m""#]);
 }

@@ -36,6 +36,8 @@ pub enum Kind {
     Sliding,
     /// A rule that judges each key once per interval.
     Tumbling,
+    /// A row for each key and interval.
+    Aggregate,
     /// A transform: rows of a file to rows of a table.
     Transform,
     /// A check of a table.
@@ -64,6 +66,7 @@ impl Kind {
             Self::Rule => example!("rule"),
             Self::Sliding => example!("sliding"),
             Self::Tumbling => example!("tumbling"),
+            Self::Aggregate => example!("aggregate"),
             Self::Transform => example!("transform"),
             Self::Check => example!("check"),
         }

@@ -1,7 +1,8 @@
 //! Cases: what a plugin must make of given input, as data. One JSON object a line.
 //!
 //! - Rules: `{"case": "…", "config": {…}, "records": [{"topic": "…", "partition": 0, "timestamp": 0, "value": {…}}], "alerts":
-//!   [{…}], "dead_letters": [{…}]}`. The records go through the real stream pipeline to their end.
+//!   [{…}], "rows": [{…}], "dead_letters": [{…}]}`. The records go through the real stream pipeline to their end; `rows` are those of an
+//!   aggregate.
 //! - Transforms: `{"case": "…", "config": {…}, "file": "…", "rows": [{…}], "rejected": [{"row": 2, "reason": "…"}], "filtered": [3],
 //!   "nullified": {"age": 1}}`. The file goes through the real file pipeline; rows count from 1, the header does not.
 //! - Checks: `{"case": "…", "config": {…}, "columns": [{"name": "x", "type": "float64"}], "rows": [[1.0], [null]], "results": [{…}]}`.

@@ -1,4 +1,4 @@
-//! Cases of rules: records in, alerts out, through the stream pipeline.
+//! Cases of rules: records in, alerts and rows out, through the stream pipeline.
 
 use std::sync::Arc;
 
@@ -6,6 +6,7 @@ use serde::Deserialize;
 use serde_json::Value;
 use tamis_engine::memory::{MemoryCheckpoints, MemorySink, MemoryTopics};
 use tamis_engine::{RulePlan, RuleSet, Sinks, Step, Stream, StreamParts, StreamSettings, SystemClock};
+use tamis_model::aggregate::AggregateRow;
 use tamis_model::alert::Alert;
 use tamis_model::dead_letter::DEAD_LETTERS;
 use tamis_model::error::Context;
@@ -27,7 +28,11 @@ pub(super) struct Case {
     #[serde(default)]
     config: Value,
     records: Vec<CaseRecord>,
+    #[serde(default)]
     alerts: Vec<Value>,
+    /// The rows of an aggregate.
+    #[serde(default)]
+    rows: Vec<Value>,
     #[serde(default)]
     dead_letters: Vec<Value>,
 }
@@ -44,15 +49,23 @@ struct CaseRecord {
     value: Value,
 }
 
-/// Runs the records through the pipeline, in large batches and one by one: the alerts must not depend on it.
+/// What came out of the records of a case.
+struct Output {
+    alerts: Vec<Value>,
+    rows: Vec<Value>,
+    dead_letters: Vec<Value>,
+}
+
+/// Runs the records through the pipeline, in large batches and one by one: what comes out must not depend on it.
 pub(super) fn run(plugin: &Arc<Plugin>, case: &Case, topics: &[TopicSchema]) -> Result<(String, Vec<String>)> {
     let name = &plugin.manifest().name;
     let rule = Arc::new(rule_plan(name, plugin, plugin.effective_config(&case.config)?)?);
     let mut failures = Vec::new();
     for rows_max in [4096, 1] {
-        let (alerts, dead_letters) = judge(&rule, case, topics, rows_max)?;
-        failures =
-            matching::unordered("alert", &case.alerts, &alerts, &["payment_id", "key", "event_time", "criteria"]);
+        let Output { alerts, rows, dead_letters } = judge(&rule, case, topics, rows_max)?;
+        let shown = ["payment_id", "key", "event_time", "criteria"];
+        failures = matching::unordered("alert", &case.alerts, &alerts, &shown);
+        failures.extend(matching::unordered("row", &case.rows, &rows, &["window", "window_start", "key"]));
         let shown = ["offset", "reason", "message"];
         failures.extend(matching::unordered("dead letter", &case.dead_letters, &dead_letters, &shown));
         if !failures.is_empty() {
@@ -62,18 +75,14 @@ pub(super) fn run(plugin: &Arc<Plugin>, case: &Case, topics: &[TopicSchema]) -> 
     Ok((case.case.clone(), failures))
 }
 
-/// Alerts and dead letters of the case's records, as JSON.
-fn judge(
-    rule: &Arc<RulePlan>,
-    case: &Case,
-    topics: &[TopicSchema],
-    rows_max: usize,
-) -> Result<(Vec<Value>, Vec<Value>)> {
+/// Judges the records of the case in batches of `rows_max`.
+fn judge(rule: &Arc<RulePlan>, case: &Case, topics: &[TopicSchema], rows_max: usize) -> Result<Output> {
     let (records, alerts) = (MemorySink::<Record>::new(), MemorySink::<Alert>::new());
+    let aggregates = MemorySink::<AggregateRow>::new();
     let sinks = Sinks {
         records: Box::new(records.clone()),
         alerts: vec![("case".to_owned(), Box::new(alerts.clone()))],
-        aggregates: None,
+        aggregates: Some(Box::new(aggregates.clone())),
     };
     let mut stream = Stream::open(StreamParts {
         settings: StreamSettings { rows_max, bounded: true, ..StreamSettings::default() },
@@ -86,9 +95,14 @@ fn judge(
     })?;
     while stream.step()? != Step::Finished {}
     let alerts = alerts.content().iter().map(serde_json::to_value).collect::<Result<_, _>>();
+    let rows = aggregates.content().iter().map(|row| serde_json::from_str(&row.json)).collect::<Result<_, _>>();
     let dead_letters =
         records.content().iter().filter(|record| record.topic == DEAD_LETTERS).map(dead_letter).collect();
-    Ok((alerts.invalid("read alerts of case", &case.case)?, dead_letters))
+    Ok(Output {
+        alerts: alerts.invalid("read alerts of case", &case.case)?,
+        rows: rows.invalid("read rows of case", &case.case)?,
+        dead_letters,
+    })
 }
 
 /// The topics of the case. Those that the rule reads exist even when the case has no record for them.
