@@ -8,7 +8,6 @@ use tamis_catalog::rule_versions::VersionStep;
 use tamis_catalog::rules::{RuleStep, Trial, TrialMode};
 use tamis_catalog::{Actor, Change};
 use tamis_engine::{Clock, SystemClock};
-use tamis_model::error::Context;
 use tamis_model::{Error, Result};
 
 use crate::upload::Wait;
@@ -106,17 +105,4 @@ impl Registry {
             }
         }
     }
-}
-
-/// The bytes of every component in a folder, in order of name.
-pub fn components(folder: &std::path::Path) -> Result<Vec<Vec<u8>>> {
-    let mut paths = Vec::new();
-    for entry in std::fs::read_dir(folder).outage("list plugins in", folder.display())? {
-        let path = entry.outage("list plugins in", folder.display())?.path();
-        if path.extension().is_some_and(|extension| extension == "wasm") {
-            paths.push(path);
-        }
-    }
-    paths.sort();
-    paths.iter().map(|path| std::fs::read(path).outage("read plugin", path.display())).collect()
 }

@@ -32,6 +32,8 @@ Secrets come from the environment or a file, never from the command line: TAMIS_
 pub enum Command {
     /// Generate a day of a shop's data, run everything on it, and show what came out.
     Demo(Demo),
+    /// Run streams, schedules and the admin API until SIGTERM.
+    Serve(Serve),
     /// Run a job now, or show a run.
     #[command(subcommand)]
     Run(Run),
@@ -55,6 +57,15 @@ pub enum Command {
     },
     /// List the records that could not be decoded or judged, newest first, with the reason.
     DeadLetters {
+        /// Only those with this reason.
+        #[arg(long)]
+        reason: Option<String>,
+        /// Only those that this rule failed on.
+        #[arg(long)]
+        rule: Option<String>,
+        /// Only those of records of this topic.
+        #[arg(long)]
+        topic: Option<String>,
         /// How many to list.
         #[arg(long, default_value_t = 20, value_name = "N")]
         limit: usize,
@@ -84,6 +95,20 @@ pub enum Run {
         /// Its id, or a beginning of it that no other run has.
         id: String,
     },
+}
+
+/// Where the API listens.
+#[derive(Args, Debug)]
+pub struct Serve {
+    /// Address and port; port 0 takes a free one.
+    #[arg(long, env = "TAMIS_LISTEN", default_value = "127.0.0.1:8710", value_name = "ADDRESS:PORT")]
+    pub listen: String,
+    /// The certificate chain for TLS, PEM.
+    #[arg(long, value_name = "FILE", requires = "tls_key")]
+    pub tls_certificates: Option<PathBuf>,
+    /// The private key of the certificate, PEM.
+    #[arg(long, value_name = "FILE", requires = "tls_certificates")]
+    pub tls_key: Option<PathBuf>,
 }
 
 /// The demo's settings.

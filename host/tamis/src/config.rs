@@ -17,6 +17,8 @@ pub struct Config {
     pub streams: Streams,
     /// How much memory batch work may use.
     pub batch: Batch,
+    /// What `tamis serve` runs by the clock.
+    pub schedules: Schedules,
     /// What is put to work on topics, by rule name. A rule plugin that is not named runs with its defaults.
     pub rules: BTreeMap<String, Rule>,
     /// Topics that are written to.
@@ -50,6 +52,27 @@ pub struct Batch {
 impl Default for Batch {
     fn default() -> Self {
         Self { memory_mib_max: 1_024 }
+    }
+}
+
+/// What runs by the clock.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Schedules {
+    /// When the nightly run begins, `HH:MM`, UTC.
+    pub nightly_at: String,
+}
+
+impl Default for Schedules {
+    fn default() -> Self {
+        Self { nightly_at: "06:30".to_owned() }
+    }
+}
+
+impl Schedules {
+    /// The time of day of the nightly run.
+    pub fn nightly_at(&self) -> Result<chrono::NaiveTime> {
+        chrono::NaiveTime::parse_from_str(&self.nightly_at, "%H:%M").invalid("read nightly_at", &self.nightly_at)
     }
 }
 

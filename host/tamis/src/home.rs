@@ -63,6 +63,11 @@ impl Home {
         self.0.join("plugins")
     }
 
+    /// Components that were taken in, `<sha256>.wasm`: part of what is known, as the metadata are.
+    pub fn components(&self) -> PathBuf {
+        self.0.join("components")
+    }
+
     /// Compiled components; can be deleted at any time.
     pub fn cache(&self) -> PathBuf {
         self.0.join("cache")

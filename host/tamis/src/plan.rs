@@ -1,16 +1,18 @@
 //! What is valid: the configuration checked against the plugins and schemas that there are.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use tamis_engine::rules::{Role, RulePlan, RuleSet};
+use serde_json::Value;
+use tamis_catalog::Catalog;
 use tamis_model::error::Context;
 use tamis_model::manifest::World;
 use tamis_model::pseudonym::Pepper;
 use tamis_model::topic::TopicSchema;
 use tamis_model::{Error, Kind, Result};
 use tamis_plugin::{Plugin, Sandbox, SandboxSettings};
-use tamis_registry::rule_plan;
+use tamis_registry::Registry;
+use tamis_registry::seed::{Seed, SeedMode};
 
 use crate::config::{self, Config, Mode};
 use crate::home::Home;
@@ -29,8 +31,10 @@ pub struct Plan {
     pub pepper: Pepper,
     /// Where plugins run.
     pub sandbox: Arc<Sandbox>,
-    /// Every plugin of the home, by name.
+    /// Every plugin in the home's folder of plugins, in the order of their files.
     pub plugins: Vec<Arc<Plugin>>,
+    /// Where they lie.
+    files: Vec<PathBuf>,
     /// The topics that can be read.
     pub schemas: Vec<TopicSchema>,
 }
@@ -46,32 +50,42 @@ impl Plan {
         };
         let sandbox =
             Sandbox::new(SandboxSettings { cache_dir: Some(home.cache()), ..SandboxSettings::new(pepper.clone()) })?;
-        let plugins = load_all(&sandbox, &home.plugins())?;
-        Ok(Self { home, config, pepper, sandbox, plugins, schemas: topics::standard()? })
+        let files = components(&home.plugins())?;
+        let plugins = load_all(&sandbox, &files)?;
+        Ok(Self { home, config, pepper, sandbox, plugins, files, schemas: topics::standard()? })
     }
 
-    /// The rules: every rule plugin by its own name with its defaults, unless the configuration says otherwise.
-    pub fn rules(&self) -> Result<RuleSet> {
+    /// The registry of the home, in which its files have said what they put to work.
+    pub async fn registry(&self, catalog: Catalog) -> Result<Registry> {
+        let (sandbox, components) = (Arc::clone(&self.sandbox), self.home.components());
+        let registry = Registry::open(sandbox, catalog, components, self.schemas.clone()).await?;
+        for (path, plugin) in self.files.iter().zip(&self.plugins) {
+            if plugin.manifest().world == World::Rule {
+                let bytes = std::fs::read(path).outage("read plugin", path.display())?;
+                registry.take_in(bytes).await?;
+            }
+        }
+        for seed in self.seeds()? {
+            registry.sow(&seed).await?;
+        }
+        Ok(registry)
+    }
+
+    /// What the files put to work: every rule plugin by its own name with its defaults, unless the configuration says otherwise.
+    fn seeds(&self) -> Result<Vec<Seed>> {
         let mut written = self.config.rules.clone();
         for plugin in self.plugins.iter().filter(|plugin| plugin.manifest().world == World::Rule) {
             let name = &plugin.manifest().name;
             let named = written.iter().any(|(rule, config)| config.plugin.as_ref().unwrap_or(rule) == name);
-            if !named {
+            // A plugin that is nothing without a configuration does nothing without one.
+            if !named && !plugin.manifest().describes_configured {
                 written.insert(name.clone(), config::Rule::default());
             }
         }
-        let rules =
-            written.iter().filter_map(|(name, rule)| self.rule(name, rule).transpose()).collect::<Result<_>>()?;
-        Ok(RuleSet { revision: 1, rules })
+        written.iter().map(|(name, rule)| self.seed(name, rule)).collect()
     }
 
-    /// A rule put to work; none when it is disabled.
-    fn rule(&self, name: &str, written: &config::Rule) -> Result<Option<Arc<RulePlan>>> {
-        let role = match written.mode {
-            Mode::Disabled => return Ok(None),
-            Mode::Shadow => Role::Shadow,
-            Mode::Active => Role::Active,
-        };
+    fn seed(&self, name: &str, written: &config::Rule) -> Result<Seed> {
         let wanted = written.plugin.as_deref().unwrap_or(name);
         let plugin = self.plugins.iter().find(|plugin| plugin.manifest().name == wanted).ok_or_else(|| {
             let folder = self.home.plugins();
@@ -81,11 +95,21 @@ impl Plan {
                 format!("there is no plugin {wanted} in {}", folder.display()),
             )
         })?;
-        let overrides =
+        let config =
             serde_json::to_value(&written.config).invalid("read the configuration of", format!("rule {name}"))?;
-        let rule = rule_plan(name, plugin, plugin.effective_config(&overrides)?)?;
-        let route = written.route.clone().unwrap_or_else(|| rule.route.clone());
-        Ok(Some(Arc::new(RulePlan { role, route, ..rule })))
+        let Value::Object(config) = config else { unreachable!("a table becomes an object") };
+        Ok(Seed {
+            name: name.to_owned(),
+            plugin: plugin.manifest().name.clone(),
+            plugin_version: plugin.manifest().version.clone(),
+            config,
+            route: written.route.clone(),
+            mode: match written.mode {
+                Mode::Disabled => SeedMode::Disabled,
+                Mode::Shadow => SeedMode::Shadow,
+                Mode::Active => SeedMode::Active,
+            },
+        })
     }
 }
 
@@ -108,8 +132,8 @@ fn configured_pepper(home: &Home, config: &Config) -> Result<Pepper> {
     Ok(Pepper::new(key))
 }
 
-/// Every component of a folder, in order of name.
-fn load_all(sandbox: &Arc<Sandbox>, folder: &Path) -> Result<Vec<Arc<Plugin>>> {
+/// The components in a folder, in order of name.
+fn components(folder: &Path) -> Result<Vec<PathBuf>> {
     let mut paths = Vec::new();
     for entry in std::fs::read_dir(folder).outage("list plugins in", folder.display())? {
         let path = entry.outage("list plugins in", folder.display())?.path();
@@ -118,6 +142,11 @@ fn load_all(sandbox: &Arc<Sandbox>, folder: &Path) -> Result<Vec<Arc<Plugin>>> {
         }
     }
     paths.sort();
+    Ok(paths)
+}
+
+/// Loads components, of which no two may have the same name.
+fn load_all(sandbox: &Arc<Sandbox>, paths: &[PathBuf]) -> Result<Vec<Arc<Plugin>>> {
     let mut plugins: Vec<Arc<Plugin>> = Vec::with_capacity(paths.len());
     for path in paths {
         let bytes = std::fs::read(&path).outage("read plugin", path.display())?;

@@ -4,9 +4,10 @@ use std::sync::Arc;
 use std::sync::mpsc::Receiver;
 
 use tamis_connectors::topics::{ReaderSettings, WriterSettings};
-use tamis_connectors::{AlertFiles, AlertRows, FileCheckpoints, SqliteWarehouse, TopicReader, TopicWriter};
+use tamis_connectors::{AggregateFiles, AlertFiles, AlertRows, FileCheckpoints, SqliteWarehouse, TopicReader, TopicWriter};
 use tamis_engine::outbox::Sinks;
 use tamis_engine::report::{Progress, Report};
+use tamis_engine::rules::RuleSet;
 use tamis_engine::stream::{Command, Stream, StreamParts, StreamSettings};
 use tamis_engine::{Sink, SystemClock};
 use tamis_model::Result;
@@ -35,48 +36,68 @@ pub struct Finished {
     pub report: Report,
 }
 
-/// Runs the streams of a home. `also` sees every alert besides topic, lake and warehouse.
-/// Must not be called on a thread of `runtime`: sinks block on it.
-pub fn run(
+/// A run of the streams of a home.
+pub struct StreamRun<'a> {
+    /// The home and how it works.
+    pub plan: &'a Plan,
+    /// The rules to begin with.
+    pub rules: RuleSet,
+    /// Until when.
+    pub until: Until,
+    /// Who sees every alert besides topic, lake and warehouse.
+    pub also: Vec<(String, Box<dyn Sink<Alert>>)>,
+}
+
+impl StreamRun<'_> {
+    /// Runs the streams. Must not be called on a thread of `runtime`: sinks block on it.
+    pub fn run(
+        self,
+        warehouse: Arc<SqliteWarehouse>,
+        runtime: Handle,
+        commands: &Receiver<Command>,
+        observer: &mut dyn FnMut(&Progress<'_>),
+    ) -> Result<Finished> {
+        let Self { plan, rules, until, also } = self;
+        let topics = ReaderSettings::new(plan.schemas.iter().map(|schema| schema.name.clone()));
+        let topics = if until == Until::End { topics.until_end() } else { topics };
+        let mut stream = Stream::open(StreamParts {
+            settings: StreamSettings {
+                rows_max: plan.config.streams.rows_max,
+                checkpoint_interval_ms: i64::try_from(plan.config.streams.checkpoint_interval_ms).unwrap_or(i64::MAX),
+                bounded: until == Until::End,
+                ..StreamSettings::default()
+            },
+            source: Box::new(TopicReader::new(plan.home.topics(), topics)?),
+            schemas: plan.schemas.clone(),
+            rules,
+            sinks: sinks(plan, warehouse, runtime, also)?,
+            checkpoints: Box::new(FileCheckpoints::open(plan.home.checkpoints(PIPELINE))?),
+            clock: Arc::new(SystemClock),
+        })?;
+        let before = stream.report().clone();
+        let report = stream.run(commands, observer)?;
+        Ok(Finished { before, report })
+    }
+}
+
+/// Where the output of a home's streams goes.
+fn sinks(
     plan: &Plan,
     warehouse: Arc<SqliteWarehouse>,
     runtime: Handle,
-    until: Until,
     also: Vec<(String, Box<dyn Sink<Alert>>)>,
-    commands: &Receiver<Command>,
-    observer: &mut dyn FnMut(&Progress<'_>),
-) -> Result<Finished> {
-    let topics = ReaderSettings::new(plan.schemas.iter().map(|schema| schema.name.clone()));
-    let topics = if until == Until::End { topics.until_end() } else { topics };
+) -> Result<Sinks> {
     let partitions = plan.config.topics.iter().map(|(name, topic)| (name.clone(), topic.partitions)).collect();
     let writer = WriterSettings { partitions, ..WriterSettings::default() };
+    let lake = AlertFiles::open(plan.home.lake().join("alerts"), PIPELINE, plan.pepper.clone())?;
     let mut alerts: Vec<(String, Box<dyn Sink<Alert>>)> = vec![
-        (
-            "lake".to_owned(),
-            Box::new(AlertFiles::open(plan.home.lake().join("alerts"), PIPELINE, plan.pepper.clone())?),
-        ),
+        ("lake".to_owned(), Box::new(lake)),
         ("warehouse".to_owned(), Box::new(AlertRows::new(warehouse, runtime, PIPELINE, plan.pepper.clone()))),
     ];
     alerts.extend(also);
-    let mut stream = Stream::open(StreamParts {
-        settings: StreamSettings {
-            rows_max: plan.config.streams.rows_max,
-            checkpoint_interval_ms: i64::try_from(plan.config.streams.checkpoint_interval_ms).unwrap_or(i64::MAX),
-            bounded: until == Until::End,
-            ..StreamSettings::default()
-        },
-        source: Box::new(TopicReader::new(plan.home.topics(), topics)?),
-        schemas: plan.schemas.clone(),
-        rules: plan.rules()?,
-        sinks: Sinks {
-            records: Box::new(TopicWriter::open(plan.home.topics(), PIPELINE, writer)?),
-            alerts,
-            aggregates: None,
-        },
-        checkpoints: Box::new(FileCheckpoints::open(plan.home.checkpoints(PIPELINE))?),
-        clock: Arc::new(SystemClock),
-    })?;
-    let before = stream.report().clone();
-    let report = stream.run(commands, observer)?;
-    Ok(Finished { before, report })
+    Ok(Sinks {
+        records: Box::new(TopicWriter::open(plan.home.topics(), PIPELINE, writer)?),
+        alerts,
+        aggregates: Some(Box::new(AggregateFiles::open(&plan.home.lake(), PIPELINE)?)),
+    })
 }

@@ -30,8 +30,9 @@ impl Row for StoredAlert {
 /// The newest alerts of the warehouse.
 pub async fn list(home: &Home, rule: Option<String>, severity: Option<&str>, limit: u32) -> Result<Vec<StoredAlert>> {
     let severity_min = severity.map_or(Ok(Severity::Info), parse_severity)?;
-    let filter = AlertFilter { rule, severity_min, limit };
-    warehouse(&super::existing(home)?).await?.alerts(&filter).await
+    let filter = AlertFilter { rule, severity_min, ..AlertFilter::default() };
+    let (alerts, _) = warehouse(&super::existing(home)?).await?.alerts(&filter, None, limit).await?;
+    Ok(alerts)
 }
 
 fn parse_severity(name: &str) -> Result<Severity> {

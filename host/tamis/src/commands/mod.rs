@@ -11,6 +11,7 @@ use std::sync::Arc;
 
 use tamis_catalog::Catalog;
 use tamis_connectors::SqliteWarehouse;
+use tamis_connectors::topics::dead_letters::LetterFilter;
 use tamis_model::error::Context;
 use tamis_model::{Error, Kind, Result};
 use tokio::runtime::Runtime;
@@ -27,6 +28,7 @@ pub fn run(cli: Cli) -> Result<ExitCode> {
     let home = Home::new(cli.home);
     match cli.command {
         Command::Demo(demo) => crate::demo::run(home, &demo, cli.json),
+        Command::Serve(serve) => crate::serve::command(home, &serve, cli.json),
         Command::Run(Run::Nightly { as_of }) => nightly::command(home, as_of, cli.json),
         Command::Run(Run::Streams { until_end }) => streams::command(home, until_end, cli.json),
         Command::Run(Run::Show { id }) => show(&home, &id, cli.json),
@@ -37,7 +39,10 @@ pub fn run(cli: Cli) -> Result<ExitCode> {
         Command::Alerts { rule, severity, limit } => {
             listed(&runtime()?.block_on(alerts::list(&home, rule, severity.as_deref(), limit))?, cli.json)
         }
-        Command::DeadLetters { limit } => listed(&dead_letters::list(&existing(&home)?, limit)?, cli.json),
+        Command::DeadLetters { reason, rule, topic, limit } => {
+            let filter = LetterFilter { reason, rule, topic, since: None };
+            listed(&dead_letters::list(&existing(&home)?, &filter, limit)?, cli.json)
+        }
         Command::Plugin(command) => crate::plugin::run(&command, cli.json),
     }
 }

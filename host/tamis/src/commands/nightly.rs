@@ -16,9 +16,10 @@ use tamis_jobs::silver::SilverReport;
 use tamis_model::Result;
 use tamis_model::error::Context;
 
-use super::{catalog, runtime, warehouse};
+use super::runtime;
 use crate::exit::HELD_BACK;
 use crate::home::Home;
+use crate::host::Host;
 use crate::plan::Plan;
 use crate::table::{Row, grouped, print};
 
@@ -70,7 +71,7 @@ impl Row for SourceRow {
 /// The command.
 pub fn command(home: Home, as_of: NaiveDate, json: bool) -> Result<ExitCode> {
     let plan = Plan::new(home, None)?;
-    let report = runtime()?.block_on(run_night(&plan, as_of, Arc::new(|_| {})))?;
+    let report = runtime()?.block_on(async { run_night(&Host::open(plan).await?, as_of, Arc::new(|_| {})).await })?;
     let rows: Vec<_> = report.sources.iter().map(SourceRow::of).collect();
     print(&rows, json).outage("write to", "standard output")?;
     let (state, score) = (report.state, report.quality_score.unwrap_or_default());
@@ -91,15 +92,16 @@ pub fn exit_code(report: &NightlyReport) -> ExitCode {
 }
 
 /// Runs the night of a home.
-pub(crate) async fn run_night(plan: &Plan, as_of: NaiveDate, observer: Observer) -> Result<NightlyReport> {
+pub(crate) async fn run_night(host: &Host, as_of: NaiveDate, observer: Observer) -> Result<NightlyReport> {
+    let Host { plan, warehouse, .. } = host;
     let home = &plan.home;
     let plans = Plans::of_plugins(&plan.plugins)?;
-    let warehouse: Arc<dyn Warehouse> = warehouse(home).await?;
+    let warehouse: Arc<dyn Warehouse> = warehouse.clone();
     let context = JobContext {
         drop: home.drop(),
         lake: home.lake(),
         lock: home.root().join("nightly.lock"),
-        catalog: catalog(home).await?,
+        catalog: host.catalog().clone(),
         tables: DeltaTables::new(home.lake()),
         warehouse,
         gate: GatePlan::bind(&plans.checks)?,

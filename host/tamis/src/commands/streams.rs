@@ -1,6 +1,7 @@
 //! `tamis run streams`: judge what the topics hold.
 
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, channel};
 
 use serde::Serialize;
@@ -15,12 +16,13 @@ use tamis_model::accounting::RowCounts;
 use tamis_model::alert::Alert;
 use tamis_model::error::Context;
 use tamis_model::time::utc_date;
-use tokio::runtime::Runtime;
+use tokio::runtime::Handle;
 
-use super::{catalog, runtime, warehouse};
+use super::runtime;
 use crate::home::Home;
+use crate::host::Host;
 use crate::plan::Plan;
-use crate::streams::{Finished, Until};
+use crate::streams::{Finished, StreamRun, Until};
 use crate::table::{Row, grouped, print};
 
 const JOB: &str = "streams";
@@ -80,8 +82,8 @@ pub fn rows(report: &Report) -> (Vec<TopicRow>, Vec<RuleRow>) {
 
 /// The command: runs until the end or an interrupt, then prints what was judged.
 pub fn command(home: Home, until_end: bool, json: bool) -> Result<ExitCode> {
-    let plan = Plan::new(home, None)?;
     let runtime = runtime()?;
+    let host = runtime.block_on(Host::open(Plan::new(home, None)?))?;
     let until = if until_end { Until::End } else { Until::Stopped };
     let (stop, commands) = channel();
     runtime.spawn(async move {
@@ -90,33 +92,43 @@ pub fn command(home: Home, until_end: bool, json: bool) -> Result<ExitCode> {
             let _ = stop.send(Command::Stop);
         }
     });
-    let report = run_streams(&plan, &runtime, until, Vec::new(), &commands, &mut |_| {})?;
+    let report = run_streams(&host, runtime.handle(), until, Vec::new(), &commands, &mut |_| {})?;
     let (topics, rules) = rows(&report);
     print(&topics, json).and_then(|()| print(&rules, json)).outage("write to", "standard output")?;
     Ok(ExitCode::SUCCESS)
 }
 
-/// Runs the streams as a run of the catalogue, with the account of what this run read. One process at a time: a
-/// second one would share its checkpoints, and would record it as dead.
+/// Runs the streams with the rules that the registry has now, as a run of the catalogue, with the account of what this run read. One process
+/// at a time: a second one would share its checkpoints, and would record it as dead. Must not be called on a thread of `runtime`.
 pub(crate) fn run_streams(
-    plan: &Plan,
-    runtime: &Runtime,
+    host: &Host,
+    runtime: &Handle,
     until: Until,
     also: Vec<(String, Box<dyn Sink<Alert>>)>,
     commands: &Receiver<Command>,
     observer: &mut dyn FnMut(&Progress<'_>),
 ) -> Result<Report> {
+    let Host { plan, registry, warehouse } = host;
+    let catalog = registry.catalog();
     let _lock = RunLock::acquire(&plan.home.root().join("streams.lock"))?;
-    let (catalog, warehouse) = runtime
-        .block_on(async { Ok::<_, tamis_model::Error>((catalog(&plan.home).await?, warehouse(&plan.home).await?)) })?;
+    let rules = runtime.block_on(registry.rule_set())?;
     let started = SystemClock.now();
     let id = tamis_jobs::nightly::run_id(&SystemClock);
     runtime.block_on(catalog.start_run(&id, JOB, &utc_date(started), started))?;
-    let result = crate::streams::run(plan, warehouse, runtime.handle().clone(), until, also, commands, observer)
-        .and_then(|finished| {
-            runtime.block_on(catalog.record_source(&id, &accounts(&finished), &[]))?;
-            Ok(finished.report)
-        });
+    let observer = &mut |progress: &Progress<'_>| {
+        for trip in progress.trips {
+            // The engine has stopped the version already, and says so again after a restart.
+            if let Err(error) = runtime.block_on(registry.record_trip(trip, SystemClock.now())) {
+                tracing::error!("{}", error.chain());
+            }
+        }
+        observer(progress);
+    };
+    let run = StreamRun { plan, rules, until, also };
+    let result = run.run(Arc::clone(warehouse), runtime.clone(), commands, observer).and_then(|finished| {
+        runtime.block_on(catalog.record_source(&id, &accounts(&finished), &[]))?;
+        Ok(finished.report)
+    });
     let end = match &result {
         Ok(_) => RunEnd { state: RunState::Succeeded, quality_score: None, error: None },
         Err(error) => RunEnd { state: RunState::Failed, quality_score: None, error: Some(error.chain()) },
@@ -152,50 +164,51 @@ fn accounts(finished: &Finished) -> Vec<RunFile> {
 mod tests {
     use tamis_catalog::runs::Run;
     use tamis_model::Kind;
+    use tokio::runtime::Runtime;
 
     use super::*;
 
     /// A home without plugins.
-    fn plan(folder: &tempfile::TempDir) -> Plan {
-        Plan::new(Home::new(folder.path()), Some(b"pepper")).unwrap()
+    fn host(folder: &tempfile::TempDir, runtime: &Runtime) -> Host {
+        let plan = Plan::new(Home::new(folder.path()), Some(b"pepper")).unwrap();
+        runtime.block_on(Host::open(plan)).unwrap()
     }
 
-    fn run(plan: &Plan, runtime: &Runtime) -> Result<Report> {
+    fn run(host: &Host, runtime: &Runtime) -> Result<Report> {
         let (_keep, commands) = channel();
-        run_streams(plan, runtime, Until::End, Vec::new(), &commands, &mut |_| {})
+        run_streams(host, runtime.handle(), Until::End, Vec::new(), &commands, &mut |_| {})
     }
 
-    fn runs(plan: &Plan, runtime: &Runtime) -> Vec<Run> {
-        runtime.block_on(async { catalog(&plan.home).await?.runs(10).await }).unwrap()
+    fn runs(host: &Host, runtime: &Runtime) -> Vec<Run> {
+        runtime.block_on(host.catalog().runs(10)).unwrap()
     }
 
     #[test]
     fn a_second_process_leaves_the_run_that_is_at_work_alone() {
         let (folder, runtime) = (tempfile::tempdir().unwrap(), runtime().unwrap());
-        let plan = plan(&folder);
+        let host = host(&folder, &runtime);
         let lock = RunLock::acquire(&folder.path().join("streams.lock")).unwrap();
-        let start = async { catalog(&plan.home).await?.start_run("01-a", JOB, "2026-03-20", 0).await };
-        runtime.block_on(start).unwrap();
-        let error = run(&plan, &runtime).unwrap_err();
+        runtime.block_on(host.catalog().start_run("01-a", JOB, "2026-03-20", 0)).unwrap();
+        let error = run(&host, &runtime).unwrap_err();
         assert_eq!(error.kind(), Kind::Outage);
         let expected = format!("streams.lock: another run is at work (process {})", std::process::id());
         assert!(error.chain().ends_with(&expected), "{}", error.chain());
-        let states: Vec<_> = runs(&plan, &runtime).iter().map(|run| run.state).collect();
+        let states: Vec<_> = runs(&host, &runtime).iter().map(|run| run.state).collect();
         assert_eq!(states, [RunState::Running]);
         drop(lock);
-        run(&plan, &runtime).unwrap();
-        let states: Vec<_> = runs(&plan, &runtime).iter().map(|run| run.state).collect();
+        run(&host, &runtime).unwrap();
+        let states: Vec<_> = runs(&host, &runtime).iter().map(|run| run.state).collect();
         assert_eq!(states, [RunState::Succeeded, RunState::Failed], "the lock is free: the run before has died");
     }
 
     #[test]
     fn a_run_that_fails_is_recorded_with_its_own_error() {
         let (folder, runtime) = (tempfile::tempdir().unwrap(), runtime().unwrap());
-        let plan = plan(&folder);
+        let host = host(&folder, &runtime);
         // Something stands where the checkpoints belong.
         std::fs::write(folder.path().join("checkpoints"), "").unwrap();
-        let error = run(&plan, &runtime).unwrap_err();
-        let runs = runs(&plan, &runtime);
+        let error = run(&host, &runtime).unwrap_err();
+        let runs = runs(&host, &runtime);
         assert_eq!(runs.len(), 1);
         assert_eq!((runs[0].state, runs[0].error.as_ref()), (RunState::Failed, Some(&error.chain())));
     }

@@ -21,6 +21,7 @@ use super::{AS_OF_DAY, Scale, generate, live, summary};
 use crate::cli::Demo;
 use crate::commands::{self, run_night, run_streams};
 use crate::home::Home;
+use crate::host::Host;
 use crate::plan::{PEPPER_VARIABLE, Plan};
 use crate::streams::Until;
 
@@ -41,14 +42,14 @@ pub fn run(home: Home, demo: &Demo, json: bool) -> Result<ExitCode> {
     // Pseudonyms must be the same in every run of a demo; whoever sets a pepper gets their own.
     let pepper = format!("demo-{}", demo.seed);
     let pepper = std::env::var_os(PEPPER_VARIABLE).is_none().then_some(pepper.as_bytes());
-    let plan = Plan::new(home, pepper)?;
     let runtime = commands::runtime()?;
+    let host = runtime.block_on(Host::open(Plan::new(home, pepper)?))?;
     let started = Instant::now();
-    let report = day(&plan, &runtime)?;
-    let night = night(&plan, &runtime)?;
-    summary::print(&plan.home, &report, &night, started.elapsed(), json)?;
+    let report = day(&host, &runtime)?;
+    let night = night(&host, &runtime)?;
+    summary::print(&host.plan.home, &report, &night, started.elapsed(), json)?;
     if !demo.once {
-        trickle(&plan, &runtime, demo)?;
+        trickle(&host, &runtime, demo)?;
     }
     Ok(commands::nightly_exit_code(&night))
 }
@@ -70,10 +71,10 @@ fn install(folder: &Path, home: &Home) -> Result<()> {
 }
 
 /// The day's records through the rules, to their end.
-fn day(plan: &Plan, runtime: &Runtime) -> Result<Report> {
+fn day(host: &Host, runtime: &Runtime) -> Result<Report> {
     let bar = bar("records judged");
     let (_keep, commands) = channel();
-    let report = run_streams(plan, runtime, Until::End, Vec::new(), &commands, &mut |progress| {
+    let report = run_streams(host, runtime.handle(), Until::End, Vec::new(), &commands, &mut |progress| {
         bar.set_position(progress.report.counts.topics.values().map(|counts| counts.records).sum());
     })?;
     bar.finish_and_clear();
@@ -81,13 +82,13 @@ fn day(plan: &Plan, runtime: &Runtime) -> Result<Report> {
 }
 
 /// The nightly run, with a line for what it is at.
-fn night(plan: &Plan, runtime: &Runtime) -> Result<NightlyReport> {
+fn night(host: &Host, runtime: &Runtime) -> Result<NightlyReport> {
     let bar = ProgressBar::new_spinner();
     bar.enable_steady_tick(Duration::from_millis(100));
     let shown = bar.clone();
     let observer: Observer = Arc::new(move |event| shown.set_message(words(event)));
     let as_of = AS_OF_DAY.parse().invalid("read date", AS_OF_DAY)?;
-    let report = runtime.block_on(run_night(plan, as_of, observer))?;
+    let report = runtime.block_on(run_night(host, as_of, observer))?;
     bar.finish_and_clear();
     Ok(report)
 }
@@ -110,7 +111,7 @@ fn bar(what: &'static str) -> ProgressBar {
 }
 
 /// Live payments until somebody interrupts; alerts are printed as they fire.
-fn trickle(plan: &Plan, runtime: &Runtime, demo: &Demo) -> Result<()> {
+fn trickle(host: &Host, runtime: &Runtime, demo: &Demo) -> Result<()> {
     summary::line("Live payments now; alerts appear as they fire. Ctrl-C ends it.")?;
     let (stop, commands) = channel();
     let ended = Arc::new(AtomicBool::new(false));
@@ -123,17 +124,17 @@ fn trickle(plan: &Plan, runtime: &Runtime, demo: &Demo) -> Result<()> {
         }
     });
     std::thread::scope(|scope| {
-        let generator = scope.spawn(|| live::trickle(&plan.home, demo.seed, Scale(demo.scale), &ended));
-        let judged = judge(plan, runtime, &commands);
+        let generator = scope.spawn(|| live::trickle(&host.plan.home, demo.seed, Scale(demo.scale), &ended));
+        let judged = judge(host, runtime, &commands);
         ended.store(true, Ordering::Relaxed);
         let generated = generator.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
         judged.and(generated)
     })
 }
 
-fn judge(plan: &Plan, runtime: &Runtime, commands: &Receiver<Command>) -> Result<()> {
+fn judge(host: &Host, runtime: &Runtime, commands: &Receiver<Command>) -> Result<()> {
     let console: Vec<(String, Box<dyn Sink<Alert>>)> = vec![("console".to_owned(), Box::new(Console))];
-    run_streams(plan, runtime, Until::Stopped, console, commands, &mut |_| {}).map(drop)
+    run_streams(host, runtime.handle(), Until::Stopped, console, commands, &mut |_| {}).map(drop)
 }
 
 /// Shows alerts; what was shown cannot be taken back, so there is nothing to commit.
