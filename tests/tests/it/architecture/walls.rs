@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::{assert_none, root};
 
 /// Our crates, and which of ours each may be built on.
-const OURS: [(&str, &[&str]); 13] = [
+const OURS: [(&str, &[&str]); 14] = [
     ("tamis-model", &[]),
     ("tamis-plugin", &["tamis-model"]),
     ("tamis-engine", &["tamis-model"]),
@@ -18,6 +18,18 @@ const OURS: [(&str, &[&str]); 13] = [
     (
         "tamis-jobs",
         &["tamis-model", "tamis-plugin", "tamis-engine", "tamis-connectors", "tamis-catalog", "tamis-registry"],
+    ),
+    (
+        "tamis-api",
+        &[
+            "tamis-model",
+            "tamis-plugin",
+            "tamis-engine",
+            "tamis-connectors",
+            "tamis-catalog",
+            "tamis-registry",
+            "tamis-jobs",
+        ],
     ),
     ("tamis", ANY_HOST),
     ("tamis-sdk-macros", &[]),
@@ -36,6 +48,7 @@ const ANY_HOST: &[&str] = &[
     "tamis-catalog",
     "tamis-registry",
     "tamis-jobs",
+    "tamis-api",
     "tamis-build",
 ];
 

@@ -1,0 +1,70 @@
+//! The stream that runs the rules, as the API sees it: how it is, and what it can be told.
+
+use std::sync::{Arc, mpsc};
+
+use serde::Serialize;
+use tamis_engine::report::RuleGauge;
+use tamis_engine::{Command, Report};
+use tamis_model::time::Millis;
+use tokio::sync::watch;
+
+/// The running stream, seen from outside. Whoever runs it keeps the other ends of both.
+pub struct Streams {
+    /// How it is.
+    pub status: watch::Receiver<StreamStatus>,
+    /// What it is told. It takes commands between batches.
+    pub commands: mpsc::Sender<Command>,
+}
+
+/// How a stream is.
+#[derive(Clone, Debug)]
+pub struct StreamStatus {
+    /// What it does.
+    pub state: StreamState,
+    /// Since when it does that.
+    pub since: Millis,
+    /// Why it halted or failed: the whole chain of causes.
+    pub error: Option<String>,
+    /// The revision of the rule set that really runs.
+    pub revision: u64,
+    /// The last revision that the engine refused, and why; the one before it goes on. None since it took a later one.
+    pub refused: Option<(u64, String)>,
+    /// What it has done since its first checkpoint.
+    pub report: Arc<Report>,
+    /// How the versions that run are doing in this process.
+    pub rules: Arc<Vec<RuleGauge>>,
+    /// When this was written.
+    pub updated_at: Millis,
+}
+
+/// What a stream does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum StreamState {
+    /// It loads its checkpoint and its rules.
+    Starting,
+    /// It judges, or waits for records.
+    Running,
+    /// A rule whose failure policy is `halt` failed: nothing is skipped, somebody must look.
+    Halted,
+    /// It stopped on an error.
+    Failed,
+    /// It was told to.
+    Stopped,
+}
+
+impl StreamStatus {
+    /// A stream that starts.
+    pub fn starting(now: Millis) -> Self {
+        Self {
+            state: StreamState::Starting,
+            since: now,
+            error: None,
+            revision: 0,
+            refused: None,
+            report: Arc::default(),
+            rules: Arc::default(),
+            updated_at: now,
+        }
+    }
+}
