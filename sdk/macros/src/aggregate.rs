@@ -1,21 +1,22 @@
 //! `#[aggregate]`: a plugin from a function that makes a row of a window.
 
-use proc_macro2::TokenStream;
+use proc_macro2::{Span, TokenStream};
 use quote::quote;
 use syn::meta::ParseNestedMeta;
-use syn::parse::{ParseStream, Parser};
-use syn::{Error, ItemFn, LitInt, LitStr, Result, Token, parenthesized};
+use syn::parse::Parser;
+use syn::{Error, ItemFn, LitInt, LitStr, Result};
 
-use crate::attributes::{About, optional};
+use crate::attributes::{About, optional, table};
 use crate::rule::parts::{ignored, whole};
 use crate::rule::plugin::Plugin;
 use crate::rule::shape::{Shape, Subject};
 use crate::rule::versions::Versions;
 use crate::rule::{column_check, key};
 
-const SHAPE: &str =
+pub const SHAPE: &str =
     "an aggregate takes `&Config` (or not) and `&Tumbling<Row, Tally>`; it returns a row that derives `Output`";
-const MEMBERS: &str = "expected `name`, `title`, `owner`, `dataset`, `key`, `windows`, `state_version` or `migrates`";
+pub const MEMBERS: &str =
+    "expected `name`, `title`, `owner`, `dataset`, `key`, `windows`, `state_version` or `migrates`";
 
 /// Expands `#[aggregate]` on a function.
 pub fn expand(attributes: TokenStream, function: ItemFn) -> Result<TokenStream> {
@@ -63,7 +64,7 @@ struct Attributes {
     dataset: Option<LitStr>,
     key: Option<LitStr>,
     /// Names and lengths in milliseconds.
-    windows: Vec<(LitStr, LitInt)>,
+    windows: Vec<(String, i64)>,
 }
 
 impl Attributes {
@@ -88,13 +89,11 @@ impl Attributes {
 
     /// `Type = value` of the plugin's terms.
     fn terms(&self, module: &TokenStream) -> Result<TokenStream> {
-        let call_site = proc_macro2::Span::call_site;
-        let dataset = self
-            .dataset
-            .as_ref()
-            .ok_or_else(|| Error::new(call_site(), "say where its rows go: `dataset = \"payments_by_currency\"`"))?;
+        let missing = |message| Error::new(Span::call_site(), message);
+        let dataset = self.dataset.as_ref();
+        let dataset = dataset.ok_or_else(|| missing("say where its rows go: `dataset = \"payments_by_currency\"`"))?;
         if self.windows.is_empty() {
-            return Err(Error::new(call_site(), "say how long its windows are: `windows(\"1m\" = 60_000)`"));
+            return Err(missing("say how long its windows are: `windows(\"1m\" = 60_000)`"));
         }
         let windows = self.windows.iter().map(|(name, ms)| quote!(#module::NamedLength { name: #name, ms: #ms }));
         Ok(quote! {
@@ -136,24 +135,20 @@ impl Attributes {
 }
 
 /// `("1m" = 60_000, "5m" = 300_000)`: names and lengths are all different.
-fn windows(meta: &ParseNestedMeta<'_>) -> Result<Vec<(LitStr, LitInt)>> {
-    let table;
-    parenthesized!(table in meta.input);
-    let entry = |input: ParseStream<'_>| {
-        let name = input.parse::<LitStr>()?;
-        input.parse::<Token![=]>()?;
-        Ok((name, input.parse::<LitInt>()?))
-    };
-    let mut windows = Vec::<(LitStr, LitInt)>::new();
-    for (name, ms) in table.parse_terminated(entry, Token![,])? {
-        let length = ms.base10_parse::<i64>()?;
+fn windows(meta: &ParseNestedMeta<'_>) -> Result<Vec<(String, i64)>> {
+    let mut windows = Vec::<(String, i64)>::new();
+    for (name, ms) in table::<LitStr, LitInt>(meta)? {
+        let (text, length) = (name.value(), ms.base10_parse()?);
+        if text.is_empty() || !text.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit()) {
+            return Err(Error::new_spanned(name, "a length is named by lower-case letters and digits"));
+        }
         if length < 1 {
             return Err(Error::new_spanned(ms, "a window is at least one millisecond long"));
         }
-        if windows.iter().any(|(other, ms)| other.value() == name.value() || ms.base10_parse().ok() == Some(length)) {
+        if windows.iter().any(|(other, ms)| *other == text || *ms == length) {
             return Err(Error::new_spanned(name, "two windows of that name or length"));
         }
-        windows.push((name, ms));
+        windows.push((text, length));
     }
     Ok(windows)
 }

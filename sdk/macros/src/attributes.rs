@@ -3,9 +3,13 @@
 use proc_macro2::TokenStream;
 use quote::{ToTokens, quote};
 use syn::meta::ParseNestedMeta;
+use syn::parse::{Parse, ParseStream};
 use syn::punctuated::Punctuated;
 use syn::token::Comma;
-use syn::{Attribute, Data, DeriveInput, Error, Expr, ExprLit, Field, Fields, ItemFn, Lit, LitStr, Meta, Result};
+use syn::{
+    Attribute, Data, DeriveInput, Error, Expr, ExprLit, Field, Fields, ItemFn, Lit, LitStr, Meta, Result, Token,
+    parenthesized,
+};
 
 /// What a plugin says of itself: `name = "…"`, or else that of its crate; `title = "…"`, or else the function's doc comment;
 /// and `owner = "…"`.
@@ -51,6 +55,18 @@ impl About {
             }
         })
     }
+}
+
+/// The entries of `(1 = "high", 2 = "critical")`.
+pub fn table<K: Parse, V: Parse>(meta: &ParseNestedMeta<'_>) -> Result<Vec<(K, V)>> {
+    let entries;
+    parenthesized!(entries in meta.input);
+    let entry = |input: ParseStream<'_>| {
+        let key = input.parse()?;
+        input.parse::<Token![=]>()?;
+        Ok((key, input.parse()?))
+    };
+    Ok(entries.parse_terminated(entry, Token![,])?.into_iter().collect())
 }
 
 /// An `Option` as it is written.

@@ -13,6 +13,8 @@ mod output;
 mod row;
 mod rule;
 mod state;
+#[cfg(test)]
+mod tests;
 mod transform;
 mod world;
 

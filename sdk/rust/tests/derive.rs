@@ -82,6 +82,11 @@ fn the_manifest_says_what_the_types_say() {
         {"name": "day", "type": "date"},
     ]);
     assert_eq!(manifest["inputs"], json!([{"topic": "payments", "columns": columns}]));
+    let spec = <Payment<'_> as tamis_sdk::row::Row>::INPUT;
+    assert_eq!(
+        ["ip_address", "status", "psp"].map(|name| (spec.declares(name), spec.is_personal(name))),
+        [(true, true), (true, false), (false, false),]
+    );
     let context = manifest["context"].as_array().unwrap().iter().map(|column| column["name"].as_str().unwrap());
     let expected = [
         "status",

@@ -45,14 +45,18 @@ fn lines(manifest: &Manifest) -> Vec<(&'static str, String)> {
         lines.push(("writes", format!("{}: {}", output.dataset, names.join(", "))));
     }
     if manifest.world == World::Rule {
-        lines.push(("criteria", manifest.criteria.join(", ")));
+        if !manifest.criteria.is_empty() {
+            lines.push(("criteria", manifest.criteria.join(", ")));
+        }
         lines.extend(manifest.route.iter().map(|route| ("alerts to", route.clone())));
         let late = match manifest.late {
             Late::Judge => "judged",
             Late::Ignore => "left out",
         };
         lines.push(("late events", late.to_owned()));
-        lines.push(("state", format!("version {}", manifest.state_version)));
+        if !manifest.state_shape.is_empty() {
+            lines.push(("state", format!("version {}, {}", manifest.state_version, manifest.state_shape)));
+        }
     }
     lines.push(("config", manifest.config.defaults.to_string()));
     let limits = &manifest.limits;

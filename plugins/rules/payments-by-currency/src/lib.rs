@@ -95,13 +95,13 @@ mod tests {
         };
         check(
             &[
-                payment(10_00, "succeeded", "card", Some(true)),
-                payment(20_01, "failed", "card", Some(false)),
+                payment(1_000, "succeeded", "card", Some(true)),
+                payment(2_001, "failed", "card", Some(false)),
                 payment(5, "pending", "sepa", None),
-                payment(-1_00, "refunded", "paypal", Some(true)),
+                payment(-100, "refunded", "paypal", Some(true)),
             ],
             Payments {
-                volume: Some(Cents(29_06)),
+                volume: Some(Cents(2_906)),
                 count: 4,
                 mean_amount: Some(7.265),
                 success_rate: 0.25,

@@ -3,12 +3,12 @@
 use proc_macro2::TokenStream;
 use quote::quote;
 use syn::meta::ParseNestedMeta;
-use syn::parse::{ParseStream, Parser};
+use syn::parse::Parser;
 use syn::punctuated::Punctuated;
-use syn::{Error, LitInt, LitStr, Result, Token, bracketed, parenthesized};
+use syn::{Error, LitInt, LitStr, Result, Token, bracketed};
 
 use super::versions::Versions;
-use crate::attributes::About;
+use crate::attributes::{About, table};
 
 /// What stands in `#[rule(…)]`.
 #[derive(Default)]
@@ -84,15 +84,8 @@ fn severities(meta: &ParseNestedMeta<'_>) -> Result<Vec<(u32, LitStr)>> {
     if meta.input.peek(Token![=]) {
         return Ok(vec![(1, meta.value()?.parse()?)]);
     }
-    let table;
-    parenthesized!(table in meta.input);
-    let entry = |input: ParseStream<'_>| {
-        let count = input.parse::<LitInt>()?;
-        input.parse::<Token![=]>()?;
-        Ok((count, input.parse::<LitStr>()?))
-    };
     let mut severities = Vec::new();
-    for (count, name) in table.parse_terminated(entry, Token![,])? {
+    for (count, name) in table::<LitInt, LitStr>(meta)? {
         let least = count.base10_parse()?;
         if severities.last().map_or(least != 1, |(last, _)| least <= *last) {
             return Err(Error::new_spanned(count, "numbers of criteria ascend from 1"));

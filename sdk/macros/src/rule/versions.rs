@@ -3,8 +3,9 @@
 use proc_macro2::TokenStream;
 use quote::quote;
 use syn::meta::ParseNestedMeta;
-use syn::parse::ParseStream;
-use syn::{Error, LitInt, Path, Result, Token, parenthesized};
+use syn::{Error, LitInt, Path, Result};
+
+use crate::attributes::table;
 
 /// The version that a plugin writes, and those that it reads once more.
 #[derive(Default)]
@@ -19,16 +20,7 @@ impl Versions {
     pub fn member(&mut self, meta: &ParseNestedMeta<'_>) -> Result<bool> {
         match meta.path.get_ident().map(ToString::to_string).as_deref() {
             Some("state_version") => self.current = Some(meta.value()?.parse()?),
-            Some("migrates") => {
-                let table;
-                parenthesized!(table in meta.input);
-                let entry = |input: ParseStream<'_>| {
-                    let version = input.parse()?;
-                    input.parse::<Token![=]>()?;
-                    Ok((version, input.parse()?))
-                };
-                self.former = table.parse_terminated(entry, Token![,])?.into_iter().collect();
-            }
+            Some("migrates") => self.former = table(meta)?,
             _ => return Ok(false),
         }
         Ok(true)

@@ -47,7 +47,8 @@ impl<T> Open<T> {
     }
 
     fn contains(&self, time: i64) -> bool {
-        self.start <= time && time.abs_diff(self.start) < self.length.unsigned_abs()
+        // Of two moments in order, the difference without its sign is exact.
+        self.start <= time && time.wrapping_sub(self.start).cast_unsigned() < self.length.cast_unsigned()
     }
 }
 
@@ -170,7 +171,7 @@ fn encode<T: State>(open: &[Open<T>], version: u8, out: &mut Vec<u8>) {
     out.push(version);
     for window in open {
         encoding::signed(out, window.start);
-        encoding::unsigned(out, window.length.unsigned_abs());
+        encoding::unsigned(out, window.length.cast_unsigned());
         window.tally.encode(out);
     }
 }

@@ -29,8 +29,8 @@ fn sorted(rows: &[Json]) -> BTreeSet<String> {
 
 /// The part of a row that says which window it is of.
 fn bounds(row: &Json) -> (String, i64, i64) {
-    let instant = |name: &str| row[name].as_i64().unwrap() / 1000;
-    (row["window"].as_str().unwrap().to_owned(), instant("window_start"), instant("window_end"))
+    let instant = |name: &str| row[name].as_i64().expect("an instant") / 1000;
+    (row["window"].as_str().expect("a name").to_owned(), instant("window_start"), instant("window_end"))
 }
 
 fn short(start: i64) -> (String, i64, i64) {

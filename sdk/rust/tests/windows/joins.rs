@@ -77,8 +77,9 @@ fn late_records_are_paired() {
 fn records_more_than_a_day_behind_are_not() {
     // The watermark is ten seconds behind the newest record.
     let newest = payment(DAY + 10_000, 7);
-    let check =
-        |behind: &[Record], expected: &[&str]| check::<joined::Plugin>(&[&[newest.clone()], behind].concat(), expected);
+    let check = |behind: &[Record], expected: &[&str]| {
+        check::<joined::Plugin>(&[std::slice::from_ref(&newest), behind].concat(), expected)
+    };
     check(&[payment(0, 1), order(1, "created", Some(2))], &["p0"]);
     check(&[payment(-1, 1), order(1, "created", Some(2))], &[]);
     check(&[payment(1, 1), order(0, "created", Some(2))], &["p1"]);
