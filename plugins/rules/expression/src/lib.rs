@@ -1,6 +1,30 @@
-//! WIP
-#![allow(missing_docs)]
-use serde_json::Value as Json;
+//! A rule without a toolchain: a condition in CEL over the columns of a topic and declared counts over sliding windows.
+//!
+//! ```json
+//! {
+//!   "topic": "payments",
+//!   "condition": "amount > 500.0 && ip_country != billing_country && failed_10m > 3",
+//!   "key": "customer_id",
+//!   "counts": { "failed_10m": { "where": "status == 'failed'", "window_ms": 600000 } },
+//!   "severity": "high"
+//! }
+//! ```
+//!
+//! `docs/expressions.md` is the language for those who write conditions. In short: columns are texts, integers, decimals (exact hundredths),
+//! doubles, and true or false; numbers of all types compare and add; **a comparison with null is false**, `!=` too, and `has(x)` or
+//! `x == null` ask for it; a row whose condition cannot be evaluated (division by zero, a number beyond 64 bits, a key that a map does not
+//! have) is refused with the reason, unless another part of the condition decides alone; what cannot work at all is refused when the rule is
+//! configured, with line and column.
+//!
+//! # How
+//!
+//! [`parse`] reads the text with the parser of `cel`; [`compile`] checks names and types and makes a [`plan`]; [`evaluate`] applies that to
+//! the columns of a batch, one test after the other to all rows that are still open. What the compiler does not know is left to the
+//! interpreter of `cel`, a call at a time, with operands that are evaluated here: so nulls, decimals and errors mean the same everywhere.
+//!
+//! A condition with counts is split by [`counts`]: what an event's own columns say is evaluated when the event arrives, and [`window`] judges
+//! the rest, event by event.
+
 use tamis_sdk::bindings::types::{Finding, Keyed, RuleOutcome, Subject};
 use tamis_sdk::rule::{self, RulePlugin};
 
@@ -82,8 +106,8 @@ impl Plugin {
 
 impl RulePlugin for Plugin {
     fn manifest() -> String {
-        let defaults: Json = settings::defaults();
-        Self::configure(&defaults.to_string()).map_or_else(|why| why, |plugin| plugin.describe())
+        let defaults = Self::configure(&settings::defaults().to_string());
+        defaults.expect("the defaults are valid").describe()
     }
 
     fn configure(config: &str) -> Result<Self, String> {

@@ -191,7 +191,8 @@ impl Counting {
         }));
         let foreign = || format!("the state of key {group} holds an event of another layout");
         let cells = self.layout.known(event.kept.of(arena), known).ok_or_else(foreign)?;
-        if self.condition.remainder.holds(Subject { known, counts })? {
+        let holds = self.condition.remainder.holds(Subject { known, counts });
+        if holds.map_err(|why| format!("the condition {why}"))? {
             let mut context = self.layout.cells(cells).ok_or_else(foreign)?;
             for (count, counted) in self.counts.iter().zip(counts) {
                 let start = event.time.saturating_sub(count.window_ms);
