@@ -213,6 +213,11 @@ impl Stream {
         &self.report
     }
 
+    /// The versions that the host has stopped and that no observer was told of yet.
+    pub fn trips(&self) -> &[Trip] {
+        &self.trips
+    }
+
     fn next_event(&mut self) -> Result<Event> {
         if self.finished {
             return Ok(Event::Finished);
