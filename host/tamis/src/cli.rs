@@ -4,6 +4,9 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
+use crate::client;
+
+
 /// Streams events and files through sandboxed plugins: fraud rules, table transforms, quality checks.
 ///
 /// Everything lies under one home folder. Try `tamis demo` first.
@@ -25,7 +28,8 @@ const EXIT_CODES: &str = "\
 Exit codes: 0 done · 1 failed · 2 wrong usage, configuration or plugin · 3 done, but something was held back \
 (a file that could not be read, a quality gate that did not open) · 75 something outside did not answer, try again later.
 
-Secrets come from the environment or a file, never from the command line: TAMIS_PEPPER is the key of all pseudonyms.";
+Secrets come from the environment or a file, never from the command line: TAMIS_PEPPER is the key of all pseudonyms, \
+TAMIS_TOKEN lets you in at a running host.";
 
 /// What to do.
 #[derive(Debug, Subcommand)]
@@ -34,6 +38,33 @@ pub enum Command {
     Demo(Demo),
     /// Run streams, schedules and the admin API until SIGTERM.
     Serve(Serve),
+    /// Change rules of a running host: draft, review, trial, activate, roll back.
+    Rule {
+        /// Which host.
+        #[command(flatten)]
+        server: client::Server,
+        /// What to do.
+        #[command(subcommand)]
+        command: client::RuleCommand,
+    },
+    /// Lists of values that rules of a running host compare with.
+    List {
+        /// Which host.
+        #[command(flatten)]
+        server: client::Server,
+        /// What to do.
+        #[command(subcommand)]
+        command: client::ListCommand,
+    },
+    /// Tokens of a running host.
+    Token {
+        /// Which host.
+        #[command(flatten)]
+        server: client::Server,
+        /// What to do.
+        #[command(subcommand)]
+        command: client::TokenCommand,
+    },
     /// Run a job now, or show a run.
     #[command(subcommand)]
     Run(Run),

@@ -1,6 +1,7 @@
 //! The Tamis host: configuration → plan → supervise. The only place that puts concrete parts together.
 
 pub mod cli;
+pub mod client;
 pub mod commands;
 pub mod config;
 pub mod demo;

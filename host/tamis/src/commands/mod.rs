@@ -28,6 +28,9 @@ pub fn run(cli: Cli) -> Result<ExitCode> {
     let home = Home::new(cli.home);
     match cli.command {
         Command::Demo(demo) => crate::demo::run(home, &demo, cli.json),
+        Command::Rule { server, command } => crate::client::rule(&server, &command, cli.json),
+        Command::List { server, command } => crate::client::list(&server, &command, cli.json),
+        Command::Token { server, command } => crate::client::token(&server, &command, cli.json),
         Command::Serve(serve) => crate::serve::command(home, &serve, cli.json),
         Command::Run(Run::Nightly { as_of }) => nightly::command(home, as_of, cli.json),
         Command::Run(Run::Streams { until_end }) => streams::command(home, until_end, cli.json),

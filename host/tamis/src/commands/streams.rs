@@ -7,10 +7,10 @@ use std::sync::mpsc::{Receiver, channel};
 use serde::Serialize;
 use tamis_catalog::run_details::RunFile;
 use tamis_catalog::runs::{RunEnd, RunState};
+use tamis_connectors::ProcessLock;
 use tamis_engine::report::{Progress, Report};
 use tamis_engine::stream::Command;
 use tamis_engine::{Clock, Sink, SystemClock};
-use tamis_jobs::lock::RunLock;
 use tamis_model::Result;
 use tamis_model::accounting::RowCounts;
 use tamis_model::alert::Alert;
@@ -110,7 +110,7 @@ pub(crate) fn run_streams(
 ) -> Result<Report> {
     let Host { plan, registry, warehouse } = host;
     let catalog = registry.catalog();
-    let _lock = RunLock::acquire(&plan.home.root().join("streams.lock"))?;
+    let _lock = ProcessLock::acquire(&plan.home.root().join("streams.lock"), "another run is at work")?;
     let rules = runtime.block_on(registry.rule_set())?;
     let started = SystemClock.now();
     let id = tamis_jobs::nightly::run_id(&SystemClock);
@@ -187,7 +187,7 @@ mod tests {
     fn a_second_process_leaves_the_run_that_is_at_work_alone() {
         let (folder, runtime) = (tempfile::tempdir().unwrap(), runtime().unwrap());
         let host = host(&folder, &runtime);
-        let lock = RunLock::acquire(&folder.path().join("streams.lock")).unwrap();
+        let lock = ProcessLock::acquire(&folder.path().join("streams.lock"), "the test is at work").unwrap();
         runtime.block_on(host.catalog().start_run("01-a", JOB, "2026-03-20", 0)).unwrap();
         let error = run(&host, &runtime).unwrap_err();
         assert_eq!(error.kind(), Kind::Outage);

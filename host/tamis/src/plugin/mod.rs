@@ -35,6 +35,8 @@ pub enum Command {
     Build(Build),
     /// Run the cases of a plugin (cases/*.jsonl) through the real engine and sandbox. Exit code 1 when one fails.
     Test(Test),
+    /// Upload a component to a running host.
+    Push(crate::client::Push),
     /// Check a component as an upload would, and show what it says of itself.
     Inspect {
         /// The component.
@@ -50,6 +52,7 @@ pub fn run(command: &Command, json: bool) -> Result<ExitCode> {
         Command::New(new) => new::run(new, &mut out),
         Command::Build(build) => build::run(build, json, &mut out),
         Command::Test(test) => test::run(test, json, &mut out),
+        Command::Push(push) => crate::client::push(&push.server, push, json),
         Command::Inspect { file } => inspect::run(file, json, &mut out),
     }
 }

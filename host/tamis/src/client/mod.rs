@@ -1,0 +1,52 @@
+//! Commands for people who change rules: they speak to a running `tamis serve` as `curl` would, and need no home folder.
+
+mod http;
+mod lists;
+mod plugins;
+mod rules;
+mod show;
+mod tokens;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::Args;
+use tamis_model::Result;
+
+pub use lists::Command as ListCommand;
+pub use plugins::Push;
+pub use rules::Command as RuleCommand;
+pub use tokens::Command as TokenCommand;
+
+use http::Client;
+
+/// Which host is spoken to, and with which token.
+#[derive(Args, Clone, Debug)]
+pub struct Server {
+    /// Where `tamis serve` is.
+    #[arg(long, global = true, env = "TAMIS_SERVER", default_value = "http://127.0.0.1:8710", value_name = "URL")]
+    pub server: String,
+    /// A file that holds the token; else it is in the environment, TAMIS_TOKEN.
+    #[arg(long, global = true, value_name = "FILE")]
+    pub token_file: Option<PathBuf>,
+}
+
+/// `tamis rule …`.
+pub fn rule(server: &Server, command: &RuleCommand, json: bool) -> Result<ExitCode> {
+    rules::run(&Client::new(server)?, command, json)
+}
+
+/// `tamis list …`.
+pub fn list(server: &Server, command: &ListCommand, json: bool) -> Result<ExitCode> {
+    lists::run(&Client::new(server)?, command, json)
+}
+
+/// `tamis token …`.
+pub fn token(server: &Server, command: &TokenCommand, json: bool) -> Result<ExitCode> {
+    tokens::run(&Client::new(server)?, command, json)
+}
+
+/// `tamis plugin push`.
+pub fn push(server: &Server, push: &Push, json: bool) -> Result<ExitCode> {
+    plugins::push(&Client::new(server)?, push, json)
+}

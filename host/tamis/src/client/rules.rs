@@ -1,0 +1,238 @@
+//! `tamis rule`: from a draft to live and back.
+
+use std::process::ExitCode;
+
+use clap::{Args, Subcommand};
+use serde_json::{Map, Value, json};
+use tamis_model::error::Context;
+use tamis_model::{Error, Result};
+use ureq::http::Method;
+
+use super::http::{Body, Client, escaped};
+use super::show;
+
+/// Rules: who runs, how, and who said so.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// List all rules.
+    List,
+    /// Show a rule: which of its versions run, and how they do.
+    Show {
+        /// Its name.
+        rule: String,
+    },
+    /// Show who changed a rule, when and why, newest first.
+    History {
+        /// Its name.
+        rule: String,
+    },
+    /// Make a rule, with its first version as a draft.
+    Create {
+        /// Its name.
+        rule: String,
+        /// What it is to be.
+        #[command(flatten)]
+        draft: Draft,
+    },
+    /// Make another version of a rule, a draft.
+    Change {
+        /// Its name.
+        rule: String,
+        /// What it is to be.
+        #[command(flatten)]
+        draft: Draft,
+    },
+    /// Ask for a version to be reviewed.
+    Submit(Version),
+    /// Approve a version that somebody else wrote.
+    Approve(Version),
+    /// Send a version back to its author.
+    Reject(Version),
+    /// Try a version beside what runs: it judges everything, and its alerts are kept apart.
+    Shadow(Version),
+    /// Try an approved version on some of the keys.
+    Canary {
+        /// Which.
+        #[command(flatten)]
+        version: Version,
+        /// Of how many keys in a hundred.
+        #[arg(long, value_name = "1..99", value_parser = clap::value_parser!(u8).range(1..=99))]
+        percent: u8,
+        /// Events that it may fail on, in percent; above it is rolled back.
+        #[arg(long, default_value_t = 1.0, value_name = "PERCENT")]
+        errors_percent_max: f64,
+        /// Events that may raise an alert, in percent; above it is rolled back.
+        #[arg(long, value_name = "PERCENT")]
+        alerts_percent_max: Option<f64>,
+    },
+    /// End a trial.
+    EndTrial(Why),
+    /// Let an approved version judge; without a version, take the kill switch back.
+    Activate {
+        /// The rule.
+        rule: String,
+        /// The number of the version.
+        version: Option<u32>,
+        /// Why.
+        #[arg(long)]
+        why: Option<String>,
+    },
+    /// Let the version judge again that was live before.
+    Rollback(Why),
+    /// The kill switch: nothing of the rule runs from now on.
+    Disable(Why),
+}
+
+/// A version of a rule.
+#[derive(Args, Debug)]
+pub struct Version {
+    /// The rule.
+    rule: String,
+    /// The number of the version.
+    version: u32,
+    /// Why.
+    #[arg(long)]
+    why: Option<String>,
+}
+
+/// A rule, and why it is changed.
+#[derive(Args, Debug)]
+pub struct Why {
+    /// The rule.
+    rule: String,
+    /// Why.
+    #[arg(long)]
+    why: Option<String>,
+}
+
+/// What a version is to be.
+#[derive(Args, Debug)]
+pub struct Draft {
+    /// The plugin; the rule's own name when absent.
+    #[arg(long)]
+    plugin: Option<String>,
+    /// The plugin's version; the newest when absent.
+    #[arg(long, value_name = "VERSION")]
+    plugin_version: Option<String>,
+    /// What differs from the plugin's defaults: JSON, or @FILE.
+    #[arg(long, value_name = "JSON|@FILE")]
+    config: Option<String>,
+    /// The topic of its alerts.
+    #[arg(long, value_name = "TOPIC")]
+    route: Option<String>,
+    /// What becomes of events on which it fails.
+    #[arg(long, value_parser = ["dead_letter", "halt"])]
+    on_failure: Option<String>,
+    /// What becomes of the state that the version before it left.
+    #[arg(long, value_parser = ["keep", "migrate", "reset"])]
+    on_state_change: Option<String>,
+    /// The version that it is based on; the newest when absent.
+    #[arg(long, value_name = "N")]
+    based_on: Option<u32>,
+    /// Why.
+    #[arg(long)]
+    why: Option<String>,
+}
+
+pub(super) fn run(client: &Client, command: &Command, json: bool) -> Result<ExitCode> {
+    match command {
+        Command::List => show::rules(&client.items("/rules", usize::MAX)?, json),
+        Command::Show { rule } => {
+            let mut body = client.get(&path(rule))?.body;
+            body["stats"] = client.get(&format!("{}/stats", path(rule)))?.body;
+            show::one(&body, json)
+        }
+        Command::History { rule } => show::history(&client.items(&format!("{}/history", path(rule)), 200)?, json),
+        Command::Create { rule, draft } => {
+            let mut body = draft.body()?;
+            body.insert("name".to_owned(), rule.as_str().into());
+            show::one(&client.post("/rules", Value::Object(body))?.body, json)
+        }
+        Command::Change { rule, draft } => {
+            let body = Value::Object(draft.body()?);
+            show::one(&client.post(&format!("{}/versions", path(rule)), body)?.body, json)
+        }
+        Command::Submit(version) => step(client, version, "submit", json),
+        Command::Approve(version) => step(client, version, "approve", json),
+        Command::Reject(version) => step(client, version, "reject", json),
+        Command::Shadow(Version { rule, version, why }) => {
+            patch(client, rule, json!({"mode": "shadow", "version": version}), why, json)
+        }
+        Command::Canary { version: Version { rule, version, why }, percent, errors_percent_max, alerts_percent_max } => {
+            let budget = json!({
+                "rows_min": 100, "window_rows": 10_000,
+                "errors_percent_max": errors_percent_max, "alerts_percent_max": alerts_percent_max,
+            });
+            let change = json!({"mode": "canary", "version": version, "canary_percent": percent, "budget": budget});
+            patch(client, rule, change, why, json)
+        }
+        Command::EndTrial(Why { rule, why }) => patch(client, rule, json!({"trial": null}), why, json),
+        Command::Activate { rule, version, why } => {
+            let mut change = json!({"mode": "active"});
+            if let Some(version) = version {
+                change["version"] = (*version).into();
+            }
+            patch(client, rule, change, why, json)
+        }
+        Command::Disable(Why { rule, why }) => patch(client, rule, json!({"mode": "disabled"}), why, json),
+        Command::Rollback(Why { rule, why }) => {
+            show::one(&client.post(&format!("{}/rollback", path(rule)), json!({"why": why}))?.body, json)
+        }
+    }
+}
+
+fn path(rule: &str) -> String {
+    format!("/rules/{}", escaped(rule))
+}
+
+fn step(client: &Client, version: &Version, step: &str, json: bool) -> Result<ExitCode> {
+    let Version { rule, version, why } = version;
+    let path = format!("{}/versions/{version}/{step}", path(rule));
+    show::one(&client.post(&path, json!({"why": why}))?.body, json)
+}
+
+/// Changes the rule as it is now: when somebody else is faster, it is refused.
+fn patch(client: &Client, rule: &str, mut change: Value, why: &Option<String>, json: bool) -> Result<ExitCode> {
+    change["why"] = why.clone().into();
+    let seen = client.get(&path(rule))?;
+    let answer = client.call(Method::PATCH, &path(rule), Body::Json(change), seen.etag.as_deref())?;
+    show::one(&answer.body, json)
+}
+
+impl Draft {
+    fn body(&self) -> Result<Map<String, Value>> {
+        let mut body = Map::new();
+        let texts = [
+            ("plugin", &self.plugin),
+            ("plugin_version", &self.plugin_version),
+            ("route", &self.route),
+            ("on_failure", &self.on_failure),
+            ("on_state_change", &self.on_state_change),
+            ("why", &self.why),
+        ];
+        for (name, value) in texts {
+            if let Some(value) = value {
+                body.insert(name.to_owned(), value.as_str().into());
+            }
+        }
+        if let Some(based_on) = self.based_on {
+            body.insert("based_on".to_owned(), based_on.into());
+        }
+        if let Some(config) = &self.config {
+            body.insert("config".to_owned(), read_json(config)?);
+        }
+        Ok(body)
+    }
+}
+
+/// JSON as it is written, or from a file.
+fn read_json(text: &str) -> Result<Value> {
+    let (text, place) = match text.strip_prefix('@') {
+        Some(path) => (std::fs::read_to_string(path).invalid("read", path)?, path.to_owned()),
+        None => (text.to_owned(), "--config".to_owned()),
+    };
+    match serde_json::from_str(&text).invalid("read the configuration in", &place)? {
+        config @ Value::Object(_) => Ok(config),
+        _ => Err(Error::invalid("read the configuration in", place, "it is no JSON object")),
+    }
+}

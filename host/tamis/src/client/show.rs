@@ -1,0 +1,81 @@
+//! What the host answered, for people or as JSON lines.
+
+use std::process::ExitCode;
+
+use serde::Serialize;
+use serde_json::Value;
+use tamis_model::Result;
+use tamis_model::error::Context;
+
+use crate::table::{Row, print, print_text};
+
+/// One object: its members, one a line.
+pub(super) fn one(body: &Value, json: bool) -> Result<ExitCode> {
+    let text = match (json, body) {
+        (true, body) => body.to_string(),
+        (false, Value::Object(members)) => {
+            let line = |(name, value): (&String, &Value)| match value {
+                Value::String(text) => format!("{name}: {text}"),
+                value => format!("{name}: {value}"),
+            };
+            members.iter().map(line).collect::<Vec<_>>().join("\n")
+        }
+        (false, Value::Null) => return Ok(ExitCode::SUCCESS),
+        (false, other) => other.to_string(),
+    };
+    print_text(&text).outage("write to", "standard output")?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// A row of which the table shows some members.
+macro_rules! rows {
+    ($(#[$doc:meta])* $name:ident, $row:ident: $([$head:literal $member:literal])*) => {
+        #[derive(Serialize)]
+        #[serde(transparent)]
+        struct $row<'a>(&'a Value);
+
+        impl Row for $row<'_> {
+            const HEAD: &'static [&'static str] = &[$($head),*];
+
+            fn cells(&self) -> Vec<String> {
+                vec![$(cell(&self.0[$member])),*]
+            }
+        }
+
+        $(#[$doc])*
+        pub(super) fn $name(items: &[Value], json: bool) -> Result<ExitCode> {
+            print(&items.iter().map($row).collect::<Vec<_>>(), json).outage("write to", "standard output")?;
+            Ok(ExitCode::SUCCESS)
+        }
+    };
+}
+
+rows! {
+    /// Rules.
+    rules, RuleRow: ["RULE" "name"] ["MODE" "mode"] ["#ACTIVE" "active_version"] ["TRIAL" "trial"] ["CHANGED" "changed_at"]
+}
+
+rows! {
+    /// Revisions of a rule.
+    history, RevisionRow: ["#REVISION" "revision"] ["AT" "at"] ["WHO" "subject"] ["WHAT" "action"] ["#VERSION" "version"] ["WHY" "why"]
+        ["BEFORE" "before"] ["AFTER" "after"]
+}
+
+rows! {
+    /// Lists.
+    lists, ListRow: ["LIST" "name"] ["#REVISION" "revision"] ["#VALUES" "values_count"] ["CHANGED" "at"] ["BY" "subject"] ["WHY" "why"]
+}
+
+rows! {
+    /// Tokens.
+    tokens, TokenRow: ["ID" "id"] ["NAME" "name"] ["WHOSE" "subject"] ["ROLE" "role"] ["EXPIRES" "expires_at"] ["REVOKED" "revoked_at"]
+        ["LAST USED" "last_used_at"]
+}
+
+fn cell(value: &Value) -> String {
+    match value {
+        Value::Null => String::new(),
+        Value::String(text) => text.clone(),
+        other => other.to_string(),
+    }
+}
