@@ -40,7 +40,7 @@ pub struct AuditEntry<'a> {
 }
 
 /// A row of the log.
-#[derive(Clone, Debug, PartialEq, FromRow, serde::Serialize)]
+#[derive(Clone, Debug, PartialEq, FromRow, serde::Serialize, utoipa::ToSchema)]
 pub struct AuditRecord {
     /// Counts up.
     pub id: i64,

@@ -29,7 +29,7 @@ named! {
 }
 
 /// A backtest.
-#[derive(Clone, Debug, PartialEq, FromRow, serde::Serialize)]
+#[derive(Clone, Debug, PartialEq, FromRow, serde::Serialize, utoipa::ToSchema)]
 pub struct Backtest {
     /// UUID version 7: sorts by when it was asked for.
     pub id: String,

@@ -1,9 +1,10 @@
 //! How much may go wrong before the host stops a version by itself. The engine counts; here they are kept and checked.
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 /// What a canary must keep to, or it is rolled back.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Budget {
     /// It is not judged on fewer rows.
@@ -18,7 +19,7 @@ pub struct Budget {
 }
 
 /// How many rows are too many.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Breaker {
     /// Percent of the rows on which it may fail.

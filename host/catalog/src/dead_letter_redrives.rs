@@ -14,7 +14,7 @@ use crate::{Catalog, Stored};
 pub const REDRIVE_LETTERS_MAX: usize = 1_000;
 
 /// What a dead letter is of: a record, and what failed on it.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, FromRow, serde::Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, FromRow, serde::Serialize, utoipa::ToSchema)]
 pub struct LetterId {
     /// The topic of the record.
     pub topic: String,
@@ -41,7 +41,7 @@ named! {
 }
 
 /// What is known of a letter that was sent through again.
-#[derive(Clone, Debug, PartialEq, Eq, FromRow, serde::Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, FromRow, serde::Serialize, utoipa::ToSchema)]
 pub struct Redrive {
     /// The letter.
     #[serde(flatten)]

@@ -11,7 +11,7 @@ use crate::{Catalog, Stored};
 pub const EVENTS_MAX: i64 = 10_000;
 
 /// Something that happened.
-#[derive(Clone, Debug, PartialEq, FromRow, serde::Serialize)]
+#[derive(Clone, Debug, PartialEq, FromRow, serde::Serialize, utoipa::ToSchema)]
 pub struct Event {
     /// Counts up by one. Whoever gets an id that is more than one above the last they had has missed events.
     pub id: i64,

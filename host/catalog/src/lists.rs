@@ -16,7 +16,7 @@ use crate::{Catalog, Stored, names, rule_sets};
 pub const LIST_BYTES_MAX: usize = 1 << 20;
 
 /// A list as it is, or was.
-#[derive(Clone, Debug, PartialEq, Eq, FromRow, serde::Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, FromRow, serde::Serialize, utoipa::ToSchema)]
 pub struct List {
     /// Its name.
     pub name: String,
@@ -28,7 +28,7 @@ pub struct List {
 }
 
 /// A revision of a list without its values.
-#[derive(Clone, Debug, PartialEq, Eq, FromRow, serde::Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, FromRow, serde::Serialize, utoipa::ToSchema)]
 pub struct ListSummary {
     /// The list.
     pub name: String,
@@ -45,7 +45,7 @@ pub struct ListSummary {
 }
 
 /// A revision of a list and what it changed.
-#[derive(Clone, Debug, PartialEq, Eq, FromRow, serde::Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, FromRow, serde::Serialize, utoipa::ToSchema)]
 pub struct ListRevision {
     /// Who made it, when and why.
     #[serde(flatten)]

@@ -10,7 +10,7 @@ macro_rules! named {
         }
     ) => {
         $(#[$meta])*
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize, sqlx::Type)]
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize, sqlx::Type, utoipa::ToSchema)]
         pub enum $type {
             $($(#[$doc])* #[serde(rename = $name)] #[sqlx(rename = $name)] $variant,)+
         }

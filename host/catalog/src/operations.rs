@@ -31,7 +31,7 @@ named! {
 }
 
 /// Something to look at.
-#[derive(Clone, Debug, PartialEq, Eq, FromRow, serde::Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, FromRow, serde::Serialize, utoipa::ToSchema)]
 pub struct OperationalAlert {
     /// The run that saw it, if one did.
     pub run_id: Option<String>,
@@ -46,7 +46,7 @@ pub struct OperationalAlert {
 }
 
 /// An alert with its place in the order of all.
-#[derive(Clone, Debug, PartialEq, Eq, FromRow, serde::Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, FromRow, serde::Serialize, utoipa::ToSchema)]
 pub struct NumberedAlert {
     /// Counts up.
     pub id: i64,

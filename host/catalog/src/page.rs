@@ -19,7 +19,7 @@ pub struct PageQuery<'a> {
 }
 
 /// A page of a list.
-#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, utoipa::ToSchema)]
 pub struct Page<T> {
     /// In the order of the list.
     pub items: Vec<T>,

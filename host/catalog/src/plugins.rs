@@ -26,7 +26,7 @@ named! {
 }
 
 /// A component that was uploaded.
-#[derive(Clone, Debug, PartialEq, FromRow, serde::Serialize)]
+#[derive(Clone, Debug, PartialEq, FromRow, serde::Serialize, utoipa::ToSchema)]
 pub struct PluginVersion {
     /// SHA-256 of its bytes, hex.
     pub sha256: String,
@@ -40,6 +40,7 @@ pub struct PluginVersion {
     pub reason: Option<String>,
     /// What it says of itself, once it is ready.
     #[sqlx(json(nullable))]
+    #[schema(value_type = Option<Object>)]
     pub manifest: Option<Manifest>,
     /// Its length in bytes.
     pub size_bytes: u64,

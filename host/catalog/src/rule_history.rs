@@ -9,7 +9,7 @@ use crate::page::{Page, PageQuery};
 use crate::{Catalog, Stored};
 
 /// A revision of a rule.
-#[derive(Clone, Debug, PartialEq, FromRow, serde::Serialize)]
+#[derive(Clone, Debug, PartialEq, FromRow, serde::Serialize, utoipa::ToSchema)]
 pub struct RuleRevision {
     /// Its number, from 1.
     pub revision: u64,

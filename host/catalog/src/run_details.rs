@@ -24,7 +24,7 @@ pub struct RunFile {
 }
 
 /// How many cells of a column could not be read.
-#[derive(Clone, Debug, PartialEq, Eq, FromRow, serde::Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, FromRow, serde::Serialize, utoipa::ToSchema)]
 pub struct RunColumn {
     /// The source.
     pub source: String,
@@ -35,7 +35,7 @@ pub struct RunColumn {
 }
 
 /// A table that a run wrote.
-#[derive(Clone, Debug, PartialEq, Eq, FromRow, serde::Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, FromRow, serde::Serialize, utoipa::ToSchema)]
 pub struct RunTable {
     /// `silver.crm`.
     pub dataset: String,
@@ -44,7 +44,7 @@ pub struct RunTable {
 }
 
 /// Something that happened in a run.
-#[derive(Clone, Debug, PartialEq, Eq, FromRow, serde::Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, FromRow, serde::Serialize, utoipa::ToSchema)]
 pub struct RunEvent {
     /// RFC 3339.
     pub at: String,

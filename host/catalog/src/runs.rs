@@ -5,8 +5,9 @@ use tamis_model::error::Context;
 use tamis_model::time::{Millis, rfc3339_millis};
 use tamis_model::{Error, Result};
 
-use crate::Catalog;
 use crate::named::named;
+use crate::page::{Page, PageQuery};
+use crate::{Catalog, Stored};
 
 named! {
     /// How a run stands.
@@ -25,7 +26,7 @@ named! {
 }
 
 /// One execution of a job.
-#[derive(Clone, Debug, PartialEq, FromRow, serde::Serialize)]
+#[derive(Clone, Debug, PartialEq, FromRow, serde::Serialize, utoipa::ToSchema)]
 pub struct Run {
     /// UUID version 7: sorts by start.
     pub id: String,
@@ -103,6 +104,12 @@ impl Catalog {
             .fetch_all(&self.readers)
             .await
             .outage("list", "runs")
+    }
+
+    /// All runs, newest first.
+    pub async fn runs_page(&self, page: &PageQuery<'_>) -> Result<Page<Run>> {
+        let query = sqlx::query_as("SELECT * FROM runs WHERE ?1 IS NULL OR id < ?1 ORDER BY id DESC LIMIT ?2");
+        page.fetch(&self.readers, query.bind(page.cursor), |run: &Run| run.id.clone()).await.stored("list", "runs")
     }
 
     /// The run with this id, or whose id begins so when only one does.

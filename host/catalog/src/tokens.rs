@@ -37,7 +37,7 @@ pub struct NewToken {
 }
 
 /// A token.
-#[derive(Clone, Debug, PartialEq, Eq, FromRow, serde::Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, FromRow, serde::Serialize, utoipa::ToSchema)]
 pub struct Token {
     /// Eight hexadecimal digits, which its text begins with.
     pub id: String,

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use sqlx::{FromRow, SqliteExecutor};
 use tamis_model::Result;
+use utoipa::ToSchema;
 
 use crate::budgets::Breaker;
 use crate::change::Action;
@@ -42,7 +43,7 @@ named! {
 }
 
 /// What happens when a plugin fails on a row.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum FailurePolicy {
     /// The row goes to the dead letters, the rest is delivered.
@@ -65,7 +66,7 @@ impl FailurePolicy {
 }
 
 /// What a version is; never changes.
-#[derive(Clone, Debug, PartialEq, Serialize, FromRow)]
+#[derive(Clone, Debug, PartialEq, Serialize, ToSchema, FromRow)]
 pub struct VersionContent {
     /// The plugin's name.
     pub plugin: String,
@@ -75,6 +76,7 @@ pub struct VersionContent {
     pub plugin_sha256: String,
     /// What differs from the defaults of the plugin's manifest.
     #[sqlx(json)]
+    #[schema(value_type = Object)]
     pub config: Map<String, Value>,
     /// The topic of its alerts; none = the manifest's.
     pub route: Option<String>,
@@ -95,7 +97,7 @@ pub struct NewVersion {
 }
 
 /// A version of a rule.
-#[derive(Clone, Debug, PartialEq, Serialize, FromRow)]
+#[derive(Clone, Debug, PartialEq, Serialize, ToSchema, FromRow)]
 pub struct RuleVersion {
     /// Its rule.
     pub rule: String,

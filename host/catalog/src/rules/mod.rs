@@ -6,6 +6,7 @@ mod step;
 use serde::{Deserialize, Serialize};
 use sqlx::{FromRow, SqliteExecutor};
 use tamis_model::Result;
+use utoipa::ToSchema;
 
 pub use step::{RuleStep, Trip};
 
@@ -15,7 +16,7 @@ use crate::page::{Page, PageQuery};
 use crate::{Catalog, Stored};
 
 /// A rule.
-#[derive(Clone, Debug, PartialEq, Serialize, FromRow)]
+#[derive(Clone, Debug, PartialEq, Serialize, ToSchema, FromRow)]
 pub struct Rule {
     /// Its name.
     pub name: String,
@@ -34,7 +35,7 @@ pub struct Rule {
 }
 
 /// Which versions of a rule run.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, FromRow)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, ToSchema, FromRow)]
 pub struct Pointers {
     /// The version that judges.
     pub active_version: Option<u32>,
@@ -49,7 +50,7 @@ pub struct Pointers {
 }
 
 /// A version that is tried.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Trial {
     /// Which.
     pub version: u32,
@@ -59,7 +60,7 @@ pub struct Trial {
 }
 
 /// How a version is tried.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(tag = "mode", rename_all = "snake_case")]
 pub enum TrialMode {
     /// On all keys, and its alerts do not count.
