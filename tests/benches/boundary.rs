@@ -9,6 +9,7 @@ use std::hint::black_box;
 use arrow_array::ArrayRef;
 use arrow_array::cast::AsArray;
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+use serde_json::{Value, json};
 use tamis_engine::decode::{Decoded, Decoder, RecordDecoder};
 use tamis_engine::source::Chunk;
 use tamis_model::manifest::Manifest;
@@ -54,8 +55,10 @@ fn batches(manifest: &Manifest, rows_max: usize) -> Vec<Decoded> {
     decoded
 }
 
-fn manifest<P: RulePlugin>() -> Manifest {
-    serde_json::from_str(&P::manifest()).expect("a plugin's manifest is a manifest")
+/// What a plugin says of itself under a configuration.
+fn manifest<P: RulePlugin>(config: &str) -> Manifest {
+    let plugin = P::configure(config).expect("the configuration fits");
+    serde_json::from_str(&plugin.describe()).expect("a plugin's manifest is a manifest")
 }
 
 /// A batch with the state that its keys have when it arrives: what both sides are handed.
@@ -67,9 +70,9 @@ struct Prepared {
 }
 
 /// All batches in order; for a rule with a key, each with the state that the ones before it left.
-fn prepared<P: RulePlugin>(manifest: &Manifest, rows_max: usize) -> Vec<Prepared> {
+fn prepared<P: RulePlugin>(manifest: &Manifest, config: &str, rows_max: usize) -> Vec<Prepared> {
     let declared = manifest.columns().count();
-    let mut plugin = P::configure(&manifest.config.defaults.to_string()).expect("the defaults are valid");
+    let mut plugin = P::configure(config).expect("the configuration fits");
     let mut by_key = HashMap::new();
     let batch = |decoded: Decoded| {
         let mut batch =
@@ -109,23 +112,25 @@ impl Prepared {
     }
 }
 
-fn compare<P: RulePlugin>(criterion: &mut Criterion, name: &str) {
-    let manifest = manifest::<P>();
-    let declared = manifest.columns().count();
-    let config = manifest.config.defaults.to_string();
+/// The plugin `name` under a configuration that overrides its defaults, as the benchmark `title`.
+fn compare<P: RulePlugin>(criterion: &mut Criterion, name: &str, title: &str, overrides: &Value) {
     let plugin = components::load(&components::sandbox(), name);
-    let mut group = criterion.benchmark_group(name);
+    let config = plugin.effective_config(overrides).expect("the configuration fits");
+    let plugin = plugin.configured(&config).expect("the configuration fits");
+    let manifest = manifest::<P>(&config);
+    let declared = manifest.columns().count();
+    let mut group = criterion.benchmark_group(title);
     for rows_max in [256, 4096] {
-        let batches = prepared::<P>(&manifest, rows_max);
+        let batches = prepared::<P>(&manifest, &config, rows_max);
         let identities: Vec<_> = batches.iter().map(|batch| identities(&batch.decoded, declared)).collect();
         let inputs = || batches.iter().zip(&identities).map(|(batch, ids)| keyed(batch, declared, ids));
         group.throughput(Throughput::Elements(EVENTS));
         let lowered: Vec<sdk::Keyed> = inputs().map(|rows| lower(&rows)).collect();
-        let mut native = P::configure(&config).expect("the defaults are valid");
+        let mut native = P::configure(&config).expect("the configuration fits");
         group.bench_function(BenchmarkId::new("native", rows_max), |bencher| {
             bencher.iter(|| lowered.iter().for_each(|rows| drop(black_box(native.apply(rows)))));
         });
-        let mut sandboxed = plugin.rule(&config).expect("the defaults are valid");
+        let mut sandboxed = plugin.rule(&config).expect("the configuration fits");
         group.bench_function(BenchmarkId::new("wasm", rows_max), |bencher| {
             bencher.iter(|| inputs().for_each(|rows| drop(black_box(sandboxed.apply(&rows)))));
         });
@@ -134,8 +139,30 @@ fn compare<P: RulePlugin>(criterion: &mut Criterion, name: &str) {
 }
 
 fn rules(criterion: &mut Criterion) {
-    compare::<payment_direct_fraud::Plugin>(criterion, "payment-direct-fraud");
-    compare::<card_testing::Plugin>(criterion, "card-testing");
+    compare::<payment_direct_fraud::Plugin>(criterion, "payment-direct-fraud", "payment-direct-fraud", &Value::Null);
+    compare::<card_testing::Plugin>(criterion, "card-testing", "card-testing", &Value::Null);
+}
+
+/// Conditions, by what they are made of.
+const CONDITIONS: [(&str, &str); 4] = [
+    ("comparisons", "amount > 500.0 && ip_country != billing_country && (risk_score > 60 || status == 'failed')"),
+    // The rule payment-direct-fraud as a condition.
+    ("fraud", "fraud_flag || risk_score > 70 || ip_country in ['NG', 'RU', 'KP', 'IR', 'UA', 'VN'] || status == 'failed' && risk_score > 40"),
+    ("pattern", "amount > 500.0 && user_agent.matches('(?i)bot|crawl|spider|headless|curl|python-requests')"),
+    ("interpreted", "user_agent.lowerAscii().contains('curl')"),
+];
+
+fn expressions(criterion: &mut Criterion) {
+    for (title, condition) in CONDITIONS {
+        let config = json!({"condition": condition});
+        compare::<expression::Plugin>(criterion, "expression", &format!("expression {title}"), &config);
+    }
+    let counts = json!({
+        "condition": "amount > 500.0 && ip_country != billing_country && failed_10m > 3",
+        "key": "customer_id",
+        "counts": {"failed_10m": {"where": "status == 'failed'", "window_ms": 600_000}},
+    });
+    compare::<expression::Plugin>(criterion, "expression", "expression counts", &counts);
 }
 
 fn keyed<'a>(batch: &'a Prepared, declared: usize, identities: &'a [ArrayRef; 3]) -> Keyed<'a> {
@@ -155,5 +182,5 @@ fn identities(batch: &Decoded, declared: usize) -> [ArrayRef; 3] {
     [0, 1, 2].map(|i| batch.rows.column(declared + i).clone())
 }
 
-criterion_group!(benches, rules);
+criterion_group!(benches, rules, expressions);
 criterion_main!(benches);

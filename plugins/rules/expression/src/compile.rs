@@ -109,6 +109,7 @@ impl<'a> Compiler<'a> {
         self.places.of(id)
     }
 
+    #[inline(never)]
     fn literal(&self, id: u64, literal: &LiteralValue) -> Result<Value, Refusal> {
         Ok(match literal {
             LiteralValue::Null => Value::Null,
@@ -123,6 +124,7 @@ impl<'a> Compiler<'a> {
         })
     }
 
+    #[inline(never)]
     fn name(&mut self, id: u64, name: &str) -> Result<Value, Refusal> {
         if let Some((_, value)) = self.variables.iter().rev().find(|(variable, _)| *variable == name) {
             return Ok(value.clone());
@@ -147,6 +149,7 @@ impl<'a> Compiler<'a> {
         })
     }
 
+    #[inline(never)]
     fn call(&mut self, expression: &'a IdedExpr, call: &'a CallExpr) -> Result<Value, Refusal> {
         let id = expression.id;
         let name = call.func_name.as_str();
@@ -157,27 +160,41 @@ impl<'a> Compiler<'a> {
             (operators::LOGICAL_OR, tests, ..) => Ok(Value::truth(Test::any(self.truths("||", tests)?))),
             (operators::LOGICAL_NOT, [test], ..) => Ok(Value::truth(Test::negated(self.truth("!", test)?))),
             (operators::CONDITIONAL, [test, yes, no], ..) => self.choice(id, [test, yes, no]),
-            (operators::NEGATE, [operand], ..) => {
-                let operand = self.value(operand)?;
-                arithmetic::unary(Unary::Negate, operand, self.place(id))
-            }
+            (operators::NEGATE, [operand], ..) => self.negated(id, operand),
             (operators::IN, [left, right], ..) => self.within(expression, [left, right]),
             (operators::INDEX, [container, index], ..) => self.index(expression, [container, index]),
-            (PRESENT, [operand], ..) if call.target.is_none() => {
-                let operand = self.value(operand)?;
-                compare::presence(operand, self.place(id)).map(Value::truth)
-            }
-            (_, [left, right], Some((_, relation)), _) => {
-                let (left, right) = (self.value(left)?, self.value(right)?);
-                compare::relation(*relation, left, right, self.place(id)).map(Value::truth)
-            }
+            (PRESENT, [operand], ..) if call.target.is_none() => self.present(id, operand),
+            (_, [left, right], Some((_, relation)), _) => self.compared(id, *relation, [left, right]),
             (operators::ADD, [left, right], ..) => self.sum(expression, [left, right]),
-            (_, [left, right], _, Some((_, operator))) => {
-                let (left, right) = (self.value(left)?, self.value(right)?);
-                arithmetic::binary(*operator, left, right, self.place(id))
-            }
+            (_, [left, right], _, Some((_, operator))) => self.computed(id, *operator, [left, right]),
             _ => self.function(expression, call),
         }
+    }
+
+    // Each operator has a frame of its own: what calls itself must leave room on the stack.
+
+    #[inline(never)]
+    fn negated(&mut self, id: u64, operand: &'a IdedExpr) -> Result<Value, Refusal> {
+        let operand = self.value(operand)?;
+        arithmetic::unary(Unary::Negate, operand, self.place(id))
+    }
+
+    #[inline(never)]
+    fn present(&mut self, id: u64, operand: &'a IdedExpr) -> Result<Value, Refusal> {
+        let operand = self.value(operand)?;
+        compare::presence(operand, self.place(id)).map(Value::truth)
+    }
+
+    #[inline(never)]
+    fn compared(&mut self, id: u64, relation: Relation, [left, right]: [&'a IdedExpr; 2]) -> Result<Value, Refusal> {
+        let (left, right) = (self.value(left)?, self.value(right)?);
+        compare::relation(relation, left, right, self.place(id)).map(Value::truth)
+    }
+
+    #[inline(never)]
+    fn computed(&mut self, id: u64, operator: Binary, [left, right]: [&'a IdedExpr; 2]) -> Result<Value, Refusal> {
+        let (left, right) = (self.value(left)?, self.value(right)?);
+        arithmetic::binary(operator, left, right, self.place(id))
     }
 
     /// What stands where only true or false can; null is false there.
@@ -188,10 +205,12 @@ impl<'a> Compiler<'a> {
         }
     }
 
+    #[inline(never)]
     fn truths(&mut self, operator: &str, expressions: &'a [IdedExpr]) -> Result<Vec<Test>, Refusal> {
         expressions.iter().map(|expression| self.truth(operator, expression)).collect()
     }
 
+    #[inline(never)]
     fn choice(&mut self, id: u64, [test, yes, no]: [&'a IdedExpr; 3]) -> Result<Value, Refusal> {
         let test = self.truth("?", test)?;
         let (yes, no) = (self.value(yes)?, self.value(no)?);
@@ -215,6 +234,7 @@ impl<'a> Compiler<'a> {
     }
 
     /// `list.exists(x, …)` and its like: the condition on each element of a list that is written out.
+    #[inline(never)]
     fn unroll(&mut self, id: u64, unrolled: &'a ComprehensionExpr) -> Result<Value, Refusal> {
         let Value::List(elements) = self.value(&unrolled.iter_range)? else {
             return Err(self.refuse(id, "only a list that is written out can be gone through"));

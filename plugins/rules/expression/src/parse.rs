@@ -13,10 +13,10 @@ use crate::place::{Place, Refusal};
 
 /// How long a text may be.
 pub const TEXT_BYTES_MAX: usize = 4096;
-/// How deep brackets and `?` may stand in each other. A plugin has 64 KiB of stack.
-pub const NESTING_MAX: usize = 24;
+/// How deep brackets and `?` may stand in each other. A plugin has 64 KiB of stack; what is allowed here takes half of it at most.
+pub const NESTING_MAX: usize = 16;
 /// How deep the tree may be: `a + b + c` has three levels.
-pub const DEPTH_MAX: usize = 48;
+pub const DEPTH_MAX: usize = 32;
 
 /// What `has` is called when it is read. The macro of that name wants a field; of columns it is a function, as long as it so that
 /// every place stays what it is.

@@ -18,6 +18,7 @@ impl Binary {
 }
 
 /// An operator with one operand.
+#[inline(never)]
 pub fn unary(operator: Unary, operand: Value, place: Place) -> Result<Value, Refusal> {
     match operand {
         Value::Integer(number) => Ok(Value::Integer(fold_unary(operator, number, place)?)),
@@ -34,6 +35,7 @@ pub fn unary(operator: Unary, operand: Value, place: Place) -> Result<Value, Ref
 }
 
 /// An operator with two operands.
+#[inline(never)]
 pub fn binary(operator: Binary, left: Value, right: Value, place: Place) -> Result<Value, Refusal> {
     let kinds = (left.kind(), right.kind());
     let refuse = |why: String| Err(Refusal::new(place, why));

@@ -77,6 +77,7 @@ pub fn presence(value: Value, place: Place) -> Result<Test, Refusal> {
 }
 
 /// A comparison.
+#[inline(never)]
 pub fn relation(relation: Relation, left: Value, right: Value, place: Place) -> Result<Test, Refusal> {
     let why = format!("`{}` does not compare {} and {}", relation.sign(), left.kind(), right.kind());
     let equality = matches!(relation, Relation::Equal | Relation::NotEqual);
@@ -123,6 +124,7 @@ fn limited(relation: Relation, digits: Number<i64>, scale: u8, limit: (i64, u8))
 }
 
 /// Whether a value is one of a list that is written out.
+#[inline(never)]
 pub fn within(value: Value, elements: Vec<Value>, place: Place) -> Result<Test, Refusal> {
     if let Some(other) =
         elements.iter().find(|element| matches!(element, Value::Null | Value::List(_) | Value::Other(..)))

@@ -14,8 +14,11 @@ use crate::plan::{Binary, Foreign, Input, IntegerSource, Number, Part, Test, Tex
 const FOREIGN_DEPTH_MAX: usize = 12;
 /// How large a compiled pattern may be.
 const PATTERN_BYTES_MAX: usize = 1 << 20;
+/// How deep the groups of a pattern may stand in each other.
+const PATTERN_NESTING_MAX: u32 = 32;
 
 impl<'a> Compiler<'a> {
+    #[inline(never)]
     pub(super) fn function(&mut self, expression: &'a IdedExpr, call: &'a CallExpr) -> Result<Value, Refusal> {
         let id = expression.id;
         // `math.abs` is read as a call of `abs` on something called `math`.
@@ -55,6 +58,7 @@ impl<'a> Compiler<'a> {
     }
 
     /// The functions that need no interpreter; nothing when it is none of them.
+    #[inline(never)]
     fn compiled(
         &self,
         id: u64,
@@ -91,21 +95,22 @@ impl<'a> Compiler<'a> {
         let Value::Text(Text::Constant(pattern)) = pattern else {
             return Err(self.refuse(id, "the pattern of `matches` is written out as a text"));
         };
-        let compiled =
-            RegexBuilder::new(pattern).size_limit(PATTERN_BYTES_MAX).dfa_size_limit(PATTERN_BYTES_MAX).build();
-        match compiled {
+        let mut builder = RegexBuilder::new(pattern);
+        builder.nest_limit(PATTERN_NESTING_MAX).size_limit(PATTERN_BYTES_MAX).dfa_size_limit(PATTERN_BYTES_MAX);
+        match builder.build() {
             Ok(pattern) => Ok(Test::of_texts(TextTest::Matches(text.clone(), pattern))),
             Err(regex::Error::CompiledTooBig(_)) => Err(self.refuse(id, "the pattern is too large")),
             // The message repeats the pattern with a mark below it; its last line is the reason.
             Err(error) => {
                 let message = error.to_string();
                 let reason = message.lines().last().unwrap_or_default().trim_start_matches("error: ");
-                Err(self.refuse(id, format!("the pattern {pattern:?} cannot be read: {reason}")))
+                Err(self.refuse(id, format!("the pattern cannot be read: {reason}")))
             }
         }
     }
 
     /// `container[index]`.
+    #[inline(never)]
     pub(super) fn index(
         &mut self,
         expression: &'a IdedExpr,
@@ -126,6 +131,7 @@ impl<'a> Compiler<'a> {
     }
 
     /// `value in container`.
+    #[inline(never)]
     pub(super) fn within(
         &mut self,
         expression: &'a IdedExpr,
@@ -145,6 +151,7 @@ impl<'a> Compiler<'a> {
     }
 
     /// `left + right`.
+    #[inline(never)]
     pub(super) fn sum(&mut self, expression: &'a IdedExpr, [left, right]: [&'a IdedExpr; 2]) -> Result<Value, Refusal> {
         match (self.value(left)?, self.value(right)?) {
             (Value::Text(Text::Constant(a)), Value::Text(Text::Constant(b))) => Ok(Value::Text(Text::Constant(a + &b))),
@@ -156,6 +163,7 @@ impl<'a> Compiler<'a> {
     }
 
     /// A map that is written out.
+    #[inline(never)]
     pub(super) fn map(&mut self, expression: &'a IdedExpr) -> Result<Value, Refusal> {
         let Expr::Map(map) = &expression.expr else { return Err(self.refuse(expression.id, "it is no map")) };
         let mut kinds: Option<(Kind, Kind)> = None;
@@ -176,7 +184,7 @@ impl<'a> Compiler<'a> {
         let (key, value) = kinds.unwrap_or((Kind::Null, Kind::Null));
         let call = expression.clone();
         let foreign = Foreign { call, inputs: Vec::new(), depth: 1, place: self.place(expression.id) };
-        Ok(Value::Other(foreign, Kind::Map(Box::new(key), Box::new(value))))
+        Ok(Value::Other(Box::new(foreign), Kind::Map(Box::new(key), Box::new(value))))
     }
 
     /// A call of an operator that is left to the interpreter.
@@ -201,7 +209,7 @@ impl<'a> Compiler<'a> {
             Value::Text(Text::Foreign(inner)) => return self.nested(*inner, foreign),
             Value::Integer(Number::Foreign(inner)) => return self.nested(*inner, foreign),
             Value::Double(Number::Foreign(inner)) => return self.nested(*inner, foreign),
-            Value::Other(inner, _) => return self.nested(inner, foreign),
+            Value::Other(inner, _) => return self.nested(*inner, foreign),
             Value::Text(Text::Constant(text)) => Expr::Literal(LiteralValue::String(text.into())),
             Value::Integer(Number::Constant(number)) => Expr::Literal(LiteralValue::Int(number.into())),
             Value::Double(Number::Constant(number)) => Expr::Literal(LiteralValue::Double(number.into())),

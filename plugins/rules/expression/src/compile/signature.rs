@@ -128,7 +128,7 @@ impl Gives {
             Self::Text => Value::Text(Text::Foreign(Box::new(call))),
             Self::Integer => Value::Integer(Number::Foreign(Box::new(call))),
             Self::Double => Value::Double(Number::Foreign(Box::new(call))),
-            Self::Texts => Value::Other(call, Kind::List(Box::new(Kind::Text))),
+            Self::Texts => Value::Other(Box::new(call), Kind::List(Box::new(Kind::Text))),
         }
     }
 }

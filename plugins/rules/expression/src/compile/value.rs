@@ -29,7 +29,7 @@ pub enum Value {
     /// A list that is written out.
     List(Vec<Value>),
     /// A list or map that only the interpreter knows.
-    Other(Foreign, Kind),
+    Other(Box<Foreign>, Kind),
 }
 
 /// The type of a value, in the words of the documentation.

@@ -90,7 +90,7 @@ fn types_that_do_not_fit() {
 fn what_can_be_computed_at_once_is() {
     check("i > 1 / 0", "1, column 7: division by zero");
     check("i > 9223372036854775807 + 1", "1, column 25: the number is beyond 64 bits");
-    check("t.matches('(')", "1, column 3: the pattern \"(\" cannot be read: unclosed group");
+    check("t.matches('(')", "1, column 3: the pattern cannot be read: unclosed group");
     check("t.matches(u)", "1, column 3: the pattern of `matches` is written out as a text");
     check("t.matches('(?:a{1000}){1000}')", "1, column 3: the pattern is too large");
 }
@@ -98,9 +98,11 @@ fn what_can_be_computed_at_once_is() {
 #[test]
 fn what_is_too_large() {
     check(&format!("{}f", " ".repeat(5000)), "1, column 4097: it has 5001 bytes, at most 4096 are read");
-    check(&format!("{}f{}", "(".repeat(25), ")".repeat(25)), "1, column 25: it is nested deeper than 24 levels");
-    check(&format!("{}f", "f ? g : ".repeat(25)), "1, column 195: it is nested deeper than 24 levels");
-    check(&format!("{}1 > 0", "1 + ".repeat(60)), "1, column 57: it is nested deeper than 48 levels");
+    check(&format!("{}f{}", "(".repeat(17), ")".repeat(17)), "1, column 17: it is nested deeper than 16 levels");
+    check(&format!("{}f", "f ? g : ".repeat(17)), "1, column 131: it is nested deeper than 16 levels");
+    check(&format!("{}1 > 0", "1 + ".repeat(40)), "1, column 41: it is nested deeper than 32 levels");
+    let pattern = format!("t.matches('{}{}')", "(".repeat(40), ")".repeat(40));
+    check(&pattern, "1, column 3: the pattern cannot be read: exceed the maximum number of nested");
     check(&format!("{} == 'a'", ["t"; 14].join(" + ")), "1, column 51: calls stand deeper in calls than 12 levels");
     let list = format!("[{}]", ["1"; 100].join(","));
     check(
