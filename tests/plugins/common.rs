@@ -1,5 +1,6 @@
 //! What the hostile guests share; a module of each, because each has bindings of its own.
 
+use std::cell::RefCell;
 use std::hint::black_box;
 
 use crate::tamis::plugin::{host, types};
@@ -18,9 +19,15 @@ static MANIFEST: [u8; 4096] = {
     bytes
 };
 
+thread_local! {
+    /// The manifest that the configuration wants: its last member, `"manifest"`.
+    static CONFIGURED: RefCell<Option<String>> = const { RefCell::new(None) };
+}
+
 pub fn describe() -> String {
     // Read as if it could change, because in a patched component it has.
-    let text = String::from_utf8_lossy(black_box(&MANIFEST)).trim().to_owned();
+    let unconfigured = || String::from_utf8_lossy(black_box(&MANIFEST)).trim().to_owned();
+    let text = CONFIGURED.with_borrow(Clone::clone).unwrap_or_else(unconfigured);
     if let Some(command) = text.strip_prefix('!') {
         misbehave(command);
     }
@@ -33,6 +40,9 @@ pub fn configure(config: &str) -> Result<(), String> {
         if config.contains(&format!("\"configure\":\"{command}\"")) {
             misbehave(command);
         }
+    }
+    if let Some((_, manifest)) = config.split_once("\"manifest\":") {
+        CONFIGURED.set(manifest.strip_suffix('}').map(|manifest| manifest.trim_matches('"').to_owned()));
     }
     if config.contains("\"configure\":\"refuse\"") {
         Err("this configuration is not to my taste".to_owned())

@@ -228,7 +228,7 @@ impl<E: Exports> Guest<E> {
         Ok(Self { plugin: plugin.clone(), config: config.to_owned(), live: Some(live) })
     }
 
-    pub fn plugin(&self) -> &Plugin {
+    pub fn plugin(&self) -> &Arc<Plugin> {
         &self.plugin
     }
 

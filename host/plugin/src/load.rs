@@ -79,28 +79,57 @@ pub(crate) fn configured(plugin: &Plugin, config: &str) -> Result<Arc<Plugin>> {
         Prepared { limits: Limits { output_bytes: MANIFEST_BYTES_MAX, ..prepared.limits }, ..prepared.clone() };
     let described = bounded.describe(Some(config))?;
     let described = described.map_err(|failure| failure.into_error("configure plugin", plugin))?;
-    let mut manifest = read_manifest(&described, &prepared.sandbox.manifest_schema).map_err(refuse)?;
-    // Which plugin it is, and what can be configured, does not follow from the configuration.
-    manifest.config.clone_from(&unconfigured.config);
-    let same = Manifest {
-        inputs: manifest.inputs.clone(),
-        criteria: manifest.criteria.clone(),
-        context: manifest.context.clone(),
-        late: manifest.late,
-        late_ms_max: manifest.late_ms_max,
-        remembers: manifest.remembers,
-        route: manifest.route.clone(),
-        state_shape: manifest.state_shape.clone(),
-        ..unconfigured.clone()
-    };
-    if manifest != same {
-        return Err(refuse("once configured it describes itself as another plugin".to_owned()));
+    let manifest = read_manifest(&described, &prepared.sandbox.manifest_schema).map_err(refuse)?;
+    if let Some(member) = changed_member(&manifest, unconfigured) {
+        return Err(refuse(format!(
+            "once configured it states another `{member}`, which does not follow from the configuration"
+        )));
     }
     let limits_max = prepared.sandbox.settings.limits_max;
     let config_schema =
         manifest_check::check(&manifest, limits_max).map_err(|why| refuse(format!("manifest: {why}")))?;
     let (prepared, sha256) = (prepared.clone(), plugin.sha256.clone());
     Ok(Arc::new(Plugin { prepared, manifest, config_schema, sha256, size_bytes: plugin.size_bytes }))
+}
+
+/// The first member that differs of those that say which plugin it is and what can be configured.
+fn changed_member(configured: &Manifest, unconfigured: &Manifest) -> Option<&'static str> {
+    // What is named here with `_` follows from the configuration.
+    let Manifest {
+        name,
+        version,
+        title,
+        owner,
+        world,
+        inputs: _,
+        criteria: _,
+        context: _,
+        late: _,
+        late_ms_max: _,
+        remembers: _,
+        route: _,
+        output,
+        config,
+        state_version,
+        state_shape: _,
+        migrates_from,
+        describes_configured,
+        limits,
+    } = configured;
+    let members = [
+        ("name", *name == unconfigured.name),
+        ("version", *version == unconfigured.version),
+        ("title", *title == unconfigured.title),
+        ("owner", *owner == unconfigured.owner),
+        ("world", *world == unconfigured.world),
+        ("output", *output == unconfigured.output),
+        ("config", *config == unconfigured.config),
+        ("state_version", *state_version == unconfigured.state_version),
+        ("migrates_from", *migrates_from == unconfigured.migrates_from),
+        ("describes_configured", *describes_configured == unconfigured.describes_configured),
+        ("limits", *limits == unconfigured.limits),
+    ];
+    members.into_iter().find(|(_, same)| !same).map(|(member, _)| member)
 }
 
 fn at_most(limits: Limits, max: Limits) -> Limits {
@@ -189,7 +218,7 @@ fn read_manifest(json: &str, schema: &Schema) -> Result<Manifest, String> {
 fn check_starts(plugin: &Arc<Plugin>) -> Result<()> {
     let config = plugin.effective_config(&serde_json::Value::Null)?;
     match plugin.manifest().world {
-        World::Rule => plugin.rule(&config).map(drop),
+        World::Rule => plugin.configured(&config).and_then(|plugin| plugin.rule(&config)).map(drop),
         World::Transform => plugin.transform(&config).map(drop),
         World::Check => plugin.check(&config).map(drop),
     }

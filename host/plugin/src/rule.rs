@@ -85,6 +85,7 @@ impl std::fmt::Debug for SandboxedRule {
 
 impl SandboxedRule {
     pub(crate) fn new(plugin: &Arc<Plugin>, config: &str) -> Result<Self> {
+        check_described(plugin, config)?;
         let columns: Vec<_> = plugin.manifest().columns().map(|column| column.column_type).collect();
         Ok(Self {
             guest: Guest::new(plugin, config)?,
@@ -176,6 +177,7 @@ impl SandboxedRule {
 
 impl Rule for SandboxedRule {
     fn configure(&mut self, config: &str) -> Result<()> {
+        check_described(self.guest.plugin(), config)?;
         self.guest.configure(config)
     }
 
@@ -199,6 +201,15 @@ impl Rule for SandboxedRule {
     fn advance(&mut self, due: &Keyed<'_>) -> Result<Judged> {
         self.judge(Cut::Keys, due)
     }
+}
+
+/// Whether the manifest is that of `config`: it says which columns are handed over.
+fn check_described(plugin: &Arc<Plugin>, config: &str) -> Result<()> {
+    if plugin.configured(config)?.manifest() == plugin.manifest() {
+        return Ok(());
+    }
+    let why = "under this configuration it describes itself in another way; `Plugin::configured` is the plugin for it";
+    Err(Error::invalid("configure plugin", plugin, why))
 }
 
 fn identities(columns: Vec<wire::Column<'_>>) -> wire::Identities<'_> {

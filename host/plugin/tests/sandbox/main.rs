@@ -7,9 +7,11 @@
 
 mod cache;
 mod check;
+mod configured;
 mod fixture;
 mod keyed;
 mod load;
 mod log;
+mod migrate;
 mod rule;
 mod transform;

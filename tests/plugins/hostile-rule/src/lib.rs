@@ -7,7 +7,7 @@ wit_bindgen::generate!({ world: "rule", path: "../../../sdk/wit" });
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use tamis::plugin::types::{Batch, Column, Finding, Remembered, Severity, Strings, Subject, Value, Values, Window};
+use tamis::plugin::types::{Batch, Column, Finding, Remembered, Severity, Subject, Value, Values, Window};
 
 use common::{broken_text, misbehave, strings, texts};
 
