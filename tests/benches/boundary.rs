@@ -147,7 +147,10 @@ fn rules(criterion: &mut Criterion) {
 const CONDITIONS: [(&str, &str); 4] = [
     ("comparisons", "amount > 500.0 && ip_country != billing_country && (risk_score > 60 || status == 'failed')"),
     // The rule payment-direct-fraud as a condition.
-    ("fraud", "fraud_flag || risk_score > 70 || ip_country in ['NG', 'RU', 'KP', 'IR', 'UA', 'VN'] || status == 'failed' && risk_score > 40"),
+    (
+        "fraud",
+        "fraud_flag || risk_score > 70 || ip_country in ['NG', 'RU', 'KP', 'IR', 'UA', 'VN'] || status == 'failed' && risk_score > 40",
+    ),
     ("pattern", "amount > 500.0 && user_agent.matches('(?i)bot|crawl|spider|headless|curl|python-requests')"),
     ("interpreted", "user_agent.lowerAscii().contains('curl')"),
 ];

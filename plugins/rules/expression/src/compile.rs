@@ -72,8 +72,9 @@ struct Compiler<'a> {
     counts: &'a [&'a str],
     places: &'a Places<'a>,
     used: &'a mut Used,
-    /// What the variables of macros mean, the innermost last.
-    variables: Vec<(&'a str, Value)>,
+    /// What the variables of macros mean and how many parts that has, the innermost last.
+    variables: Vec<(&'a str, Value, usize)>,
+    /// How many parts there are so far, each as often as it is written out.
     parts: usize,
     /// How many names were given to what the interpreter is handed.
     foreign: usize,
@@ -82,10 +83,7 @@ struct Compiler<'a> {
 impl<'a> Compiler<'a> {
     fn value(&mut self, expression: &'a IdedExpr) -> Result<Value, Refusal> {
         let id = expression.id;
-        self.parts += 1;
-        if self.parts > PARTS_MAX {
-            return Err(self.refuse(id, format!("with its macros written out it has more than {PARTS_MAX} parts")));
-        }
+        self.spend(id, 1)?;
         match &expression.expr {
             Expr::Literal(literal) => self.literal(id, literal),
             Expr::Ident(name) => self.name(id, name),
@@ -103,6 +101,15 @@ impl<'a> Compiler<'a> {
 
     fn refuse(&self, id: u64, why: impl Into<String>) -> Refusal {
         self.places.refuse(id, why)
+    }
+
+    /// Counts parts.
+    fn spend(&mut self, id: u64, parts: usize) -> Result<(), Refusal> {
+        self.parts = self.parts.saturating_add(parts);
+        if self.parts > PARTS_MAX {
+            return Err(self.refuse(id, format!("written out it has more than {PARTS_MAX} parts")));
+        }
+        Ok(())
     }
 
     fn place(&self, id: u64) -> Place {
@@ -126,8 +133,9 @@ impl<'a> Compiler<'a> {
 
     #[inline(never)]
     fn name(&mut self, id: u64, name: &str) -> Result<Value, Refusal> {
-        if let Some((_, value)) = self.variables.iter().rev().find(|(variable, _)| *variable == name) {
-            return Ok(value.clone());
+        if let Some((_, value, parts)) = self.variables.iter().rev().find(|(variable, ..)| *variable == name) {
+            let (value, parts) = (value.clone(), *parts);
+            return self.spend(id, parts).map(|()| value);
         }
         if let Some(count) = self.counts.iter().position(|count| *count == name) {
             return Ok(Value::Integer(Number::Special(Box::new(IntegerSource::Count(count)))));
@@ -236,9 +244,12 @@ impl<'a> Compiler<'a> {
     /// `list.exists(x, …)` and its like: the condition on each element of a list that is written out.
     #[inline(never)]
     fn unroll(&mut self, id: u64, unrolled: &'a ComprehensionExpr) -> Result<Value, Refusal> {
+        let before = self.parts;
         let Value::List(elements) = self.value(&unrolled.iter_range)? else {
             return Err(self.refuse(id, "only a list that is written out can be gone through"));
         };
+        // An element has at most as many parts as the list.
+        let parts = if elements.iter().all(Value::is_constant) { 0 } else { self.parts - before };
         let Some((quantifier, condition)) = Quantifier::of(unrolled) else {
             return Err(self.refuse(
                 id,
@@ -247,7 +258,7 @@ impl<'a> Compiler<'a> {
         };
         let mut tests = Vec::with_capacity(elements.len());
         for element in elements {
-            self.variables.push((&unrolled.iter_var, element));
+            self.variables.push((&unrolled.iter_var, element, parts));
             let test = self.truth(quantifier.name(), condition);
             self.variables.pop();
             tests.push(test?);

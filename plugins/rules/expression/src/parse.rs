@@ -111,7 +111,9 @@ fn readable(text: &str) -> Result<String, Refusal> {
             }
             TokenKind::TokQuestion => open.last_mut().into_iter().for_each(|levels| *levels += 1),
             TokenKind::TokIdent if before != TokenKind::TokDot && text.get(start..end) == Some("has") => {
-                readable.replace_range(start..end, PRESENT);
+                if text[end..].trim_start().starts_with('(') {
+                    readable.replace_range(start..end, PRESENT);
+                }
             }
             _ => {}
         }
@@ -167,6 +169,8 @@ fn explained(text: &str, error: ParseError) -> Refusal {
     let Ok(line) = usize::try_from(line - 1) else { return Refusal::new(Place::of(text, 0), error.msg) };
     let line_start: usize = text.split_inclusive('\n').take(line).map(str::len).sum();
     let offset = line_start + usize::try_from(column - 1).unwrap_or(0);
+    // The parser takes `not` for a name and stops behind it.
+    let offset = behind_not(text, offset).unwrap_or(offset);
     let place = Place::of(text, offset);
     let found = found(text, offset);
     let hint = HINTS.iter().find(|(written, _)| written.eq_ignore_ascii_case(found));
@@ -179,6 +183,13 @@ fn explained(text: &str, error: ParseError) -> Refusal {
         (found, None) => format!("{}, found `{found}`", error.msg.trim_start_matches("Syntax error: ")),
     };
     Refusal::new(place, why)
+}
+
+/// Where the word `not` stands, if it is the one before `offset`.
+fn behind_not(text: &str, offset: usize) -> Option<usize> {
+    let before = text.get(..offset)?.trim_end();
+    let start = before.trim_end_matches(|c: char| c.is_alphanumeric() || c == '_').len();
+    before[start..].eq_ignore_ascii_case("not").then_some(start)
 }
 
 /// The word or sign at `offset`, the whole of `<>` included.

@@ -119,6 +119,9 @@ impl<'a> Compiler<'a> {
         let id = expression.id;
         let (container, index) = (self.value(container)?, self.value(index)?);
         let gives = match (container.kind(), index.kind()) {
+            (Kind::List(element), Kind::Integer) if *element == Kind::Null => {
+                return Err(self.refuse(id, "all elements of a list that is indexed have one type"));
+            }
             (Kind::List(element), Kind::Integer) => *element,
             (Kind::Map(key, element), index) if *key == index => *element,
             (container @ (Kind::List(_) | Kind::Map(..)), index) => {
@@ -138,10 +141,17 @@ impl<'a> Compiler<'a> {
         [left, right]: [&'a IdedExpr; 2],
     ) -> Result<Value, Refusal> {
         let id = expression.id;
-        let (value, container) = (self.value(left)?, self.value(right)?);
-        let kind = value.kind();
+        let before = self.parts;
+        let value = self.value(left)?;
+        let parts = self.parts - before;
+        let (kind, container) = (value.kind(), self.value(right)?);
         match container {
-            Value::List(elements) => compare::within(value, elements, self.place(id)).map(Value::truth),
+            Value::List(elements) => {
+                if !elements.iter().all(Value::is_constant) {
+                    self.spend(id, parts.saturating_mul(elements.len()))?;
+                }
+                compare::within(value, elements, self.place(id)).map(Value::truth)
+            }
             Value::Other(_, Kind::List(ref key) | Kind::Map(ref key, _)) if **key == kind => {
                 let foreign = self.foreign(expression, operators::IN, [value, container])?;
                 Ok(Value::truth(Test::Foreign(Box::new(foreign))))

@@ -74,7 +74,7 @@ impl Value {
         Self::Truth { holds, present: Test::Always(true) }
     }
 
-    /// Its type. Of a list, the type of its first element.
+    /// Its type. A list whose elements have different types is one of nulls.
     pub fn kind(&self) -> Kind {
         match self {
             Self::Null => Kind::Null,
@@ -83,7 +83,11 @@ impl Value {
             Self::Decimal(..) => Kind::Decimal,
             Self::Double(_) => Kind::Double,
             Self::Text(_) => Kind::Text,
-            Self::List(elements) => Kind::List(Box::new(elements.first().map_or(Kind::Null, Self::kind))),
+            Self::List(elements) => {
+                let mut kinds = elements.iter().map(Self::kind);
+                let first = kinds.next().unwrap_or(Kind::Null);
+                Kind::List(Box::new(if kinds.all(|kind| kind == first) { first } else { Kind::Null }))
+            }
             Self::Other(_, kind) => kind.clone(),
         }
     }

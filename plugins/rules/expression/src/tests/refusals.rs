@@ -23,7 +23,8 @@ fn what_cannot_be_read() {
     check("i = 1", "1, column 3: `=` is not expected here; to compare, write `==`");
     check("i > 1 and f", "1, column 7: `and` is not expected here; write `&&`");
     check("f OR g", "1, column 3: `OR` is not expected here; write `||`");
-    check("not f", "1, column 5: `f` is not expected here");
+    check("not f", "1, column 1: `not` is not expected here; write `!`");
+    check("f && NOT g", "1, column 6: `NOT` is not expected here; write `!`");
     check("t is null", "1, column 3: `is` is not expected here; to ask for null, write `== null`");
     check("i <> 1", "1, column 4: `<>` is not expected here; write `!=`");
     check("f & g", "1, column 3: unexpected single '&', expected '&&', found `&`");
@@ -75,6 +76,8 @@ fn types_that_do_not_fit() {
     check("size(i) > 1", "1, column 1: `size` is not called with an integer");
     check("t[0] == 'x'", "1, column 2: `[ ]` takes a list or a map, not a text");
     check("{'a': 1}[i] == 1", "1, column 9: a map of this kind is not indexed by an integer");
+    check("[1, 2.5][i] > 1", "1, column 9: all elements of a list that is indexed have one type");
+    check("['a', 1].join() == t", "1, column 10: `join` is not called on a list with nothing");
     check("{'a': 1, 2: 3}[t] == 1", "1, column 10: all keys of a map have one type");
     check("{t: 1}['x'] == 1", "1, column 2: the keys and values of a map are written out");
     check("t.split(',').exists(x, x == 'a')", "1, column 14: only a list that is written out can be gone through");
@@ -107,8 +110,17 @@ fn what_is_too_large() {
     let list = format!("[{}]", ["1"; 100].join(","));
     check(
         &format!("{list}.exists(x, {list}.exists(y, x == y + i))"),
-        "1, column 427: with its macros written out it has more than 4096 parts",
+        "1, column 427: written out it has more than 4096 parts",
     );
+    // Each level doubles what the innermost variable stands for.
+    let doubling = (0..14).fold("x13 > 1".to_owned(), |inner, n| {
+        let n = 13 - n;
+        let list = if n == 0 { "i + i".to_owned() } else { format!("x{0} + x{0}", n - 1) };
+        format!("[{list}].exists(x{n}, {inner})")
+    });
+    check(&doubling, "1, column 189: written out it has more than 4096 parts");
+    let many = format!("{} in [{}]", ["i"; 20].join(" + "), ["i"; 200].join(", "));
+    check(&many, "1, column 79: written out it has more than 4096 parts");
     assert!(Plugin::configure(&config(&vec!["i > 1"; 400].join(" && "))).is_ok());
 }
 
