@@ -6,7 +6,6 @@ use clap::Parser;
 use tamis::cli::Cli;
 use tamis_connectors::warehouse::{AlertFilter, StoredAlert};
 use tamis_connectors::{DeltaTables, SqliteWarehouse};
-use tamis_model::rule::Severity;
 
 const DATASETS: [&str; 7] = [
     "silver.crm",
@@ -18,7 +17,8 @@ const DATASETS: [&str; 7] = [
     "gold.kpi_web_jour",
 ];
 
-const ALERT_TOPICS: [&str; 3] = ["alerts_fraud_payments", "alerts_advanced_fraud", "alerts_psp_payments"];
+const ALERT_TOPICS: [&str; 4] =
+    ["alerts_fraud_payments", "alerts_advanced_fraud", "alerts_psp_payments", "alerts_fraud_crossed"];
 
 /// Everything that the demo leaves for people.
 #[derive(Debug, PartialEq)]
@@ -39,13 +39,13 @@ fn left(home: &Path) -> Left {
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let (alerts, rows) = runtime.block_on(async {
         let warehouse = SqliteWarehouse::open(&home.join("warehouse.db")).await.unwrap();
-        let filter = AlertFilter { rule: None, severity_min: Severity::Info, limit: u32::MAX };
         let tables = DeltaTables::new(home.join("lake"));
         let mut rows = Vec::new();
         for dataset in DATASETS {
             rows.push(tables.row_count(dataset).await.unwrap());
         }
-        (warehouse.alerts(&filter).await.unwrap(), rows)
+        let (alerts, _) = warehouse.alerts(&AlertFilter::default(), None, u32::MAX).await.unwrap();
+        (alerts, rows)
     });
     let topics = ALERT_TOPICS.iter().chain(&["dead_letters"]);
     let records = topics.map(|topic| ((*topic).to_owned(), lines(home, topic).lines().count())).collect();
@@ -75,7 +75,7 @@ fn a_second_run_with_the_same_seed_leaves_the_same_alerts_and_tables() {
     let success = format!("{:?}", std::process::ExitCode::SUCCESS);
     assert_eq!(tamis(folder.path(), &["demo", "--once", "--seed", "7"]), success);
     let first = left(folder.path());
-    for rule in ["payment-direct-fraud", "card-testing", "psp-error-rate"] {
+    for rule in ["payment-direct-fraud", "card-testing", "psp-error-rate", "amount-mismatch"] {
         assert!(first.alerts.iter().any(|alert| alert.rule == rule), "no alert of {rule}");
     }
     let in_topics: usize = first.records.iter().filter(|(topic, _)| topic != "dead_letters").map(|(_, n)| n).sum();

@@ -140,6 +140,36 @@ pub fn customer(seed: u64, number: u64) -> Customer {
     }
 }
 
+/// What somebody buys, amounts in cents.
+pub struct Basket {
+    /// How many.
+    pub quantity: i64,
+    /// What one costs.
+    pub unit: i64,
+    /// What all of them cost.
+    pub subtotal: i64,
+    /// What is taken off.
+    pub discount: i64,
+    /// What bringing it costs.
+    pub shipping: i64,
+}
+
+impl Basket {
+    /// What is to be paid.
+    pub fn total(&self) -> i64 {
+        self.subtotal - self.discount + self.shipping
+    }
+}
+
+/// The basket of the `number`-th order; follows from the seed alone, so that payments fit their orders.
+pub fn basket(seed: u64, number: u64) -> Basket {
+    let mut dice = Dice::new(seed ^ number.wrapping_mul(0x9E37_79B9_7F4A_7C15), "basket");
+    let (quantity, unit) = (dice.between(1, 4), dice.amount());
+    let subtotal = unit * quantity;
+    let discount = if dice.percent(12.0) { subtotal * dice.between(5, 40) / 100 } else { 0 };
+    Basket { quantity, unit, subtotal, discount, shipping: if subtotal > 6_000 { 0 } else { 490 } }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,6 +1,6 @@
 //! A day of orders: created, shipped, delivered, cancelled.
 
-use super::company::{DAY_MS, Dice, customer};
+use super::company::{DAY_MS, Dice, basket, customer};
 use super::{Event, Scale, cents, day_start};
 
 pub(super) const PER_DAY: u64 = 10_000;
@@ -23,11 +23,7 @@ fn event(dice: &mut Dice, seed: u64, scale: Scale, number: u64, time: i64) -> Ev
         85..=95 => "delivered",
         _ => "cancelled",
     };
-    let unit = dice.amount();
-    let quantity = dice.between(1, 4);
-    let subtotal = unit * quantity;
-    let discount = if dice.percent(12.0) { subtotal * dice.between(5, 40) / 100 } else { 0 };
-    let shipping = if subtotal > 6_000 { 0 } else { 490 };
+    let basket = basket(seed, number);
     let value = format!(
         concat!(
             r#"{{"event_id":"evt-{:08}","event_type":"{}","order_id":"ord-{:08}","customer_id":"{}","items":[{{"product_id":"prd-{:04}","#,
@@ -40,14 +36,14 @@ fn event(dice: &mut Dice, seed: u64, scale: Scale, number: u64, time: i64) -> Ev
         shopper.id,
         dice.between(1, 400),
         dice.pick(&["chaussures", "maison", "jardin", "high-tech"]),
-        quantity,
-        cents(unit),
-        quantity,
-        cents(subtotal),
-        cents(discount),
-        cents(shipping),
-        cents(subtotal - discount + shipping),
-        if discount > 0 { "\"PRINTEMPS\"" } else { "null" },
+        basket.quantity,
+        cents(basket.unit),
+        basket.quantity,
+        cents(basket.subtotal),
+        cents(basket.discount),
+        cents(basket.shipping),
+        cents(basket.total()),
+        if basket.discount > 0 { "\"PRINTEMPS\"" } else { "null" },
         dice.pick(&["standard", "standard", "express", "pickup"]),
         shopper.country,
         dice.pick(&["seo", "google-ads", "email", "direct"]),

@@ -1,7 +1,7 @@
 //! Payment attempts with 8 % fraud, in the order in which a broker would hold them: slightly out of
 //! order, a few late, a few broken.
 
-use super::company::{Customer, DAY_MS, Dice, customer};
+use super::company::{Customer, DAY_MS, Dice, basket, customer};
 use super::{Event, Scale, cents, day_start};
 
 pub(super) const PER_DAY: u64 = 25_000;
@@ -91,6 +91,11 @@ impl Payments {
             }
             None => shopper.card.clone(),
         };
+        // Who tries cards pays small sums; one in a hundred others pays what the order does not say.
+        let amount = match testing_session {
+            None if !dice.percent(1.0) => basket(self.seed, number).total(),
+            _ => dice.amount(),
+        };
         // A tenth of the attempts arrives up to three seconds out of order, one in a thousand far too late.
         let delay = match dice.between(0, 999) {
             0 => -45_000,
@@ -109,7 +114,7 @@ impl Payments {
             number,
             shopper.id,
             testing_session.map_or_else(|| format!("s-{number:08}"), str::to_owned),
-            cents(dice.amount()),
+            cents(amount),
             dice.pick(&["EUR", "EUR", "EUR", "EUR", "GBP", "CHF"]),
             dice.pick(&["card", "card", "card", "paypal", "sepa", "apple_pay", "google_pay"]),
             status,

@@ -1,12 +1,16 @@
 //! What the API can start: a nightly run, a backtest.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use chrono::NaiveDate;
 use tamis_api::{Asked, BacktestRequest, Jobs, RunRequest};
 use tamis_catalog::audit::{AuditEntry, Outcome};
 use tamis_catalog::backtests::Backtest;
 use tamis_catalog::{Action, Conflict};
+use tamis_engine::SystemClock;
+use tamis_jobs::backtest::{self, BacktestContext};
 use tamis_jobs::nightly::{JobEvent, Observer};
 use tamis_model::error::Context;
 use tamis_model::{Error, Kind, Result};
@@ -17,13 +21,15 @@ use crate::host::Host;
 
 /// The job that can be asked for.
 const NIGHTLY: &str = "nightly";
+/// Between two looks for a backtest that waits.
+const LOOK_EVERY: Duration = Duration::from_millis(500);
 
 /// What the API of a host can start.
-pub(super) fn jobs(host: &Host) -> Jobs {
-    let (runs, backtests) = (host.clone(), host.clone());
+pub(super) fn jobs(host: &Host, context: &Arc<BacktestContext>) -> Jobs {
+    let (runs, backtests, context) = (host.clone(), host.clone(), Arc::clone(context));
     Jobs::new(
         move |request, asked| start_run(runs.clone(), request, asked),
-        move |request, asked| start_backtest(backtests.clone(), request, asked),
+        move |request, asked| start_backtest(backtests.clone(), Arc::clone(&context), request, asked),
     )
 }
 
@@ -67,6 +73,29 @@ async fn start_run(host: Host, request: RunRequest, asked: Asked) -> Result<Stri
     }
 }
 
-async fn start_backtest(_host: Host, _request: BacktestRequest, _asked: Asked) -> Result<Backtest> {
-    Err(Error::invalid("start", "backtest", "not here yet"))
+/// Queues a backtest, when it can be run.
+async fn start_backtest(host: Host, context: Arc<BacktestContext>, request: BacktestRequest, asked: Asked) -> Result<Backtest> {
+    // The API describes to its callers what the job reads: the same members.
+    let request = serde_json::to_value(request).and_then(serde_json::from_value);
+    let request = request.invalid("read", "the request of a backtest")?;
+    backtest::enqueue(&host.registry, &context, &request, &asked.change()).await
+}
+
+/// Works off backtests, one after the other, until `stop` is set.
+pub(super) async fn work_off_backtests(host: Host, context: Arc<BacktestContext>, stop: Arc<AtomicBool>) {
+    while !stop.load(Ordering::Relaxed) {
+        match backtest::work_off(&host.registry, &context, None, &stop, &|_| {}).await {
+            Ok(Some(_)) => continue,
+            Ok(None) => {}
+            Err(error) => tracing::error!("{}", error.chain()),
+        }
+        tokio::time::sleep(LOOK_EVERY).await;
+    }
+}
+
+/// What backtests of a host work with.
+pub(super) fn backtest_context(host: &Host) -> Arc<BacktestContext> {
+    let plan = &host.plan;
+    let (topics, schemas, pepper) = (plan.home.topics(), plan.schemas.clone(), plan.pepper.clone());
+    Arc::new(BacktestContext::new(topics, schemas, pepper, Arc::new(SystemClock)))
 }

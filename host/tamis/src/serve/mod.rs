@@ -8,6 +8,7 @@ mod streams;
 use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::Sender;
 use std::time::Duration;
 
@@ -60,6 +61,8 @@ pub(crate) struct Served {
     /// The first token of the home, if this is its first start.
     token: Option<String>,
     shutdown: watch::Sender<bool>,
+    /// Tells the backtest at work to end.
+    stop: Arc<AtomicBool>,
     tasks: Vec<tokio::task::JoinHandle<()>>,
 }
 
@@ -84,16 +87,18 @@ impl Served {
         let nightly_at = host.plan.config.schedules.nightly_at()?;
         let (shutdown, ended) = watch::channel(false);
         let (status, handle) = (&streams.status, streams.streams());
+        let (context, stop) = (jobs::backtest_context(host), Arc::new(AtomicBool::new(false)));
         let mut tasks = vec![
             tokio::spawn(rules::follow(host.registry.clone(), status.clone(), handle.commands.clone())),
             tokio::spawn(schedules::run(host.clone(), nightly_at)),
+            tokio::spawn(jobs::work_off_backtests(host.clone(), Arc::clone(&context), Arc::clone(&stop))),
         ];
         let api = Api {
             registry: host.registry.clone(),
             streams: handle,
             warehouse: Arc::clone(&host.warehouse),
             topics: host.plan.home.topics(),
-            jobs: jobs::jobs(host),
+            jobs: jobs::jobs(host, &context),
             clock: Arc::new(SystemClock),
         };
         let scheme = if tls.is_some() { "https" } else { "http" };
@@ -103,7 +108,7 @@ impl Served {
                 tracing::error!("{}", error.chain());
             }
         }));
-        Ok(Self { address, scheme, token, shutdown, tasks })
+        Ok(Self { address, scheme, token, shutdown, stop, tasks })
     }
 
     /// Says where it is and, at the first start, with which token one comes in: nobody can find that again.
@@ -124,6 +129,7 @@ impl Served {
     /// Takes no more requests, and lets those at work end within bounded time.
     pub async fn end(mut self) {
         self.shutdown.send_replace(true);
+        self.stop.store(true, Ordering::Relaxed);
         if let Some(api) = self.tasks.pop() {
             // It bounds itself; that it panicked was logged.
             let _ = tokio::time::timeout(END_MAX, api).await;

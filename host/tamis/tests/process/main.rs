@@ -1,0 +1,8 @@
+//! The real process: `tamis serve` and `tamis run` as people start them, and as the machine ends them.
+#![allow(clippy::unwrap_used, reason = "a test stops at the first failure, in its helpers too")]
+
+mod feed;
+mod process;
+mod results;
+mod serve;
+mod swaps;

@@ -1,0 +1,154 @@
+//! A `tamis` process, and the API that it serves.
+
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+use ureq::Agent;
+use ureq::http::{Method, Request};
+
+/// Longer than anything takes on a busy machine.
+pub const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A home in which the standard rules lie.
+pub struct Home {
+    folder: tempfile::TempDir,
+}
+
+impl Home {
+    /// A home with the components of `plugins` (their file names).
+    pub fn with(plugins: &[&str]) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let into = folder.path().join("plugins");
+        std::fs::create_dir_all(&into).unwrap();
+        for name in plugins {
+            let file = format!("{name}.wasm");
+            std::fs::copy(components().join(&file), into.join(&file)).unwrap();
+        }
+        std::fs::write(folder.path().join("tamis.toml"), "[streams]\ncheckpoint_interval_ms = 200\n").unwrap();
+        Self { folder }
+    }
+
+    pub fn path(&self) -> &Path {
+        self.folder.path()
+    }
+
+    pub fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_tamis"));
+        command.args(["--json", "--home"]).arg(self.path()).args(arguments);
+        command.env("TAMIS_PEPPER", "pepper").env_remove("TAMIS_TOKEN").stdin(Stdio::null()).stdout(Stdio::piped());
+        command
+    }
+
+    /// Runs a command to its end. What it printed, line by line.
+    pub fn run(&self, arguments: &[&str]) -> Vec<Value> {
+        let output = self.command(arguments).stderr(Stdio::inherit()).output().unwrap();
+        assert!(output.status.success(), "{arguments:?}: {}", output.status);
+        String::from_utf8(output.stdout).unwrap().lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    }
+}
+
+/// The folder of the components that `cargo xtask test` builds.
+pub fn components() -> PathBuf {
+    std::env::var_os("TAMIS_PLUGINS").expect("TAMIS_PLUGINS names the folder of components: run `cargo xtask test`").into()
+}
+
+/// A host that serves.
+pub struct Served {
+    child: Child,
+    url: String,
+    /// The first token of the home.
+    pub token: Option<String>,
+    agent: Agent,
+}
+
+impl Served {
+    /// Starts it and waits until it says where it is.
+    pub fn start(home: &Home) -> Self {
+        let mut child = home.command(&["serve", "--listen", "127.0.0.1:0"]).spawn().unwrap();
+        let mut line = String::new();
+        BufReader::new(child.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
+        let said: Value = serde_json::from_str(&line).unwrap_or_else(|error| panic!("{error}: {line:?}"));
+        let config = Agent::config_builder().http_status_as_error(false).timeout_global(Some(PATIENCE)).build();
+        let text = |name: &str| said[name].as_str().map(str::to_owned);
+        Self { child, url: text("url").unwrap(), token: text("token"), agent: config.into() }
+    }
+
+    /// Asks the API, with a token. Status, tag and body of the answer.
+    pub fn ask(&self, token: &str, method: &str, path: &str, body: Option<&Value>, tag: Option<&str>) -> Answer {
+        let mut request = Request::builder().method(Method::from_bytes(method.as_bytes()).unwrap());
+        request = request.uri(format!("{}{path}", self.url)).header("authorization", format!("Bearer {token}"));
+        if let Some(tag) = tag {
+            request = request.header("if-match", tag);
+        }
+        if body.is_some() {
+            request = request.header("content-type", "application/json");
+        }
+        let bytes = body.map(|body| body.to_string().into_bytes()).unwrap_or_default();
+        self.send(request.body(bytes).unwrap())
+    }
+
+    /// Uploads a component.
+    pub fn upload(&self, token: &str, bytes: Vec<u8>) -> Answer {
+        let request = Request::builder().method(Method::POST).uri(format!("{}/api/v1/plugins", self.url));
+        let request = request.header("authorization", format!("Bearer {token}")).header("content-type", "application/wasm");
+        self.send(request.body(bytes).unwrap())
+    }
+
+    fn send(&self, request: Request<Vec<u8>>) -> Answer {
+        let what = format!("{} {}", request.method(), request.uri());
+        let mut response = self.agent.run(request).unwrap_or_else(|error| panic!("{what}: {error}"));
+        let text = response.body_mut().read_to_string().unwrap();
+        let tag = response.headers().get("etag").map(|tag| tag.to_str().unwrap().to_owned());
+        let body = if text.is_empty() { Value::Null } else { serde_json::from_str(&text).unwrap_or(json!(text)) };
+        Answer { what, status: response.status().as_u16(), tag, body }
+    }
+
+    /// Waits until it is ready.
+    pub fn until_ready(&self) {
+        self.until("it is ready", |served| served.ask("", "GET", "/readyz", None, None).status == 200);
+    }
+
+    /// Waits for something to hold.
+    pub fn until(&self, what: &str, holds: impl Fn(&Self) -> bool) {
+        let began = Instant::now();
+        while !holds(self) {
+            assert!(began.elapsed() < PATIENCE, "{what} does not come to hold");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    /// Tells it to end, as a service manager does. How it ended, and how long that took.
+    pub fn terminate(mut self) -> (ExitStatus, Duration) {
+        let began = Instant::now();
+        let killed = Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status().unwrap();
+        assert!(killed.success());
+        let status = self.child.wait().unwrap();
+        (status, began.elapsed())
+    }
+
+    /// Ends it as a power cut does.
+    pub fn kill(mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+}
+
+/// What the API answered.
+pub struct Answer {
+    what: String,
+    pub status: u16,
+    pub tag: Option<String>,
+    pub body: Value,
+}
+
+impl Answer {
+    /// Its body, if it is what was expected.
+    #[track_caller]
+    pub fn expect(self, status: u16) -> Value {
+        assert_eq!(self.status, status, "{}: {}", self.what, self.body);
+        self.body
+    }
+}

@@ -1,0 +1,59 @@
+//! Starting, serving and ending.
+
+use std::time::Duration;
+
+use serde_json::json;
+
+use crate::feed;
+use crate::process::{Home, Served};
+use crate::results::records;
+
+#[test]
+fn a_host_serves_until_it_is_told_to_end_and_goes_on_where_it_stood() {
+    let home = Home::with(&["payment-direct-fraud", "card-testing"]);
+    feed::append(home.path(), 0..5_000);
+    let served = Served::start(&home);
+    let token = served.token.clone().expect("the first start makes a token");
+    served.until_ready();
+    served.until("all is judged", |served| {
+        let stats = served.ask(&token, "GET", "/api/v1/rules/payment-direct-fraud/stats", None, None).expect(200);
+        stats["active"]["events"].as_u64() >= Some(4_900)
+    });
+    let (status, took) = served.terminate();
+    assert!(status.success(), "{status}");
+    assert!(took < Duration::from_secs(10), "it took {took:?} to end");
+    let before = records(home.path(), "alerts_fraud_payments");
+    // 52 of the 5 000 cannot be decoded, one of them a risky one.
+    assert_eq!(before.len(), 99, "each 50th payment is risky, number 4 850 cannot be decoded");
+
+    let served = Served::start(&home);
+    assert_eq!(served.token, None, "a token is shown once");
+    served.until_ready();
+    assert_eq!(served.ask(&token, "GET", "/api/v1/me", None, None).expect(200)["subject"], "admin");
+    feed::append(home.path(), 5_000..5_100);
+    served.until("the new ones are judged", |_| records(home.path(), "alerts_fraud_payments").len() == 101);
+    served.terminate();
+    assert_eq!(records(home.path(), "alerts_fraud_payments")[..99], before[..], "nothing was written twice");
+}
+
+#[test]
+fn the_kill_switch_works_at_once_and_is_kept() {
+    let home = Home::with(&["payment-direct-fraud"]);
+    feed::append(home.path(), 0..500);
+    let served = Served::start(&home);
+    let token = served.token.clone().unwrap();
+    served.until_ready();
+    let rule = "/api/v1/rules/payment-direct-fraud";
+    let seen = served.ask(&token, "GET", rule, None, None);
+    let body = json!({"mode": "disabled", "why": "false alarms"});
+    let changed = served.ask(&token, "PATCH", rule, Some(&body), seen.tag.as_deref()).expect(200);
+    assert_eq!((&changed["mode"], &changed["in_effect"]), (&json!("disabled"), &json!(true)), "{changed}");
+    let alerts = records(home.path(), "alerts_fraud_payments").len();
+    feed::append(home.path(), 500..1_000);
+    served.kill();
+    let served = Served::start(&home);
+    served.until_ready();
+    assert_eq!(served.ask(&token, "GET", rule, None, None).expect(200)["mode"], "disabled");
+    served.terminate();
+    assert_eq!(records(home.path(), "alerts_fraud_payments").len(), alerts, "a disabled rule judges nothing");
+}
