@@ -6,7 +6,6 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::client;
 
-
 /// Streams events and files through sandboxed plugins: fraud rules, table transforms, quality checks.
 ///
 /// Everything lies under one home folder. Try `tamis demo` first.

@@ -4,7 +4,9 @@ use std::sync::Arc;
 use std::sync::mpsc::Receiver;
 
 use tamis_connectors::topics::{ReaderSettings, WriterSettings};
-use tamis_connectors::{AggregateFiles, AlertFiles, AlertRows, FileCheckpoints, SqliteWarehouse, TopicReader, TopicWriter};
+use tamis_connectors::{
+    AggregateFiles, AlertFiles, AlertRows, FileCheckpoints, SqliteWarehouse, TopicReader, TopicWriter,
+};
 use tamis_engine::outbox::Sinks;
 use tamis_engine::report::{Progress, Report};
 use tamis_engine::rules::RuleSet;

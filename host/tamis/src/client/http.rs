@@ -95,7 +95,8 @@ impl Client {
     /// Sends a request. An answer that is no success is an error with what the host says of it.
     fn send(&self, method: Method, path: &str, body: Body, condition: Option<(&str, &str)>) -> Result<Answer> {
         let url = format!("{}{path}", self.base);
-        let mut request = Request::builder().method(method).uri(&url).header("authorization", format!("Bearer {}", self.token));
+        let mut request =
+            Request::builder().method(method).uri(&url).header("authorization", format!("Bearer {}", self.token));
         if let Some((name, value)) = condition {
             request = request.header(name, value);
         }
@@ -116,7 +117,11 @@ impl Client {
             return Err(refusal(&url, status, &text));
         }
         let etag = response.headers().get("etag").and_then(|tag| tag.to_str().ok()).map(str::to_owned);
-        let body = if text.is_empty() { Value::Null } else { serde_json::from_str(&text).corrupt("read the answer of", &url)? };
+        let body = if text.is_empty() {
+            Value::Null
+        } else {
+            serde_json::from_str(&text).corrupt("read the answer of", &url)?
+        };
         Ok(Answer { etag, body })
     }
 }

@@ -158,7 +158,12 @@ pub(super) fn run(client: &Client, command: &Command, json: bool) -> Result<Exit
         Command::Shadow(Version { rule, version, why }) => {
             patch(client, rule, json!({"mode": "shadow", "version": version}), why, json)
         }
-        Command::Canary { version: Version { rule, version, why }, percent, errors_percent_max, alerts_percent_max } => {
+        Command::Canary {
+            version: Version { rule, version, why },
+            percent,
+            errors_percent_max,
+            alerts_percent_max,
+        } => {
             let budget = json!({
                 "rows_min": 100, "window_rows": 10_000,
                 "errors_percent_max": errors_percent_max, "alerts_percent_max": alerts_percent_max,

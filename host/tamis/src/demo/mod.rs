@@ -12,6 +12,7 @@ mod orders;
 mod payments;
 mod run;
 mod summary;
+mod switch;
 
 use tamis_model::time::Millis;
 

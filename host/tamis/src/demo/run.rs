@@ -4,26 +4,30 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{Receiver, channel};
+use std::sync::mpsc::channel;
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressStyle};
 use tamis_engine::Sink;
 use tamis_engine::report::Report;
-use tamis_engine::stream::Command;
 use tamis_jobs::nightly::{JobEvent, NightlyReport, Observer};
 use tamis_model::alert::Alert;
 use tamis_model::error::Context;
 use tamis_model::{Error, Result};
 use tokio::runtime::Runtime;
 
+use super::switch::Switch;
 use super::{AS_OF_DAY, Scale, generate, live, summary};
-use crate::cli::Demo;
+use crate::cli::{Demo, Serve};
 use crate::commands::{self, run_night, run_streams};
 use crate::home::Home;
 use crate::host::Host;
 use crate::plan::{PEPPER_VARIABLE, Plan};
+use crate::serve::{END_MAX, Served, Supervised, interrupted};
 use crate::streams::Until;
+
+/// Where the API listens in the live phase.
+const FREE_PORT: &str = "127.0.0.1:0";
 
 /// The demo, from generating the day to the last live alert.
 pub fn run(home: Home, demo: &Demo, json: bool) -> Result<ExitCode> {
@@ -45,9 +49,12 @@ pub fn run(home: Home, demo: &Demo, json: bool) -> Result<ExitCode> {
     let runtime = commands::runtime()?;
     let host = runtime.block_on(Host::open(Plan::new(home, pepper)?))?;
     let started = Instant::now();
-    let report = day(&host, &runtime)?;
+    let (report, switched) = day(&host, &runtime)?;
     let night = night(&host, &runtime)?;
     summary::print(&host.plan.home, &report, &night, started.elapsed(), json)?;
+    if let Some(switched) = switched.filter(|_| !json) {
+        summary::line(&switched)?;
+    }
     if !demo.once {
         trickle(&host, &runtime, demo)?;
     }
@@ -71,14 +78,20 @@ fn install(folder: &Path, home: &Home) -> Result<()> {
 }
 
 /// The day's records through the rules, to their end.
-fn day(host: &Host, runtime: &Runtime) -> Result<Report> {
+fn day(host: &Host, runtime: &Runtime) -> Result<(Report, Option<String>)> {
     let bar = bar("records judged");
-    let (_keep, commands) = channel();
+    let (tell, commands) = channel();
+    let mut switch = Switch::new(host, runtime.handle(), tell);
+    let mut switched = Ok(());
     let report = run_streams(host, runtime.handle(), Until::End, Vec::new(), &commands, &mut |progress| {
         bar.set_position(progress.report.counts.topics.values().map(|counts| counts.records).sum());
+        if switched.is_ok() {
+            switched = switch.observe(progress);
+        }
     })?;
     bar.finish_and_clear();
-    Ok(report)
+    switched?;
+    Ok((report, switch.said()))
 }
 
 /// The nightly run, with a line for what it is at.
@@ -110,31 +123,24 @@ fn bar(what: &'static str) -> ProgressBar {
     ProgressBar::new(0).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar())).with_message(what)
 }
 
-/// Live payments until somebody interrupts; alerts are printed as they fire.
+/// Live payments until somebody interrupts; alerts are printed as they fire, and the API is there to change rules.
 fn trickle(host: &Host, runtime: &Runtime, demo: &Demo) -> Result<()> {
+    let console = || -> Vec<(String, Box<dyn Sink<Alert>>)> { vec![("console".to_owned(), Box::new(Console))] };
+    let streams = Supervised::start(host, runtime.handle(), Box::new(console));
+    let serve = Serve { listen: FREE_PORT.to_owned(), tls_certificates: None, tls_key: None };
+    let served = runtime.block_on(Served::start(host, &streams, &serve))?;
+    served.say(false)?;
     summary::line("Live payments now; alerts appear as they fire. Ctrl-C ends it.")?;
-    let (stop, commands) = channel();
     let ended = Arc::new(AtomicBool::new(false));
-    let interrupted = Arc::clone(&ended);
-    runtime.spawn(async move {
-        if tokio::signal::ctrl_c().await.is_ok() {
-            interrupted.store(true, Ordering::Relaxed);
-            // The stream may have ended already.
-            let _ = stop.send(Command::Stop);
-        }
-    });
-    std::thread::scope(|scope| {
+    let generated = std::thread::scope(|scope| {
         let generator = scope.spawn(|| live::trickle(&host.plan.home, demo.seed, Scale(demo.scale), &ended));
-        let judged = judge(host, runtime, &commands);
+        let interrupted = runtime.block_on(interrupted());
         ended.store(true, Ordering::Relaxed);
         let generated = generator.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
-        judged.and(generated)
-    })
-}
-
-fn judge(host: &Host, runtime: &Runtime, commands: &Receiver<Command>) -> Result<()> {
-    let console: Vec<(String, Box<dyn Sink<Alert>>)> = vec![("console".to_owned(), Box::new(Console))];
-    run_streams(host, runtime.handle(), Until::Stopped, console, commands, &mut |_| {}).map(drop)
+        interrupted.and(generated)
+    });
+    runtime.block_on(served.end());
+    streams.end(END_MAX).and(generated)
 }
 
 /// Shows alerts; what was shown cannot be taken back, so there is nothing to commit.

@@ -74,7 +74,12 @@ async fn start_run(host: Host, request: RunRequest, asked: Asked) -> Result<Stri
 }
 
 /// Queues a backtest, when it can be run.
-async fn start_backtest(host: Host, context: Arc<BacktestContext>, request: BacktestRequest, asked: Asked) -> Result<Backtest> {
+async fn start_backtest(
+    host: Host,
+    context: Arc<BacktestContext>,
+    request: BacktestRequest,
+    asked: Asked,
+) -> Result<Backtest> {
     // The API describes to its callers what the job reads: the same members.
     let request = serde_json::to_value(request).and_then(serde_json::from_value);
     let request = request.invalid("read", "the request of a backtest")?;

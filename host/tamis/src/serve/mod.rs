@@ -30,7 +30,7 @@ use crate::host::Host;
 use crate::plan::Plan;
 
 /// How long the parts may take to end; the whole must be over within ten seconds.
-const END_MAX: Duration = Duration::from_secs(8);
+pub(crate) const END_MAX: Duration = Duration::from_secs(8);
 /// How long the first token is good for.
 const FIRST_TOKEN_DAYS: i64 = 90;
 
@@ -76,9 +76,7 @@ impl Served {
         let listener = TcpListener::bind(&serve.listen).await.invalid("listen on", &serve.listen)?;
         let address = listener.local_addr().outage("listen on", &serve.listen)?;
         let tls = match (&serve.tls_certificates, &serve.tls_key) {
-            (Some(certificates), Some(key)) => {
-                Some(TlsFiles { certificates: certificates.clone(), key: key.clone() })
-            }
+            (Some(certificates), Some(key)) => Some(TlsFiles { certificates: certificates.clone(), key: key.clone() }),
             _ => None,
         };
         if tls.is_none() && !address.ip().is_loopback() {
@@ -116,7 +114,8 @@ impl Served {
         let Self { address, scheme, token, .. } = self;
         let text = match (json, token) {
             (true, token) => {
-                serde_json::json!({"address": address, "url": format!("{scheme}://{address}"), "token": token}).to_string()
+                serde_json::json!({"address": address, "url": format!("{scheme}://{address}"), "token": token})
+                    .to_string()
             }
             (false, None) => format!("Tamis is at {scheme}://{address}"),
             (false, Some(token)) => format!(
@@ -161,7 +160,7 @@ async fn first_token(host: &Host) -> Result<Option<String>> {
 }
 
 /// Waits for SIGTERM or an interrupt.
-async fn interrupted() -> Result<()> {
+pub(crate) async fn interrupted() -> Result<()> {
     use tokio::signal::unix::{SignalKind, signal};
     let mut terminate = signal(SignalKind::terminate()).outage("wait for", "SIGTERM")?;
     tokio::select! {

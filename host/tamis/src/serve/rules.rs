@@ -16,11 +16,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(500);
 
 /// Tells the stream of every change, until it has ended. A set that the stream refuses is not sent again; the one before it goes on, and
 /// whoever asked finds the reason in the status.
-pub(super) async fn follow(
-    registry: Registry,
-    status: watch::Sender<StreamStatus>,
-    commands: Sender<Command>,
-) {
+pub(super) async fn follow(registry: Registry, status: watch::Sender<StreamStatus>, commands: Sender<Command>) {
     let mut revisions = registry.revisions();
     let mut last_refused = 0;
     loop {

@@ -6,8 +6,8 @@
 use std::time::Duration;
 
 use chrono::{DateTime, Days, NaiveTime, Utc};
-use tamis_model::Result;
 use std::sync::Arc;
+use tamis_model::Result;
 
 use crate::commands::run_night;
 use crate::host::Host;

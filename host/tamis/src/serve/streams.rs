@@ -41,7 +41,13 @@ impl Supervised {
     pub fn start(host: &Host, runtime: &Handle, also: Also) -> Self {
         let status = watch::Sender::new(StreamStatus::starting(SystemClock.now()));
         let (commands, received) = channel();
-        let supervisor = Supervisor { host: host.clone(), runtime: runtime.clone(), status: status.clone(), commands: received, also };
+        let supervisor = Supervisor {
+            host: host.clone(),
+            runtime: runtime.clone(),
+            status: status.clone(),
+            commands: received,
+            also,
+        };
         let thread = std::thread::spawn(move || supervisor.supervise());
         Self { status, commands, thread }
     }

@@ -24,7 +24,9 @@ pub fn append(home: &Path, numbers: std::ops::Range<u64>) {
         // All payments of a session are in one partition.
         let partition = (session % u64::from(PARTITIONS)) as u32;
         let time = NOON + 10 * n as i64;
-        topics.append("payments", partition, time, Some(format!("s{session}").as_bytes()), Some(value.as_bytes())).unwrap();
+        topics
+            .append("payments", partition, time, Some(format!("s{session}").as_bytes()), Some(value.as_bytes()))
+            .unwrap();
     }
     topics.flush().unwrap();
 }

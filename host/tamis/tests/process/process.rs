@@ -52,7 +52,9 @@ impl Home {
 
 /// The folder of the components that `cargo xtask test` builds.
 pub fn components() -> PathBuf {
-    std::env::var_os("TAMIS_PLUGINS").expect("TAMIS_PLUGINS names the folder of components: run `cargo xtask test`").into()
+    std::env::var_os("TAMIS_PLUGINS")
+        .expect("TAMIS_PLUGINS names the folder of components: run `cargo xtask test`")
+        .into()
 }
 
 /// A host that serves.
@@ -93,7 +95,8 @@ impl Served {
     /// Uploads a component.
     pub fn upload(&self, token: &str, bytes: Vec<u8>) -> Answer {
         let request = Request::builder().method(Method::POST).uri(format!("{}/api/v1/plugins", self.url));
-        let request = request.header("authorization", format!("Bearer {token}")).header("content-type", "application/wasm");
+        let request =
+            request.header("authorization", format!("Bearer {token}")).header("content-type", "application/wasm");
         self.send(request.body(bytes).unwrap())
     }
 

@@ -90,7 +90,8 @@ fn twenty_rules_change_two_hundred_times_and_every_event_is_judged_by_one_versio
     for rule in &rules {
         let mut judged = of(&alerts, rule);
         judged.sort_by_key(|alert| alert["event_time"].as_str().map(str::to_owned));
-        let mut payments: Vec<_> = judged.iter().map(|alert| alert["payment_id"].as_str().unwrap().to_owned()).collect();
+        let mut payments: Vec<_> =
+            judged.iter().map(|alert| alert["payment_id"].as_str().unwrap().to_owned()).collect();
         payments.sort_by_key(|id| id[1..].parse::<u64>().unwrap());
         assert_eq!(payments, expected, "{rule}: each risky payment has exactly one alert");
         let mut by_version = BTreeMap::<u64, usize>::new();
@@ -101,7 +102,10 @@ fn twenty_rules_change_two_hundred_times_and_every_event_is_judged_by_one_versio
         }
         versions_seen += by_version.len();
     }
-    assert!(versions_seen > RULES * 2, "the changes came while events flowed: {versions_seen} versions judged something");
+    assert!(
+        versions_seen > RULES * 2,
+        "the changes came while events flowed: {versions_seen} versions judged something"
+    );
 }
 
 fn of(alerts: &[Value], rule: &str) -> Vec<Value> {
