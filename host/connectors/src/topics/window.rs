@@ -16,7 +16,7 @@ use tamis_model::position::{Partition, Positions};
 use tamis_model::time::Millis;
 use tamis_model::{Error, Kind, Result};
 
-use self::search::{Part, Stretch};
+use self::search::{Grain, Part, Stretch};
 use self::stamp::Stamp;
 use super::partition_numbers;
 use crate::plain_name;
@@ -25,8 +25,7 @@ use crate::plain_name;
 const CHUNK_BYTES: usize = 1 << 20;
 /// A longer record is an error, so that memory stays bounded.
 const RECORD_BYTES_MAX: usize = 64 << 20;
-/// What is looked at to tell where in a partition a time is.
-const BLOCK_BYTES: u64 = 64 << 10;
+const GRAIN: Grain = Grain { block_bytes: 64 << 10, lines_min: 8 };
 
 /// A range of record times.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -84,22 +83,16 @@ struct Cursor {
 impl TimeWindow {
     /// The records of `topics` below `folder` (the `topics` folder) in a range; a topic that does not exist has no partitions.
     pub fn find(folder: impl Into<PathBuf>, topics: &[String], range: TimeRange) -> Result<Self> {
-        Self::find_by(folder.into(), topics, range, BLOCK_BYTES, CHUNK_BYTES)
+        Self::find_by(folder.into(), topics, range, GRAIN, CHUNK_BYTES)
     }
 
-    fn find_by(
-        folder: PathBuf,
-        topics: &[String],
-        range: TimeRange,
-        block_bytes: u64,
-        chunk_bytes: usize,
-    ) -> Result<Self> {
+    fn find_by(folder: PathBuf, topics: &[String], range: TimeRange, grain: Grain, chunk_bytes: usize) -> Result<Self> {
         let mut partitions = Vec::new();
         for topic in topics {
             plain_name::check("replay topic", topic)?;
             let folder = folder.join(topic);
             for number in partition_numbers(&folder)? {
-                let stretch = search::find(&folder.join(number.to_string()), &range, block_bytes)?;
+                let stretch = search::find(&folder.join(number.to_string()), &range, grain)?;
                 partitions.push((Partition { topic: topic.clone(), number }, stretch));
             }
         }

@@ -3,7 +3,8 @@
 //! Times ascend but for the disorder allowed. So a block whose times all lie further before the range than that tells that nothing of
 //! the range stands before its end, and a block whose times all lie further behind it that nothing stands from its beginning on. Both
 //! bounds are found by bisection; what lies between them is looked through, from either side, for the first and the last record of
-//! the range. A single record with a time that is far off makes a block undecided, and more is looked through, never less.
+//! the range. A block tells something only when several records agree: one whose time is far off leaves it undecided, and more is
+//! looked through, never less.
 
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read, Seek, SeekFrom};
@@ -36,9 +37,18 @@ pub(super) struct Part {
     pub to: u64,
 }
 
+/// What is looked at to tell where in a partition a time is.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Grain {
+    /// The length of a block.
+    pub block_bytes: u64,
+    /// So many records must agree.
+    pub lines_min: usize,
+}
+
 /// The stretch of the partition in `folder` that `range` lies in; an empty one when nothing of it is there.
-pub(super) fn find(folder: &Path, range: &TimeRange, block_bytes: u64) -> Result<Stretch> {
-    let partition = Partition::open(folder, block_bytes)?;
+pub(super) fn find(folder: &Path, range: &TimeRange, grain: Grain) -> Result<Stretch> {
+    let partition = Partition::open(folder, grain)?;
     let (before, behind) = (range.from.saturating_sub(range.disorder_ms), range.behind());
     let low = bisect(0, partition.blocks, |number| {
         Ok(partition.times(number)?.is_some_and(|(_, highest)| highest < before))
@@ -67,7 +77,7 @@ fn bisect(mut low: u64, mut high: u64, mut holds: impl FnMut(u64) -> Result<bool
 struct Partition {
     segments: Vec<Segment>,
     blocks: u64,
-    block_bytes: u64,
+    grain: Grain,
 }
 
 struct Segment {
@@ -88,30 +98,29 @@ struct Line {
 }
 
 impl Partition {
-    fn open(folder: &Path, block_bytes: u64) -> Result<Self> {
-        let mut partition = Self { segments: Vec::new(), blocks: 0, block_bytes };
+    fn open(folder: &Path, grain: Grain) -> Result<Self> {
+        let mut partition = Self { segments: Vec::new(), blocks: 0, grain };
         for first in segments(folder)? {
             let path = segment_path(folder, first);
             let bytes = path.metadata().outage("inspect", path.display())?.len();
             partition.segments.push(Segment { path, bytes, block: partition.blocks });
-            partition.blocks += bytes.div_ceil(block_bytes);
+            // What is left over belongs to the last block: alone it would have few records.
+            partition.blocks += (bytes / grain.block_bytes).max(1);
         }
         Ok(partition)
     }
 
-    /// The lowest and the highest time in a block; none when there is none.
+    /// The lowest and the highest time of the records in a block, and of those behind it where it has few. None when there are too few.
     fn times(&self, number: u64) -> Result<Option<(Millis, Millis)>> {
-        let mut found: Option<(Millis, Millis)> = None;
-        self.look_through(number, |line| {
-            let time = line.stamp.time;
-            found = Some(found.map_or((time, time), |(lowest, highest)| (lowest.min(time), highest.max(time))));
-        })?;
-        Ok(found)
+        let mut times = Vec::new();
+        self.look_through(number, self.grain.lines_min, |line| times.push(line.stamp.time))?;
+        let bounds = times.iter().min().copied().zip(times.iter().max().copied());
+        Ok(bounds.filter(|_| times.len() >= self.grain.lines_min))
     }
 
     fn first_in(&self, number: u64, range: &TimeRange) -> Result<Option<Line>> {
         let mut found = None;
-        self.look_through(number, |line| {
+        self.look_through(number, 0, |line| {
             if found.is_none() && range.has(line.stamp.time) {
                 found = Some(line);
             }
@@ -121,7 +130,7 @@ impl Partition {
 
     fn last_in(&self, number: u64, range: &TimeRange) -> Result<Option<Line>> {
         let mut found = None;
-        self.look_through(number, |line| {
+        self.look_through(number, 0, |line| {
             if range.has(line.stamp.time) {
                 found = Some(line);
             }
@@ -129,14 +138,16 @@ impl Partition {
         Ok(found)
     }
 
-    /// Shows every whole line of a block whose offset and time can be read.
-    fn look_through(&self, number: u64, mut see: impl FnMut(Line)) -> Result<()> {
+    /// Shows every whole line of a block whose offset and time can be read. Goes on behind the block until it has shown `lines_min`.
+    fn look_through(&self, number: u64, lines_min: usize, mut see: impl FnMut(Line)) -> Result<()> {
         let segment = self.segments.partition_point(|segment| segment.block <= number) - 1;
         let Segment { path, bytes, block } = &self.segments[segment];
-        let begin = (number - block) * self.block_bytes;
-        let end = (begin + self.block_bytes).min(*bytes);
+        let begin = (number - block) * self.grain.block_bytes;
+        let is_last = self.segments.get(segment + 1).map_or(self.blocks, |next| next.block) == number + 1;
+        let end = if is_last { *bytes } else { begin + self.grain.block_bytes };
         let mut lines = Lines::open(path, begin, *bytes).outage("read", path.display())?;
-        while lines.at < end {
+        let mut shown = 0;
+        while lines.at < end || shown < lines_min {
             let from = lines.at;
             let Some(line) = lines.next().outage("read", path.display())? else { break };
             let stamp = Stamp::of(line);
@@ -145,6 +156,7 @@ impl Partition {
                 return Err(Error::invalid("read", format!("record at {} byte {from}", path.display()), reason));
             }
             if let Some(stamp) = stamp {
+                shown += 1;
                 see(Line { segment, from, to: lines.at, stamp });
             }
         }
@@ -203,3 +215,23 @@ impl Lines {
 
 /// What is read at a time.
 const BUFFER_BYTES: usize = 64 << 10;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn few_are_asked() {
+        for high in [0, 1, 2, 7, 1_000, 1 << 30] {
+            for threshold in [0, 1, 2, 6, 999, 1 << 20, (1 << 30) - 1, 1 << 30].into_iter().filter(|t| *t <= high) {
+                let mut asked = 0;
+                let found = bisect(0, high, |number| {
+                    asked += 1;
+                    Ok(number < threshold)
+                });
+                assert_eq!(found.unwrap(), threshold, "of {high}");
+                assert!(asked <= high.checked_ilog2().map_or(0, |log| log + 1), "{asked} of {high}");
+            }
+        }
+    }
+}

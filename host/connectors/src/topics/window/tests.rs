@@ -28,9 +28,16 @@ fn write(folder: &Path, times: &[Millis], segment_bytes_max: u64) {
     writer.flush().unwrap();
 }
 
-/// A window with blocks and chunks so small that a few records have many.
+/// Blocks so small that few records have many, each of which tells something.
+const FINE: Grain = Grain { block_bytes: 64, lines_min: 1 };
+
+/// A window found by that, with chunks of a line or two.
 fn small(folder: &Path, range: TimeRange) -> TimeWindow {
-    TimeWindow::find_by(folder.to_owned(), &["payments".to_owned()], range, 64, 150).unwrap()
+    by(FINE, folder, range)
+}
+
+fn by(grain: Grain, folder: &Path, range: TimeRange) -> TimeWindow {
+    TimeWindow::find_by(folder.to_owned(), &["payments".to_owned()], range, grain, 150).unwrap()
 }
 
 /// The offsets that a source gives.
@@ -103,6 +110,25 @@ proptest! {
 }
 
 #[test]
+fn single_records_that_are_far_off_mislead_nobody() {
+    // An hour in steps of a second, in which every tenth record is an age too early or too late.
+    let ages = [0, 9_999_999_999];
+    let off = |n: i64| (n % 10 == 9).then(|| ages[(n / 10 % 2) as usize]);
+    let times: Vec<Millis> = (0..3_600).map(|n| off(n).unwrap_or(1_000_000 + n * 1_000)).collect();
+    let folder = tempfile::tempdir().unwrap();
+    for segment_bytes in [2_000, 50_000] {
+        let folder = folder.path().join(segment_bytes.to_string());
+        write(&folder, &times, segment_bytes);
+        for minute in [0, 1, 7, 30, 59] {
+            let from = 1_000_000 + minute * 60_000;
+            let range = TimeRange { from, to: from + 60_000, disorder_ms: 5_000 };
+            let mut window = by(Grain { block_bytes: 500, lines_min: 4 }, &folder, range);
+            assert_eq!(offsets(&mut window), expected(&times, &range), "minute {minute}");
+        }
+    }
+}
+
+#[test]
 fn what_is_appended_later_is_not_read() {
     let folder = tempfile::tempdir().unwrap();
     write(folder.path(), &[100, 110], 300);
@@ -130,7 +156,7 @@ fn a_line_that_cannot_be_read_goes_with_the_one_before_it() {
     ];
     fs::write(segment_path(&topic, 0), first.concat()).unwrap();
     fs::write(segment_path(&topic, 3), [line(3, 110), line(4, 300), "behind\n".into()].concat()).unwrap();
-    let mut window = small(folder.path(), TimeRange { from: 100, to: 200, disorder_ms: 10 });
+    let mut window = small(folder.path(), TimeRange { from: 100, to: 200, disorder_ms: 100 });
     assert_eq!((offsets(&mut window), window.records()), (vec![1, -1, 3], 3));
 }
 
