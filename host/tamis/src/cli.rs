@@ -100,6 +100,10 @@ pub enum Command {
         #[arg(long, default_value_t = 20, value_name = "N")]
         limit: usize,
     },
+    /// Replay a stretch of the topics through a version of a rule, and report what it would have raised.
+    ///
+    /// Nothing that is live is touched. Records come from the topics of the home: there is no archive to read from yet.
+    Backtest(crate::commands::BacktestArguments),
     /// Write, build, test and inspect plugins.
     #[command(subcommand)]
     Plugin(crate::plugin::Command),

@@ -57,6 +57,15 @@ impl Plan {
 
     /// The registry of the home, in which its files have said what they put to work.
     pub async fn registry(&self, catalog: Catalog) -> Result<Registry> {
+        let registry = self.library(catalog).await?;
+        for seed in self.seeds()? {
+            registry.sow(&seed).await?;
+        }
+        Ok(registry)
+    }
+
+    /// The registry of the home with the rule plugins of its files taken in. None is put to work.
+    pub async fn library(&self, catalog: Catalog) -> Result<Registry> {
         let (sandbox, components) = (Arc::clone(&self.sandbox), self.home.components());
         let registry = Registry::open(sandbox, catalog, components, self.schemas.clone()).await?;
         for (path, plugin) in self.files.iter().zip(&self.plugins) {
@@ -64,9 +73,6 @@ impl Plan {
                 let bytes = std::fs::read(path).outage("read plugin", path.display())?;
                 registry.take_in(bytes).await?;
             }
-        }
-        for seed in self.seeds()? {
-            registry.sow(&seed).await?;
         }
         Ok(registry)
     }

@@ -1,6 +1,7 @@
 //! The commands: each reads the plan, does one thing, and prints what came of it.
 
 mod alerts;
+mod backtest;
 mod dead_letters;
 mod nightly;
 mod runs;
@@ -20,6 +21,7 @@ use crate::cli::{Cli, Command, Run};
 use crate::home::Home;
 use crate::table::{Row, print};
 
+pub use backtest::BacktestArguments;
 pub(crate) use nightly::{SourceRow, exit_code as nightly_exit_code, run_night};
 pub(crate) use streams::{rows as stream_rows, run_streams};
 
@@ -46,6 +48,7 @@ pub fn run(cli: Cli) -> Result<ExitCode> {
             let filter = LetterFilter { reason, rule, topic, since: None };
             listed(&dead_letters::list(&existing(&home)?, &filter, limit)?, cli.json)
         }
+        Command::Backtest(arguments) => backtest::command(home, &arguments, cli.json),
         Command::Plugin(command) => crate::plugin::run(&command, cli.json),
     }
 }
@@ -95,11 +98,13 @@ mod tests {
 
     use super::*;
 
+    const BACKTEST: &[&str] = &["backtest", "--plugin", "x", "--from", "2026-03-18", "--to", "2026-03-19"];
+
     #[test]
     fn commands_that_look_leave_a_folder_that_is_no_home_as_it_is() {
         let folder = tempfile::tempdir().unwrap();
         let home = folder.path().to_str().unwrap();
-        for command in [&["runs"][..], &["run", "show", "01"], &["alerts"], &["dead-letters"]] {
+        for command in [&["runs"][..], &["run", "show", "01"], &["alerts"], &["dead-letters"], BACKTEST] {
             let cli = Cli::parse_from([&["tamis", "--home", home], command].concat());
             let error = run(cli).unwrap_err();
             assert_eq!(error.kind(), Kind::Missing, "{}", error.chain());
