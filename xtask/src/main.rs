@@ -29,7 +29,7 @@ struct Arguments {
 enum Task {
     /// Install the WebAssembly toolchain if there is none; every other task does this first
     Setup,
-    /// Build the plugins in plugins/ to components
+    /// Build the plugins to components, those of the tests too
     Plugins,
     /// Build host and plugins, then run `tamis demo` with ARGS (try `--once`)
     Demo {
@@ -63,7 +63,7 @@ fn perform(task: Task) -> Result<()> {
     env::set_current_dir(root())?;
     match task {
         Task::Setup => setup::wasm_toolchain(),
-        Task::Plugins => Components::build().map(|_| ()),
+        Task::Plugins => Components::build_with_hostile().map(|_| ()),
         Task::Demo { args } => demo(&args),
         Task::Test => test(),
         Task::Bench { args } => bench(&args),
