@@ -3,7 +3,6 @@
 mod framing;
 mod reading;
 
-use std::io;
 use std::path::{Path, PathBuf};
 
 use tamis_engine::{Chunk, Read, Source};
@@ -12,7 +11,7 @@ use tamis_model::position::{Partition, Positions};
 use tamis_model::{Error, Kind, Result};
 
 pub use self::framing::Framing;
-use self::reading::{OpenFile, open_bytes, reading_failed};
+use self::reading::OpenFile;
 
 /// How much a [`FileSource`] reads at a time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,8 +36,8 @@ impl FileSettings {
 /// File `i` of the list is the partition `<name>/<i>`. Positions count framed records from 0, blank lines and headers
 /// included, because what a row is only the decoder knows. A last record needs no line break.
 ///
-/// Errors of [`Source::read`]: `Kind::Corrupt` when a gzip does not read (see [`verify`]), `Kind::Invalid` with
-/// file and byte when a record is longer than `record_bytes_max`.
+/// Errors of [`Source::read`]: `Kind::Corrupt` when a gzip is broken (length and CRC-32 of each member are checked at
+/// its end), `Kind::Invalid` with file and byte when a record is longer than `record_bytes_max`.
 #[derive(Debug)]
 pub struct FileSource {
     name: String,
@@ -110,17 +109,6 @@ impl Source for FileSource {
     }
 }
 
-/// Reads a file through without keeping it. For gzip that checks every member's length and CRC-32, so that a broken
-/// file can be set aside before any of its rows count.
-///
-/// # Errors
-/// `Kind::Corrupt` when the gzip is broken, `Kind::Outage` when the file cannot be read.
-pub fn verify(path: &Path) -> Result<()> {
-    let mut bytes = open_bytes(path)?;
-    io::copy(&mut bytes, &mut io::sink()).map_err(|error| reading_failed(path, error))?;
-    Ok(())
-}
-
 #[cfg(test)]
 mod tests {
     use std::io::Write;
@@ -185,11 +173,9 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let bytes = [gzip(b"one\ntw"), gzip(b"o\nthree")].concat();
         let path = file(&folder, "a.log.gz", &bytes);
-        verify(&path).unwrap();
         assert_eq!(chunks(&path, Framing::Lines, 5, 0).unwrap().concat(), "one\ntwo\nthree");
         assert_eq!(chunks(&path, Framing::Lines, 5, 2).unwrap().concat(), "three");
         let plain = file(&folder, "b.log", b"one\n");
-        verify(&plain).unwrap();
         assert_eq!(chunks(&plain, Framing::Lines, 5, 0).unwrap(), ["one\n"]);
         assert_eq!(chunks(&file(&folder, "empty.log", b""), Framing::Lines, 5, 0).unwrap(), [""; 0]);
     }
@@ -207,11 +193,12 @@ mod tests {
             [("cut", &whole[..whole.len() - 9]), ("length", &flipped), ("crc", &wrong_crc), ("text", b"x")]
         {
             let path = file(&folder, &format!("{name}.gz"), bytes);
-            let error = verify(&path).unwrap_err();
+            let error = chunks(&path, Framing::Lines, 5, 0).unwrap_err();
             assert_eq!(error.kind(), Kind::Corrupt, "{name}");
             assert!(error.to_string().contains(name), "{error}");
         }
-        assert_eq!(verify(&folder.path().join("none.gz")).unwrap_err().kind(), Kind::Outage);
+        let error = chunks(&folder.path().join("none.gz"), Framing::Lines, 5, 0).unwrap_err();
+        assert_eq!(error.kind(), Kind::Outage);
     }
 
     #[test]

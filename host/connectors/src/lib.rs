@@ -6,14 +6,19 @@
 pub mod checkpoints;
 mod durable;
 pub mod files;
+mod folders;
 pub mod lake;
+pub mod lock;
+mod plain_name;
 mod rows;
+pub mod sql;
 pub mod topics;
 pub mod warehouse;
 
 pub use checkpoints::FileCheckpoints;
 pub use files::FileSource;
-pub use lake::{AlertFiles, DeltaTables, QuarantineFiles};
+pub use lake::{AggregateFiles, AlertFiles, DeltaTables, QuarantineFiles};
+pub use lock::ProcessLock;
 pub use rows::Rows;
 pub use topics::{TopicReader, TopicWriter};
 pub use warehouse::{AlertRows, MemoryWarehouse, SqliteWarehouse, Warehouse};

@@ -8,7 +8,6 @@ pub mod functions;
 pub mod gate;
 pub mod gold;
 pub mod ingest;
-pub mod lock;
 pub mod nightly;
 pub mod plans;
 pub mod session;

@@ -118,7 +118,7 @@ impl OpenFile {
 }
 
 /// The bytes of a file, decompressed where its name says so.
-pub(super) fn open_bytes(path: &Path) -> Result<Box<dyn io::Read + Send>> {
+fn open_bytes(path: &Path) -> Result<Box<dyn io::Read + Send>> {
     const BUFFER_BYTES: usize = 128 << 10;
     let file = File::open(path).outage("open", path.display())?;
     let is_gzip = path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("gz"));
@@ -130,7 +130,7 @@ pub(super) fn open_bytes(path: &Path) -> Result<Box<dyn io::Read + Send>> {
 }
 
 /// A decoder says that bytes are wrong by the error's kind; everything else is the disk's.
-pub(super) fn reading_failed(path: &Path, error: io::Error) -> Error {
+fn reading_failed(path: &Path, error: io::Error) -> Error {
     use io::ErrorKind::{InvalidData, InvalidInput, UnexpectedEof};
     let kind = match error.kind() {
         InvalidData | InvalidInput | UnexpectedEof => Kind::Corrupt,

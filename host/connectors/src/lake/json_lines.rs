@@ -1,42 +1,86 @@
-//! Files of JSON lines, zstd, that appear whole or not at all.
+//! Files of JSON lines that appear whole or not at all.
 
 use std::fs::{self, File};
-use std::io;
+use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
+use tamis_model::Result;
 use tamis_model::error::Context;
-use tamis_model::{Error, Result};
 
 use crate::durable;
 
-/// The ending of the files' names.
-pub(super) const EXTENSION: &str = ".jsonl.zst";
+/// Bytes of plain lines that are collected before they go to the operating system.
+const BUFFER_BYTES: usize = 64 << 10;
+
+/// How lines lie on the disk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Form {
+    /// As they are.
+    Plain,
+    /// Compressed.
+    Zstd,
+}
+
+impl Form {
+    /// The ending of the files' names.
+    pub const fn extension(self) -> &'static str {
+        match self {
+            Self::Plain => ".jsonl",
+            Self::Zstd => ".jsonl.zst",
+        }
+    }
+}
 
 /// A file being written where nobody looks.
 pub(super) struct JsonLines {
     path: PathBuf,
-    encoder: zstd::Encoder<'static, File>,
+    output: Output,
+}
+
+enum Output {
+    Plain(BufWriter<File>),
+    Zstd(zstd::Encoder<'static, File>),
 }
 
 impl JsonLines {
     /// Begins the file, replacing a leftover of the same name.
-    pub fn create(path: PathBuf) -> Result<Self> {
+    pub fn create(path: PathBuf, form: Form) -> Result<Self> {
         let file = File::create(&path).outage("create", path.display())?;
-        let encoder = zstd::Encoder::new(file, zstd::DEFAULT_COMPRESSION_LEVEL).outage("create", path.display())?;
-        Ok(Self { path, encoder })
+        let output = match form {
+            Form::Plain => Output::Plain(BufWriter::with_capacity(BUFFER_BYTES, file)),
+            Form::Zstd => {
+                let encoder = zstd::Encoder::new(file, zstd::DEFAULT_COMPRESSION_LEVEL);
+                Output::Zstd(encoder.outage("create", path.display())?)
+            }
+        };
+        Ok(Self { path, output })
     }
 
-    /// Appends one line.
+    /// Appends a value as one line.
     pub fn append(&mut self, value: &impl Serialize) -> Result<()> {
-        let mut line = serde_json::to_vec(value).outage("encode a line of", self.path.display())?;
-        line.push(b'\n');
-        io::Write::write_all(&mut self.encoder, &line).outage("append to", self.path.display())
+        let json = serde_json::to_string(value).outage("encode a line of", self.path.display())?;
+        self.append_text(&json)
+    }
+
+    /// Appends a line that is JSON already; it has no line break.
+    pub fn append_text(&mut self, json: &str) -> Result<()> {
+        debug_assert!(!json.contains('\n'));
+        let output: &mut dyn Write = match &mut self.output {
+            Output::Plain(file) => file,
+            Output::Zstd(encoder) => encoder,
+        };
+        let written = output.write_all(json.as_bytes()).and_then(|()| output.write_all(b"\n"));
+        written.outage("append to", self.path.display())
     }
 
     /// Ends the file and makes its content durable.
     pub fn finish(self) -> Result<()> {
-        let file = self.encoder.finish().outage("finish", self.path.display())?;
+        let file = match self.output {
+            Output::Plain(file) => file.into_inner().map_err(io::IntoInnerError::into_error),
+            Output::Zstd(encoder) => encoder.finish(),
+        };
+        let file = file.outage("finish", self.path.display())?;
         file.sync_all().outage("sync", self.path.display())
     }
 }
@@ -55,29 +99,4 @@ pub(super) fn publish(staged: &Path, path: &Path) -> Result<()> {
         Some(folder) => durable::sync_folder(folder).outage("sync", folder.display()),
         None => Ok(()),
     }
-}
-
-/// Removes the files of a folder whose names are `unwanted`; a folder that does not exist has none.
-pub(super) fn remove_files(folder: &Path, unwanted: impl Fn(&str) -> bool) -> Result<()> {
-    let entries = match fs::read_dir(folder) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-        entries => entries.outage("list", folder.display())?,
-    };
-    for entry in entries {
-        let entry = entry.outage("list", folder.display())?;
-        if entry.file_name().to_str().is_some_and(&unwanted) {
-            fs::remove_file(entry.path()).outage("remove", entry.path().display())?;
-        }
-    }
-    Ok(())
-}
-
-/// Refuses a name that is not one plain folder or file.
-pub(super) fn check_name(name: &str) -> Result<()> {
-    let legal = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-');
-    if name.is_empty() || name.starts_with('.') || !name.bytes().all(legal) {
-        let reason = "a name has letters, digits, dots, dashes and underscores and does not begin with a dot";
-        return Err(Error::invalid("use as a file name", format!("{name:?}"), reason));
-    }
-    Ok(())
 }

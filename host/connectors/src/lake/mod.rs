@@ -1,13 +1,16 @@
-//! The lake in a local folder: alerts and quarantine as compressed JSON lines, datasets as Delta tables.
+//! The lake in a local folder: alerts, aggregates and quarantine as JSON lines, datasets as Delta tables.
 //!
 //! JSON lines are written with plain files and not through an object store, because a stage has to be durable and the
 //! local object store does not sync; tables go through the object store that deltalake brings.
 
+mod aggregates;
 mod alerts;
 mod json_lines;
 mod quarantine;
+mod staged_lines;
 mod tables;
 
+pub use aggregates::AggregateFiles;
 pub use alerts::AlertFiles;
 pub use quarantine::QuarantineFiles;
 pub use tables::{DeltaTables, TableSpec};

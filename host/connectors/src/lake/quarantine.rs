@@ -14,8 +14,10 @@ use tamis_engine::transform::QuarantinedRow;
 use tamis_model::error::Context;
 use tamis_model::{Error, Kind, Result};
 
-use super::json_lines::{self, EXTENSION, JsonLines, check_name};
-use crate::durable;
+use super::json_lines::{self, Form, JsonLines};
+use crate::{durable, folders, plain_name};
+
+const FORM: Form = Form::Zstd;
 
 /// Writes the quarantined rows of one run of one source.
 ///
@@ -63,11 +65,12 @@ impl QuarantineFiles {
     /// paths that the rows' file indices name.
     pub fn open(folder: impl Into<PathBuf>, source: &str, run: &str, files: Vec<String>) -> Result<Self> {
         let folder = folder.into();
-        [source, run].into_iter().try_for_each(check_name)?;
+        plain_name::check("set aside rows of source", source)?;
+        plain_name::check("set aside rows of run", run)?;
         let staging = folder.join(".staged").join(source);
         let prefix = format!("{run}-");
         // This run's own files stay: their commit may come yet.
-        json_lines::remove_files(&staging, |name| !name.starts_with(&prefix))?;
+        folders::remove_files(&staging, |name| !name.starts_with(&prefix))?;
         let run = folder.join(source).join(format!("run={run}"));
         Ok(Self { run, staging, prefix, files, open: None, part: 0 })
     }
@@ -82,7 +85,7 @@ impl QuarantineFiles {
             Some(lines) => lines,
             None => {
                 durable::create_folder(&self.staging).outage("create", self.staging.display())?;
-                JsonLines::create(self.staged(&part_name(self.part)))?
+                JsonLines::create(self.staged(&part_name(self.part)), FORM)?
             }
         };
         self.open.insert(lines).append(line)
@@ -128,16 +131,16 @@ impl Sink<QuarantinedRow> for QuarantineFiles {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             removed => removed.outage("remove", self.staging.display())?,
         }
-        json_lines::remove_files(&self.run, |name| part_number(name).is_some_and(|part| part >= staged.parts))?;
+        folders::remove_files(&self.run, |name| part_number(name).is_some_and(|part| part >= staged.parts))?;
         self.part = staged.parts;
         Ok(())
     }
 }
 
 fn part_name(part: u64) -> String {
-    format!("part-{part}{EXTENSION}")
+    format!("part-{part}{}", FORM.extension())
 }
 
 fn part_number(name: &str) -> Option<u64> {
-    name.strip_prefix("part-")?.strip_suffix(EXTENSION)?.parse().ok()
+    name.strip_prefix("part-")?.strip_suffix(FORM.extension())?.parse().ok()
 }

@@ -34,7 +34,7 @@ use futures::{StreamExt, TryStreamExt};
 use tamis_model::error::Context;
 use tamis_model::{Error, Kind, Result};
 
-use super::json_lines::check_name;
+use crate::plain_name;
 use crate::rows::{Rows, conform};
 
 /// The member of a Delta commit that says which run made it.
@@ -140,8 +140,8 @@ impl DeltaTables {
         let [layer, name] = parts[..] else {
             return Err(Error::invalid("open dataset", format!("{dataset:?}"), "its name is not <layer>.<name>"));
         };
-        check_name(layer)?;
-        check_name(name)?;
+        plain_name::check("open a dataset of layer", layer)?;
+        plain_name::check("open dataset", name)?;
         Ok(self.folder.join(layer).join(name))
     }
 

@@ -1,13 +1,14 @@
 //! One partition's log on the writer's side: append, roll, recover a torn end, cut back.
 
 use std::fs::{self, File};
-use std::io::{Read, Seek, SeekFrom, Write};
+use std::io::{Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 use tamis_model::error::Context;
 use tamis_model::{Error, Kind, Result};
 
+use super::backwards::{Backwards, Line};
 use super::line::{self, Parts};
 use super::{segment_path, segments};
 use crate::durable;
@@ -151,41 +152,19 @@ fn cut_file(file: &File, bytes: u64, path: &Path) -> Result<()> {
 /// The end of the partition whose last segment begins with offset `first`, after cutting off a torn line.
 fn recover(folder: &Path, first: i64) -> Result<End> {
     let path = segment_path(folder, first);
-    let mut file = File::options().read(true).write(true).open(&path).outage("open", path.display())?;
+    let file = File::options().read(true).write(true).open(&path).outage("open", path.display())?;
     let length = file.metadata().outage("inspect", path.display())?.len();
-    let complete = last_break(&mut file, length).outage("read", path.display())?;
-    if complete < length {
-        file.set_len(complete).outage("cut a torn line off", path.display())?;
-        tracing::warn!(segment = %path.display(), bytes = length - complete, "cut a torn last line off");
+    let reading = file.try_clone().outage("open", path.display())?;
+    let last = Backwards::new(reading, length).next().transpose().outage("read", path.display())?;
+    let bytes = last.as_ref().map_or(0, Line::end);
+    if bytes < length {
+        file.set_len(bytes).outage("cut a torn line off", path.display())?;
+        tracing::warn!(segment = %path.display(), bytes = length - bytes, "cut a torn last line off");
     }
-    if complete == 0 {
-        return Ok(End { segment: first, bytes: 0, next: first });
-    }
-    let start = last_break(&mut file, complete - 1).outage("read", path.display())?;
-    let mut line = Vec::new();
-    file.seek(SeekFrom::Start(start)).outage("read", path.display())?;
-    file.take(complete - start).read_to_end(&mut line).outage("read", path.display())?;
-    let Some(offset) = line::offset_of(&line) else {
-        let object = format!("{} byte {start}", path.display());
+    let Some(last) = last else { return Ok(End { segment: first, bytes, next: first }) };
+    let Some(offset) = last.offset() else {
+        let object = format!("{} byte {}", path.display(), last.start);
         return Err(Error::new(Kind::Corrupt, "read the last offset of", object).because("the line has no offset"));
     };
-    Ok(End { segment: first, bytes: complete, next: offset + 1 })
-}
-
-/// The position behind the last line break before `end`, 0 when there is none. Reads backwards, block by block.
-fn last_break(file: &mut File, end: u64) -> std::io::Result<u64> {
-    const BLOCK_BYTES: u64 = 64 << 10;
-    let mut block = Vec::new();
-    let mut block_end = end;
-    while block_end > 0 {
-        let start = block_end.saturating_sub(BLOCK_BYTES);
-        block.resize((block_end - start) as usize, 0);
-        file.seek(SeekFrom::Start(start))?;
-        file.read_exact(&mut block)?;
-        if let Some(at) = memchr::memrchr(b'\n', &block) {
-            return Ok(start + at as u64 + 1);
-        }
-        block_end = start;
-    }
-    Ok(0)
+    Ok(End { segment: first, bytes, next: offset + 1 })
 }

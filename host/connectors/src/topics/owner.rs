@@ -5,17 +5,17 @@
 //! lock on `<topic>/.lock`, which says its process id and goes with it when it dies.
 
 use std::collections::BTreeMap;
-use std::fs::{self, File, TryLockError};
+use std::fs;
 use std::io::ErrorKind::{NotADirectory, NotFound};
-use std::io::{Read, Seek, Write};
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
+use tamis_model::Result;
 use tamis_model::error::Context;
-use tamis_model::{Error, Kind, Result};
 
 use super::log::End;
 use crate::durable;
+use crate::lock::ProcessLock;
 
 const OWNER: &str = ".owner";
 const LOCK: &str = ".lock";
@@ -47,32 +47,7 @@ pub(super) fn write(topic: &Path, owner: &Owner) -> Result<()> {
     durable::replace_file(&topic.join(OWNER), &[&json]).outage("take over topic", topic.display())
 }
 
-/// Locks a topic for this process until the file is dropped.
-pub(super) fn lock(topic: &Path) -> Result<File> {
-    let path = topic.join(LOCK);
-    let mut file = File::options()
-        .read(true)
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .open(&path)
-        .outage("open", path.display())?;
-    match file.try_lock() {
-        Ok(()) => {}
-        Err(TryLockError::WouldBlock) => {
-            let mut pid = String::new();
-            // The holder may be between locking and writing its id; then the message names nobody.
-            file.read_to_string(&mut pid).outage("read", path.display())?;
-            let reason = format!("process {} is writing it", pid.trim());
-            return Err(Error::new(Kind::Outage, "lock topic", topic.display()).because(reason));
-        }
-        Err(TryLockError::Error(error)) => return Err(error).outage("lock topic", topic.display()),
-    }
-    let write_pid = |file: &mut File| {
-        file.set_len(0)?;
-        file.rewind()?;
-        writeln!(file, "{}", std::process::id())
-    };
-    write_pid(&mut file).outage("write", path.display())?;
-    Ok(file)
+/// Locks a topic for this process, for as long as the lock lives.
+pub(super) fn lock(topic: &Path) -> Result<ProcessLock> {
+    ProcessLock::acquire(&topic.join(LOCK), "another writer is at work")
 }

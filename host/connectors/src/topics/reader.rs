@@ -7,7 +7,8 @@ use tamis_model::position::{Partition, Positions};
 use tamis_model::{Error, Kind, Result};
 
 use self::cursor::Cursor;
-use super::{check_topic_name, partition_numbers};
+use super::partition_numbers;
+use crate::plain_name;
 
 mod cursor;
 
@@ -55,7 +56,7 @@ impl TopicReader {
     /// A reader of topics below `folder` (the `topics` folder).
     pub fn new(folder: impl Into<PathBuf>, settings: ReaderSettings) -> Result<Self> {
         let folder = folder.into();
-        settings.topics.iter().try_for_each(|topic| check_topic_name(topic))?;
+        settings.topics.iter().try_for_each(|topic| plain_name::check("use topic", topic))?;
         if settings.chunk_bytes == 0 || settings.record_bytes_max < settings.chunk_bytes {
             let reason = "a chunk has at least one byte, and a record may be as long as a chunk";
             return Err(Error::invalid("read topics in", folder.display(), reason));

@@ -1,7 +1,7 @@
 //! Appends records to embedded topics.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::{self, File};
+use std::fs;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -15,8 +15,9 @@ use super::line::Parts;
 use super::log::{End, Log};
 use super::owner::{self, Owner};
 use super::partitioner::partition_of;
-use super::{check_topic_name, names, partition_numbers};
-use crate::durable;
+use super::{names, partition_numbers};
+use crate::lock::ProcessLock;
+use crate::{durable, plain_name};
 
 /// How a [`TopicWriter`] lays topics out.
 #[derive(Clone, Debug)]
@@ -55,7 +56,7 @@ struct Topic {
     base: BTreeMap<u32, End>,
     logs: BTreeMap<u32, Log>,
     /// Dropping it lets others write.
-    _lock: File,
+    _lock: ProcessLock,
 }
 
 /// What a stage describes: where each partition of each topic ends.
@@ -133,7 +134,7 @@ impl TopicWriter {
 
     /// Locks a topic, opens its partitions and makes it this writer's own.
     fn take(&mut self, name: &str) -> Result<()> {
-        check_topic_name(name)?;
+        plain_name::check("use topic", name)?;
         let folder = self.folder.join(name);
         durable::create_folder(&folder).outage("create", folder.display())?;
         let lock = owner::lock(&folder)?;

@@ -117,10 +117,6 @@ impl Warehouse for MemoryWarehouse {
         })
     }
 
-    fn published_run<'a>(&'a self, table: &'a str) -> BoxFuture<'a, Result<Option<String>>> {
-        Box::pin(async move { Ok(self.content().published.get(table).map(|table| table.run_id.clone())) })
-    }
-
     fn insert_alerts<'a>(&'a self, pipeline: &'a str, alerts: &'a [Alert]) -> BoxFuture<'a, Result<u64>> {
         Box::pin(async move { Ok(self.content().insert_alerts(pipeline, alerts)) })
     }

@@ -33,7 +33,7 @@ use tamis_model::{Error, Result};
 pub use alert_rows::AlertRows;
 pub use cell::Cell;
 pub use memory::MemoryWarehouse;
-pub use sqlite::{AlertFilter, SqliteWarehouse, StoredAlert};
+pub use sqlite::{AlertCursor, AlertFilter, SqliteWarehouse, StoredAlert};
 
 use crate::rows::Rows;
 
@@ -115,8 +115,6 @@ pub trait Warehouse: Send + Sync {
     fn publish<'a>(&'a self, run_id: &'a str, tables: &'a [String]) -> BoxFuture<'a, Result<()>>;
     /// Drops what was loaded and never published.
     fn discard(&self) -> BoxFuture<'_, Result<()>>;
-    /// The run that published a table; none when it was never published.
-    fn published_run<'a>(&'a self, table: &'a str) -> BoxFuture<'a, Result<Option<String>>>;
     /// Inserts alerts, which are pseudonymised already (`Alert::for_storage`), on behalf of a pipeline; returns how
     /// many were new.
     fn insert_alerts<'a>(&'a self, pipeline: &'a str, alerts: &'a [Alert]) -> BoxFuture<'a, Result<u64>>;

@@ -1,6 +1,7 @@
 //! The warehouse in one SQLite file.
 
 mod alert_list;
+mod schema;
 mod statements;
 
 use std::path::Path;
@@ -15,10 +16,11 @@ use tamis_model::error::Context;
 use tamis_model::time::{Millis, rfc3339_millis};
 use tamis_model::{Error, Kind, Result};
 
-pub use self::alert_list::{AlertFilter, StoredAlert};
-use self::statements::{insert_rows, quoted};
+pub use self::alert_list::{AlertCursor, AlertFilter, StoredAlert};
+use self::statements::insert_rows;
 use super::{Cell, QualityResult, Warehouse, WarehouseTable, cell};
 use crate::rows::{Rows, conform};
+use crate::sql::quoted;
 
 /// How long a writer waits for another one.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(30);
@@ -34,7 +36,7 @@ pub struct SqliteWarehouse {
 }
 
 impl SqliteWarehouse {
-    /// Opens the file, or makes it.
+    /// Opens the file, or makes it, and brings its own tables up to date.
     pub async fn open(path: &Path) -> Result<Self> {
         let object = path.display().to_string();
         let options = SqliteConnectOptions::new()
@@ -48,9 +50,7 @@ impl SqliteWarehouse {
             // as soon as the new table has the name.
             .pragma("legacy_alter_table", "ON");
         let pool = SqlitePoolOptions::new().max_connections(4).connect_with(options).await.outage("open", &object)?;
-        for statement in statements::CREATE {
-            sqlx::query(statement).execute(&pool).await.outage("prepare", &object)?;
-        }
+        schema::bring_up_to_date(&pool, &object).await?;
         Ok(Self { pool, object })
     }
 
@@ -202,13 +202,6 @@ impl Warehouse for SqliteWarehouse {
 
     fn discard(&self) -> BoxFuture<'_, Result<()>> {
         Box::pin(async move { self.discard_loaded().await.outage("discard loaded tables of", &self.object) })
-    }
-
-    fn published_run<'a>(&'a self, table: &'a str) -> BoxFuture<'a, Result<Option<String>>> {
-        Box::pin(async move {
-            let mut connection = self.pool.acquire().await.outage("read", &self.object)?;
-            state_by(&mut connection, table, "published").await.outage("read the run of table", table)
-        })
     }
 
     fn insert_alerts<'a>(&'a self, pipeline: &'a str, alerts: &'a [Alert]) -> BoxFuture<'a, Result<u64>> {

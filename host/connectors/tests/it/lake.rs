@@ -1,4 +1,6 @@
-//! Alerts and quarantine as files of JSON lines.
+//! Alerts, aggregates and quarantine as files of JSON lines.
+
+mod aggregates;
 
 use std::collections::BTreeSet;
 use std::fs;

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test's helpers fail as loudly as the test")]
 
+mod alert_list;
 mod checkpoints;
 mod files;
 mod lake;

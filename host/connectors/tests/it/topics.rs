@@ -1,5 +1,7 @@
 //! Embedded topics on a disk: contracts, segments, readers.
 
+mod dead_letters;
+mod overview;
 mod writers;
 
 use std::fs::{self, File};

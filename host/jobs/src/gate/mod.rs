@@ -11,6 +11,7 @@ use arrow_array::types::Int64Type;
 use arrow_array::{RecordBatch, RecordBatchOptions};
 use arrow_schema::DataType;
 use futures::TryStreamExt;
+use tamis_connectors::sql::quoted;
 use tamis_connectors::warehouse::QualityResult;
 use tamis_model::error::Context;
 use tamis_model::time::{Millis, rfc3339_millis};
@@ -105,7 +106,7 @@ fn one_for_each(columns: &[String], results: Vec<CheckResult>) -> Vec<CheckResul
 
 async fn observe(session: &Session, bound: &BoundCheck, dataset: &Dataset) -> Result<Vec<CheckResult>> {
     let mut code: Box<dyn Check> = bound.code()?;
-    let columns: Vec<String> = bound.columns.iter().map(|name| format!("\"{name}\"")).collect();
+    let columns: Vec<String> = bound.columns.iter().map(|name| quoted(name)).collect();
     // Without columns only the number of rows matters.
     let selected = if columns.is_empty() { "1 AS row".to_owned() } else { columns.join(", ") };
     let sql = format!("SELECT {selected} FROM {}", dataset.name);

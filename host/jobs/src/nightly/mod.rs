@@ -15,7 +15,7 @@ use tamis_catalog::Catalog;
 use tamis_catalog::operations::{OperationalAlert, Trouble};
 use tamis_catalog::run_details::RunColumn;
 use tamis_catalog::runs::{RunEnd, RunState};
-use tamis_connectors::DeltaTables;
+use tamis_connectors::{DeltaTables, ProcessLock};
 use tamis_connectors::warehouse::{QualityResult, Warehouse};
 use tamis_engine::clock::Clock;
 use tamis_model::Result;
@@ -26,7 +26,6 @@ use self::recorder::Recorder;
 use crate::gate::{self, GatePlan, Verdict};
 use crate::gold::{self, GoldReport};
 use crate::ingest::{IngestReport, IngestSettings, LeftReason, ingest};
-use crate::lock::RunLock;
 use crate::plans::Plans;
 use crate::session::Session;
 use crate::silver::{self, SilverJob, SilverProgress, SilverReport};
@@ -147,7 +146,7 @@ pub async fn nightly(context: &JobContext, as_of: NaiveDate, observer: Observer)
     if let Some(folder) = context.lock.parent() {
         std::fs::create_dir_all(folder).outage("create folder", folder.display())?;
     }
-    let _lock = RunLock::acquire(&context.lock)?;
+    let _lock = ProcessLock::acquire(&context.lock, "another run is at work")?;
     let run_id = run_id(context.clock.as_ref());
     context.catalog.start_run(&run_id, JOB, &as_of.to_string(), context.clock.now()).await?;
     observer(&JobEvent::Started { run_id: run_id.clone() });

@@ -7,6 +7,7 @@ use arrow_array::cast::AsArray;
 use arrow_array::types::UInt32Type;
 use futures::{StreamExt, TryStreamExt};
 use tamis_connectors::Rows;
+use tamis_connectors::sql::quoted;
 use tamis_model::error::Context;
 use tamis_model::manifest::{Keep, Output};
 use tamis_model::schema::arrow_schema;
@@ -72,8 +73,4 @@ fn query(output: &Output) -> String {
          WHERE _rank = 1",
         key = names(&output.key),
     )
-}
-
-fn quoted(name: &str) -> String {
-    format!("\"{}\"", name.replace('"', "\"\""))
 }

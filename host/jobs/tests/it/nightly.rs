@@ -5,7 +5,7 @@ use std::sync::Arc;
 use arrow_array::RecordBatch;
 use serde_json::{Value, json};
 use tamis_catalog::runs::RunState;
-use tamis_jobs::lock::RunLock;
+use tamis_connectors::ProcessLock;
 use tamis_jobs::plans::{Plans, TransformPlan};
 use tamis_model::transform::{Check, CheckResult, Transform};
 use tamis_model::{Error, Result};
@@ -144,7 +144,7 @@ async fn a_failure_is_kept_with_its_causes() {
 #[tokio::test(flavor = "multi_thread")]
 async fn one_run_at_a_time() {
     let home = home().await;
-    let lock = RunLock::acquire(&home.context.lock).unwrap();
+    let lock = ProcessLock::acquire(&home.context.lock, "the test is at work").unwrap();
     assert!(home.night().await.unwrap_err().can_retry());
     assert_eq!(home.context.catalog.runs(10).await.unwrap(), [], "a run that did not begin leaves no record");
     drop(lock);

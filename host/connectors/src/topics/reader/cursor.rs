@@ -10,7 +10,8 @@ use tamis_model::error::Context;
 use tamis_model::position::Partition;
 use tamis_model::{Error, Kind, Result};
 
-use crate::topics::{line, segment_path, segments};
+use crate::topics::seek::behind_offsets_below;
+use crate::topics::{segment_path, segments};
 
 /// A place in a partition.
 #[derive(Debug)]
@@ -118,7 +119,8 @@ impl Cursor {
         };
         let mut segment = Segment::open(&self.folder, first)?;
         if first < self.position {
-            segment.at = position_in(&segment.file, self.position).outage("seek in", segment.path.display())?;
+            segment.at =
+                behind_offsets_below(&segment.file, self.position).outage("seek in", segment.path.display())?;
         }
         Ok(Some(segment))
     }
@@ -187,30 +189,4 @@ fn read_lines(mut file: &File, at: u64, room: usize, bytes: &mut Vec<u8>) -> std
 
 fn next_segment(folder: &Path, first: i64) -> Result<Option<i64>> {
     Ok(segments(folder)?.into_iter().find(|next| *next > first))
-}
-
-/// The byte behind the last line whose offset is below `position`. Offsets ascend, so nothing before it is wanted.
-fn position_in(mut file: &File, position: i64) -> std::io::Result<u64> {
-    const BLOCK_BYTES: u64 = 1 << 20;
-    let (mut found, mut at, mut wanted) = (0, 0, BLOCK_BYTES);
-    let mut block = Vec::new();
-    loop {
-        block.clear();
-        file.seek(SeekFrom::Start(at))?;
-        let read = file.take(wanted).read_to_end(&mut block)?;
-        let mut start = 0;
-        for line_break in memchr::memchr_iter(b'\n', &block) {
-            match line::offset_of(&block[start..line_break]) {
-                Some(offset) if offset >= position => return Ok(found),
-                Some(_) => found = at + line_break as u64 + 1,
-                None => {}
-            }
-            start = line_break + 1;
-        }
-        if (read as u64) < wanted {
-            return Ok(found);
-        }
-        at += start as u64;
-        wanted = if start == 0 { wanted * 2 } else { BLOCK_BYTES };
-    }
 }

@@ -34,11 +34,8 @@ fn a_topic_has_one_writer() {
     append_numbered(&mut first, "alerts", 0..1);
     let error = TopicWriter::open(folder.path(), "streams", small_segments()).unwrap_err();
     assert_eq!(error.kind(), Kind::Outage);
-    assert!(
-        error.chain().ends_with(&format!("alerts: process {} is writing it", std::process::id())),
-        "{}",
-        error.chain()
-    );
+    let expected = format!("alerts/.lock: another writer is at work (process {})", std::process::id());
+    assert!(error.chain().ends_with(&expected), "{}", error.chain());
     let mut other = TopicWriter::open(folder.path(), "generator", small_segments()).unwrap();
     append_numbered(&mut other, "payments", 0..1);
     assert_eq!(other.write(&[record("alerts", None, "1")]).unwrap_err().kind(), Kind::Outage);
