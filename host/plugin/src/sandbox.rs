@@ -46,12 +46,12 @@ pub struct SandboxSettings {
 }
 
 impl SandboxSettings {
-    /// 64 instances of at most 256 MiB, 10 s a call, components of at most 64 MiB, no cache.
+    /// 2048 instances of at most 256 MiB, 10 s a call, components of at most 64 MiB, no cache.
     pub fn new(pepper: Pepper) -> Self {
         Self {
             cache_dir: None,
             pepper,
-            instances_max: 64,
+            instances_max: 2048,
             limits_max: Limits { deadline_ms: 10_000, memory_bytes: 256 << 20, output_bytes: 256 << 20 },
             component_bytes_max: 64 << 20,
         }
