@@ -61,7 +61,11 @@ fn a_report_says_that_it_is_truncated() {
 }
 
 /// Fails on amounts that a number divides.
-struct Failing(i128);
+struct Failing {
+    divisor: i128,
+    /// Whether so often that not all rows could be tried.
+    exhausted: bool,
+}
 
 impl Rule for Failing {
     fn configure(&mut self, _: &str) -> Result<()> {
@@ -70,13 +74,13 @@ impl Rule for Failing {
 
     fn apply(&mut self, rows: &Keyed<'_>) -> Result<Judged> {
         let amounts = rows.columns[0].as_primitive::<Decimal128Type>();
-        let fails = |(_, amount): &(usize, &i128)| **amount % self.0 == 0;
+        let fails = |(_, amount): &(usize, &i128)| **amount % self.divisor == 0;
         let poisoned = amounts.values().iter().enumerate().filter(fails).map(|(row, amount)| Poisoned {
             subject: PoisonedSubject::Row(row as u32),
             reason: FailureReason::Trap,
             message: format!("cannot bear {amount}"),
         });
-        Ok(Judged { poisoned: poisoned.collect(), ..Judged::default() })
+        Ok(Judged { poisoned: poisoned.collect(), exhausted: self.exhausted, ..Judged::default() })
     }
 
     fn advance(&mut self, _: &Keyed<'_>) -> Result<Judged> {
@@ -84,15 +88,15 @@ impl Rule for Failing {
     }
 }
 
-fn failing(on_failure: OnFailure) -> RulePlan {
+fn failing(on_failure: OnFailure, exhausted: bool) -> RulePlan {
     let manifest = json!({
         "name": "failing", "version": "1.0.0", "title": "it fails", "world": "rule",
         "inputs": [{"topic": "payments", "columns": [{"name": "amount", "type": "decimal", "required": true}]}],
     });
     let plugin = PluginRef { name: "failing".to_owned(), version: "1.0.0".to_owned(), sha256: "00".to_owned() };
-    let make = Arc::new(|_: &str| Ok(Box::new(Failing(100_00)) as Box<dyn Rule>));
+    let make = move |_: &str| Ok(Box::new(Failing { divisor: 100_00, exhausted }) as Box<dyn Rule>);
     let manifest = Arc::new(serde_json::from_value(manifest).unwrap());
-    RulePlan { on_failure, ..RulePlan::new("failing", plugin, manifest, "{}".to_owned(), make) }
+    RulePlan { on_failure, ..RulePlan::new("failing", plugin, manifest, "{}".to_owned(), Arc::new(make)) }
 }
 
 #[test]
@@ -105,7 +109,8 @@ fn what_a_rule_fails_on_is_reported_whatever_its_policy() {
     let bounds = Bounds { examples_max: 4, ..Bounds::default() };
     let context = BacktestContext { bounds, ..context(&SHOP.topics()) };
     let margins = Margins { warm_up_ms: 10 * MINUTE_MS, run_out_ms: 10 * MINUTE_MS };
-    let reports = policies.map(|policy| run(&context, &Backtest { margins, ..whole(failing(policy), MIDDLE) }).version);
+    let reports =
+        policies.map(|policy| run(&context, &Backtest { margins, ..whole(failing(policy, false), MIDDLE) }).version);
     for version in &reports {
         let errors = &version.errors;
         assert!(errors.total > 4 && errors.outside_window > 0, "{errors:?}");
@@ -117,6 +122,14 @@ fn what_a_rule_fails_on_is_reported_whatever_its_policy() {
         assert!(example.partition.is_some_and(|number| number < 3) && example.offset.is_some_and(|offset| offset > 0));
         assert!(example.message.starts_with("cannot bear "), "{example:?}");
     }
+}
+
+#[test]
+fn a_version_that_the_host_stops_says_why() {
+    let report = run(&SHOP.context(), &whole(failing(OnFailure::DeadLetter, true), MIDDLE));
+    let why = report.version.stopped.unwrap();
+    assert!(why.contains("3 batches in a row"), "{why}");
+    assert!(report.version.judged.total < report.records.read / 2, "it judges nothing any more");
 }
 
 #[test]

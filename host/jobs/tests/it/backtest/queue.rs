@@ -9,6 +9,7 @@ use tamis_catalog::rule_versions::VersionStep;
 use tamis_catalog::rules::RuleStep;
 use tamis_catalog::{Actor, Catalog, Change};
 use tamis_connectors::topics::TimeRange;
+use tamis_engine::memory::ManualClock;
 use tamis_engine::{Chunk, Read, Source};
 use tamis_jobs::backtest::{BacktestContext, BacktestReport, BacktestRequest, Replay, enqueue, work_off};
 use tamis_model::position::{Partition, Positions};
@@ -21,6 +22,7 @@ use super::feed::{MIDDLE, NOON, SANDBOX, SHOP, component, context, schemas};
 /// A home with the plugin card-testing and a rule of that name: version 1 is active, version 2 bears fewer attempts.
 struct Home {
     registry: Registry,
+    clock: ManualClock,
     context: Arc<BacktestContext>,
     _folder: tempfile::TempDir,
 }
@@ -42,11 +44,15 @@ impl Home {
             registry.catalog().change_version("card-testing", 1, step, None, &change(who)).await.unwrap();
         }
         registry.change_rule("card-testing", &RuleStep::Activate { version: 1 }, None, &change(&author)).await.unwrap();
-        Self { registry, context: Arc::new(context(&SHOP.topics())), _folder: folder }
+        let clock = ManualClock::new(NOON);
+        let context = BacktestContext { clock: Arc::new(clock.clone()), ..context(&SHOP.topics()) };
+        Self { registry, clock, context: Arc::new(context), _folder: folder }
     }
 
     async fn ask(&self, members: Value) -> Result<Stored> {
         let actor = actor("ann");
+        // Two that are asked for within a millisecond have no order.
+        self.clock.advance(1);
         enqueue(&self.registry, &self.context, &request(members), &change(&actor)).await
     }
 
