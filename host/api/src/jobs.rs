@@ -4,11 +4,12 @@ use std::future::Future;
 
 use futures::future::BoxFuture;
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
-use tamis_catalog::{Actor, Change};
 use tamis_catalog::backtests::Backtest;
+use tamis_catalog::{Actor, Change};
+use tamis_jobs::backtest::BacktestRequest;
 use tamis_model::Result;
 use tamis_model::time::Millis;
+use utoipa::ToSchema;
 
 /// What the API can start. Each returns as soon as it is under way; how it goes on is in the catalogue.
 pub struct Jobs {
@@ -63,56 +64,13 @@ impl Jobs {
 }
 
 /// A run to be.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RunRequest {
     /// `nightly`.
+    #[schema(pattern = "^nightly$", example = "nightly")]
     pub job: String,
     /// The logical date, `YYYY-MM-DD`.
+    #[schema(format = Date, example = "2026-03-20")]
     pub as_of: String,
-}
-
-/// A backtest to be: what is judged, over which time, and what it is compared with.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct BacktestRequest {
-    /// The rule whose version is judged, and under whose name a plugin is.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub rule: Option<String>,
-    /// The version of the rule.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub version: Option<u32>,
-    /// The plugin that is judged, when no version of a rule is.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub plugin: Option<String>,
-    /// The plugin's version; the newest when absent.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub plugin_version: Option<String>,
-    /// What differs from the plugin's defaults.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub config: Option<Map<String, Value>>,
-    /// The first moment whose events are judged, RFC 3339.
-    pub from: String,
-    /// The first moment whose events are no longer judged, RFC 3339.
-    pub to: String,
-    /// Where the events come from.
-    #[serde(default)]
-    pub source: BacktestSource,
-    /// How long before `from` state is built without judging; what the plugin needs when absent.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub warmup_ms: Option<u64>,
-    /// The version of the rule that its alerts are compared with; the active one when absent.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub compare_with: Option<u32>,
-}
-
-/// Where the events of a backtest come from.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum BacktestSource {
-    /// The topics as they are.
-    #[default]
-    Topics,
-    /// The archive of the lake.
-    Archive,
 }

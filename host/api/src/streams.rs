@@ -7,6 +7,7 @@ use tamis_engine::report::RuleGauge;
 use tamis_engine::{Command, Report};
 use tamis_model::time::Millis;
 use tokio::sync::watch;
+use utoipa::ToSchema;
 
 /// The running stream, seen from outside. Whoever runs it keeps the other ends of both.
 pub struct Streams {
@@ -38,7 +39,7 @@ pub struct StreamStatus {
 }
 
 /// What a stream does.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum StreamState {
     /// It loads its checkpoint and its rules.
@@ -51,6 +52,19 @@ pub enum StreamState {
     Failed,
     /// It was told to.
     Stopped,
+}
+
+impl StreamState {
+    /// Its stable name.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Starting => "starting",
+            Self::Running => "running",
+            Self::Halted => "halted",
+            Self::Failed => "failed",
+            Self::Stopped => "stopped",
+        }
+    }
 }
 
 impl StreamStatus {

@@ -22,7 +22,7 @@ pub struct TopicOverview {
 }
 
 /// A partition of a topic.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 pub struct PartitionOverview {
     /// Its number.
     pub number: u32,

@@ -65,8 +65,8 @@ pub struct StreamParts {
 pub enum Command {
     /// Go on with these rules. When the set cannot be put to work, the old one goes on.
     Rules(RuleSet, Reply<()>),
-    /// Judge records again.
-    Redrive(Vec<Redrive>, Reply<Redriven>),
+    /// Judge records again; answers for each in turn.
+    Redrive(Vec<Redrive>, Reply<Vec<Redriven>>),
     /// Take a checkpoint and return. No window closes.
     Stop,
 }
@@ -87,15 +87,15 @@ pub struct Redrive {
     pub attempt: u32,
 }
 
-/// What came of records that were judged again.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Redriven {
-    /// Those on which nothing failed.
-    pub judged: u64,
-    /// Those that have a new dead letter.
-    pub failed: u64,
-    /// Those whose rule, or whose partition, is no longer there: nothing was done with them.
-    pub left: u64,
+/// What came of a record that was to be judged again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Redriven {
+    /// Nothing failed on it.
+    Judged,
+    /// It has a new dead letter.
+    Failed,
+    /// Its rule, or its partition, is no longer there: nothing was done with it.
+    Left,
 }
 
 /// What a step did.

@@ -13,21 +13,20 @@ use crate::outbox::Rows;
 
 impl Stream {
     /// Judges records again, each by the rule that failed on it. What fails again gets another dead letter.
-    pub fn redrive(&mut self, records: &[Redrive]) -> Result<Redriven> {
+    pub fn redrive(&mut self, records: &[Redrive]) -> Result<Vec<Redriven>> {
         // What is pending in the present chunk is judged first, so that this one can lie in its place.
         while let Some(pending) = self.reader.pending.take() {
             self.judge_rows(pending)?;
             self.flush()?;
         }
-        let mut redriven = Redriven::default();
+        let mut redriven = Vec::with_capacity(records.len());
         for record in records {
             let letters_before = self.report.counts.dead_letters;
-            let count = match self.redrive_one(record)? {
-                false => &mut redriven.left,
-                true if self.report.counts.dead_letters > letters_before => &mut redriven.failed,
-                true => &mut redriven.judged,
-            };
-            *count += 1;
+            redriven.push(match self.redrive_one(record)? {
+                false => Redriven::Left,
+                true if self.report.counts.dead_letters > letters_before => Redriven::Failed,
+                true => Redriven::Judged,
+            });
             self.flush()?;
         }
         self.changed = true;

@@ -39,7 +39,7 @@ fn a_record_is_judged_again_by_the_rule_that_failed_and_moves_nothing() {
 
     // Nothing was mended: it fails again.
     let again = || [redrive(line("p1", "6.66", 1), Some("high-amount"))];
-    assert_eq!(stream.redrive(&again()).unwrap(), Redriven { failed: 1, ..Redriven::default() });
+    assert_eq!(stream.redrive(&again()).unwrap(), [Redriven::Failed]);
     assert_eq!(attempts(&world), ["1", "2"]);
 
     // A rule that bears it judges it, and the others do not see it again.
@@ -47,7 +47,7 @@ fn a_record_is_judged_again_by_the_rule_that_failed_and_moves_nothing() {
     let rules = RuleSet { revision: 2, rules: vec![mended.into(), burst(1, 5_000).into()] };
     stream.swap_rules(&rules).unwrap();
     let records = [redrive(line("p1", "2000.00", 1), Some("high-amount")), redrive(line("p1", "1", 1), Some("gone"))];
-    assert_eq!(stream.redrive(&records).unwrap(), Redriven { judged: 1, left: 1, failed: 0 });
+    assert_eq!(stream.redrive(&records).unwrap(), [Redriven::Judged, Redriven::Left]);
     assert_eq!(world.raised(), ["burst p1", "high-amount p0", "high-amount p1"]);
     assert_eq!(stream.report().counts.topics, before, "no record was read");
 }
@@ -60,7 +60,7 @@ fn a_record_that_could_not_be_decoded_is_judged_by_every_rule() {
     settle(&mut stream);
     assert_eq!(attempts(&world), ["1"]);
     let records = [redrive(line("p1", "2000.00", 1), None), redrive(line("p2", "\"1\"", 1), None)];
-    assert_eq!(stream.redrive(&records).unwrap(), Redriven { judged: 1, failed: 1, left: 0 });
+    assert_eq!(stream.redrive(&records).unwrap(), [Redriven::Judged, Redriven::Failed]);
     assert_eq!(world.raised(), ["burst p0", "burst p1", "high-amount p1"], "both payments have the same time");
     assert!(record_parts(&records[1].line).value.is_some());
     assert!(stream.redrive(&[redrive(b"{}\n{}".to_vec(), None)]).is_err(), "two lines are no record");

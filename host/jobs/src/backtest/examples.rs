@@ -7,7 +7,7 @@ use tamis_model::pseudonym::Pepper;
 use tamis_model::rule::Severity;
 
 /// An alert that a version raised.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct AlertExample {
     /// Its identity in live mode.
     pub alert_id: String,
@@ -30,7 +30,7 @@ pub struct AlertExample {
 }
 
 /// An alert that both versions raised.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct PairExample {
     /// As the version has it that was tried.
     pub new: AlertExample,
@@ -39,7 +39,7 @@ pub struct PairExample {
 }
 
 /// An event, or a key whose timer was due, on which the code of a version failed.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct ErrorExample {
     /// The topic of the event, or the first one that the rule reads.
     pub topic: String,

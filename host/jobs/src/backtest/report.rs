@@ -16,7 +16,7 @@ use super::version::VersionRun;
 use super::{Backtest, BacktestContext, lock, millis, percent};
 
 /// What a backtest found.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct BacktestReport {
     /// The first moment of the window. RFC 3339.
     pub from: String,
@@ -46,7 +46,7 @@ pub struct BacktestReport {
 }
 
 /// Records that were read: of warm-up, window and run-out.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct RecordCounts {
     /// All.
     pub read: u64,
@@ -57,7 +57,7 @@ pub struct RecordCounts {
 }
 
 /// What a version did.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct VersionReport {
     /// The rule under whose name it ran.
     pub rule: String,
@@ -90,7 +90,7 @@ pub struct VersionReport {
 }
 
 /// Events that a version judged: not those without a key, nor late ones that it leaves out.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Judged {
     /// Those of the window.
     pub in_window: u64,
@@ -99,7 +99,7 @@ pub struct Judged {
 }
 
 /// The alerts of a version in the window. Each id counts once.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct AlertCounts {
     /// All.
     pub total: u64,
@@ -114,7 +114,7 @@ pub struct AlertCounts {
 }
 
 /// The alerts of an hour or a day.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct AlertsAt {
     /// Its first moment. RFC 3339.
     pub from: String,
@@ -123,7 +123,7 @@ pub struct AlertsAt {
 }
 
 /// Events, and keys whose timers were due, on which the code of a version failed.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Errors {
     /// Those of the window.
     pub total: u64,
@@ -136,7 +136,7 @@ pub struct Errors {
 }
 
 /// What two versions had in common, by the ids of their alerts.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Overlap {
     /// Alerts of both.
     pub both: u64,
@@ -153,7 +153,7 @@ pub struct Overlap {
 }
 
 /// Examples of an overlap, in the order in which they were raised.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct OverlapExamples {
     /// Alerts of both.
     pub both: Vec<PairExample>,

@@ -10,7 +10,7 @@ use tamis_registry::{Draft, Registry};
 use super::{Backtest, Margins, Window};
 
 /// A backtest to be: what is tried, over which time, and what it is compared with.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct BacktestRequest {
     /// The rule of which a version is tried, or under whose name a plugin is; the plugin's name when absent.
@@ -27,6 +27,7 @@ pub struct BacktestRequest {
     pub plugin_version: Option<String>,
     /// Settings that differ from those of the rule's version, or from the plugin's defaults.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Object>)]
     pub config: Option<Map<String, Value>>,
     /// The first moment whose alerts count, RFC 3339.
     pub from: String,
@@ -47,7 +48,7 @@ pub struct BacktestRequest {
 }
 
 /// Where the records of a backtest come from.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum BacktestSource {
     /// The embedded topics.
@@ -58,7 +59,7 @@ pub enum BacktestSource {
 }
 
 /// What a version is compared with.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(untagged)]
 pub enum OtherVersion {
     /// Another version of the same rule, by its number.

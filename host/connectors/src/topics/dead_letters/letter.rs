@@ -8,6 +8,9 @@ use tamis_model::alert::AlertMode;
 use tamis_model::dead_letter::{FailedRule, PluginRef};
 use tamis_model::position::Partition;
 use tamis_model::time::{Millis, rfc3339_millis};
+use utoipa::openapi::RefOr;
+use utoipa::openapi::schema::Schema;
+use utoipa::{PartialSchema, ToSchema};
 
 use crate::topics::line::{self, Parts};
 
@@ -107,50 +110,74 @@ impl Headers<'_> {
     }
 }
 
-/// A letter as JSON: bytes that are not UTF-8 stand in base64, as in record lines.
-#[derive(Serialize)]
+/// A record that could not be decoded or judged. Bytes that are not UTF-8 stand in base64, as in record lines.
+#[derive(Serialize, ToSchema)]
+#[schema(as = StoredLetter)]
 struct Shown<'a> {
+    /// Its partition of the dead letter topic.
     partition: u32,
+    /// Its offset there.
     offset: i64,
+    /// The time of the record, RFC 3339.
     time: String,
+    /// Where the record came from.
     from: Origin<'a>,
+    /// A stable name of the reason.
+    #[schema(example = "wrong_type")]
     reason: &'a str,
+    /// The reason in words.
     message: &'a str,
-    #[serde(flatten)]
-    rule: Option<Rule<'a>>,
+    /// The rule that failed on it; it and its version are absent when the record could not be decoded.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rule: Option<&'a str>,
+    /// The number of the rule's version.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rule_version: Option<u32>,
+    /// Whether its alerts count.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    mode: Option<AlertMode>,
+    /// The plugin that it puts to work.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    plugin: Option<&'a str>,
+    /// The plugin's version.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    plugin_version: Option<&'a str>,
+    /// SHA-256 of the plugin's bytes, hex.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    plugin_sha256: Option<&'a str>,
+    /// How often it was tried.
     attempt: u32,
+    /// The record's key.
     #[serde(skip_serializing_if = "Option::is_none")]
     key: Option<&'a str>,
+    /// The record's key, if it is not UTF-8.
     #[serde(skip_serializing_if = "Option::is_none")]
     key_base64: Option<String>,
+    /// The record's value; the whole line where no value could be seen in it.
     #[serde(skip_serializing_if = "Option::is_none")]
     value: Option<&'a str>,
+    /// The record's value, if it is not UTF-8.
     #[serde(skip_serializing_if = "Option::is_none")]
     value_base64: Option<String>,
 }
 
-#[derive(Serialize)]
+/// Where a record came from.
+#[derive(Serialize, ToSchema)]
+#[schema(as = LetterOrigin)]
 struct Origin<'a> {
+    /// Its topic.
     topic: &'a str,
+    /// Its partition.
     partition: u32,
+    /// Its offset; null when its line could not be read, or when a rule failed on a key.
     offset: Option<i64>,
-}
-
-/// Named as in alerts.
-#[derive(Serialize)]
-struct Rule<'a> {
-    rule: &'a str,
-    rule_version: u32,
-    mode: AlertMode,
-    plugin: &'a str,
-    plugin_version: &'a str,
-    plugin_sha256: &'a str,
 }
 
 impl Serialize for StoredLetter {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let (key, key_base64) = text_or_base64(self.key.as_deref());
         let (value, value_base64) = text_or_base64(self.value.as_deref());
+        let rule = self.rule.as_ref();
         Shown {
             partition: self.partition,
             offset: self.offset,
@@ -158,14 +185,12 @@ impl Serialize for StoredLetter {
             from: Origin { topic: &self.from.topic, partition: self.from.number, offset: self.from_offset },
             reason: &self.reason,
             message: &self.message,
-            rule: self.rule.as_ref().map(|rule| Rule {
-                rule: &rule.name,
-                rule_version: rule.version,
-                mode: rule.mode,
-                plugin: &rule.plugin.name,
-                plugin_version: &rule.plugin.version,
-                plugin_sha256: &rule.plugin.sha256,
-            }),
+            rule: rule.map(|rule| &*rule.name),
+            rule_version: rule.map(|rule| rule.version),
+            mode: rule.map(|rule| rule.mode),
+            plugin: rule.map(|rule| &*rule.plugin.name),
+            plugin_version: rule.map(|rule| &*rule.plugin.version),
+            plugin_sha256: rule.map(|rule| &*rule.plugin.sha256),
             attempt: self.attempt,
             key,
             key_base64,
@@ -173,6 +198,19 @@ impl Serialize for StoredLetter {
             value_base64,
         }
         .serialize(serializer)
+    }
+}
+
+/// The schema of its JSON.
+impl PartialSchema for StoredLetter {
+    fn schema() -> RefOr<Schema> {
+        Shown::schema()
+    }
+}
+
+impl ToSchema for StoredLetter {
+    fn schemas(schemas: &mut Vec<(String, RefOr<Schema>)>) {
+        Shown::schemas(schemas);
     }
 }
 

@@ -62,7 +62,7 @@ impl FromStr for AlertCursor {
 
 /// An alert as it is stored: people are pseudonyms. Its JSON is that of `schemas/alert.schema.json`; `criteria`,
 /// `context` and `lists` are held as JSON text.
-#[derive(Clone, Debug, PartialEq, Eq, FromRow, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, FromRow, Serialize, utoipa::ToSchema)]
 #[allow(missing_docs, reason = "the schema describes the members")]
 pub struct StoredAlert {
     pub alert_id: String,
@@ -79,10 +79,13 @@ pub struct StoredAlert {
     pub order_id: Option<String>,
     pub customer_id: Option<String>,
     #[serde(serialize_with = "json")]
+    #[schema(value_type = Vec<String>)]
     pub criteria: String,
     #[serde(serialize_with = "json")]
+    #[schema(value_type = Object)]
     pub context: String,
     #[serde(serialize_with = "json_if_any", skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Object>)]
     pub lists: Option<String>,
 }
 

@@ -1,0 +1,247 @@
+//! Who asks, and whether they may: the one place where that is decided, before a handler sees anything of a request.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+
+use axum::extract::{FromRequestParts, RawPathParams, Request, State};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, header};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use tamis_catalog::audit::{AuditEntry, Outcome};
+use tamis_catalog::roles::Permission;
+use tamis_catalog::tokens::Token;
+use tamis_catalog::{Action, Actor, Change};
+use tamis_model::time::Millis;
+
+use crate::app::App;
+use crate::observe;
+use crate::problem::{Problem, ProblemKind};
+use crate::tokens::Shown;
+
+/// Between two lines of log about tokens that are worth nothing.
+const WARN_INTERVAL_MS: Millis = 10_000;
+
+/// What a route asks of whoever uses it. Every route has one, see [`crate::routes::Routes`].
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Access {
+    /// Nothing, not even a token.
+    Open,
+    /// A token that may look.
+    Read(Permission),
+    /// A token that may do it; a try without is kept in the audit log.
+    Write(Permission, Action),
+    /// A token; which of these permissions it needs depends on the body, and the handler must ask by [`Undecided::require`].
+    ByBody(&'static [Permission]),
+}
+
+impl Access {
+    /// Each of the permissions that can be enough; none for what is open.
+    pub fn permissions(&self) -> &[Permission] {
+        match self {
+            Self::Open => &[],
+            Self::Read(permission) | Self::Write(permission, _) => std::slice::from_ref(permission),
+            Self::ByBody(permissions) => permissions,
+        }
+    }
+}
+
+/// Who asks, and may.
+#[derive(Clone, Debug)]
+pub(crate) struct Caller {
+    pub token: Token,
+    actor: Actor,
+}
+
+impl Caller {
+    fn new(token: Token) -> Self {
+        let actor = Actor { subject: token.subject.clone(), token_id: Some(token.id.clone()) };
+        Self { token, actor }
+    }
+
+    /// Who it is, for what is kept.
+    pub fn actor(&self) -> &Actor {
+        &self.actor
+    }
+
+    /// What they do, as it is kept.
+    pub fn change<'a>(&'a self, app: &App, why: Option<&'a str>) -> Change<'a> {
+        Change { actor: &self.actor, why, at: app.now() }
+    }
+}
+
+/// Who asks; whether they may depends on what they ask for.
+#[derive(Clone, Debug)]
+pub(crate) struct Undecided(Caller);
+
+impl Undecided {
+    /// Whoever may do it.
+    pub async fn require(
+        self,
+        app: &App,
+        permission: Permission,
+        action: Action,
+        object: &str,
+    ) -> Result<Caller, Problem> {
+        permit(app, &self.0, permission, Some(action), object).await.map(|()| self.0)
+    }
+}
+
+/// A route with what it asks.
+#[derive(Clone)]
+pub(crate) struct Gate {
+    pub app: Arc<App>,
+    pub access: Access,
+}
+
+/// Lets a request through to its handler, or not.
+pub(crate) async fn check(State(gate): State<Gate>, path: RawPathParams, mut request: Request, next: Next) -> Response {
+    let Gate { app, access } = gate;
+    if let Access::Open = access {
+        return next.run(request).await;
+    }
+    let caller = match authenticate(&app, request.headers()).await {
+        Ok(caller) => caller,
+        Err(problem) => return problem.into_response(),
+    };
+    observe::record_subject(&caller.actor.subject);
+    let (permission, action) = match access {
+        Access::Open => return next.run(request).await,
+        Access::ByBody(_) => {
+            request.extensions_mut().insert(Undecided(caller));
+            return detached(request, next).await;
+        }
+        Access::Read(permission) => (permission, None),
+        Access::Write(permission, action) => (permission, Some(action)),
+    };
+    let object = path.iter().next().map_or_else(|| request.uri().path(), |(_, value)| value);
+    if let Err(problem) = permit(&app, &caller, permission, action, object).await {
+        return problem.into_response();
+    }
+    request.extensions_mut().insert(caller);
+    match action {
+        Some(_) => detached(request, next).await,
+        None => next.run(request).await,
+    }
+}
+
+/// A change that was begun comes to its end, whether or not whoever asked for it still listens: between its commit and the word of it to
+/// the stream nothing may be dropped.
+async fn detached(request: Request, next: Next) -> Response {
+    let handled = tokio::spawn(tracing::Instrument::in_current_span(async move { next.run(request).await }));
+    handled.await.unwrap_or_else(|error| match error.try_into_panic() {
+        Ok(panic) => observe::panicked(panic),
+        Err(error) => Problem::internal(error.to_string()).into_response(),
+    })
+}
+
+/// Who shows a token that is worth something.
+async fn authenticate(app: &App, headers: &HeaderMap) -> Result<Caller, Problem> {
+    let refuse = |detail: &str| Problem::new(ProblemKind::Unauthorized, detail);
+    let text = bearer(headers).ok_or_else(|| refuse("send a token: `Authorization: Bearer tamis_…`"))?;
+    let unknown = || {
+        warn_of_guesses(app.now());
+        refuse("the token is none of this host")
+    };
+    let shown = Shown::parse(text).ok_or_else(unknown)?;
+    let token = shown.of(app.catalog().token(shown.id).await?).ok_or_else(unknown)?;
+    if !is_good(app, &token) {
+        return Err(refuse(match token.revoked_at {
+            Some(_) => "the token was revoked",
+            None => "the token has expired",
+        }));
+    }
+    touch(app, &token);
+    Ok(Caller::new(token))
+}
+
+/// Whether a token is worth anything still.
+pub(crate) fn is_good(app: &App, token: &Token) -> bool {
+    token.is_good(app.now())
+}
+
+fn bearer(headers: &HeaderMap) -> Option<&str> {
+    let value = headers.get(header::AUTHORIZATION)?.to_str().ok()?;
+    let (scheme, token) = value.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then_some(token.trim())
+}
+
+/// Records the use beside the request: whoever only looks does not wait for a writer.
+fn touch(app: &App, token: &Token) {
+    let (catalog, token, now) = (app.catalog().clone(), token.clone(), app.now());
+    tokio::spawn(async move {
+        if let Err(error) = catalog.touch_token(&token, now).await {
+            tracing::warn!("{}", error.chain());
+        }
+    });
+}
+
+/// Somebody tries tokens: said in the log now and then, and nowhere else, so that they cannot fill anything.
+fn warn_of_guesses(now: Millis) {
+    static LAST: AtomicI64 = AtomicI64::new(Millis::MIN);
+    let last = LAST.load(Ordering::Relaxed);
+    if now.saturating_sub(last) >= WARN_INTERVAL_MS
+        && LAST.compare_exchange(last, now, Ordering::Relaxed, Ordering::Relaxed).is_ok()
+    {
+        tracing::warn!("somebody shows tokens that are none of this host");
+    }
+}
+
+/// Whether a token may do it. A refused change is kept in the audit log.
+async fn permit(
+    app: &App,
+    caller: &Caller,
+    permission: Permission,
+    action: Option<Action>,
+    object: &str,
+) -> Result<(), Problem> {
+    if caller.token.may(permission) {
+        return Ok(());
+    }
+    if let Some(action) = action {
+        refused(app, caller, action, object, &format!("the token does not have the scope {permission}")).await?;
+    }
+    Err(Problem::forbidden(permission))
+}
+
+/// Keeps in the audit log that a change was refused before the catalogue heard of it.
+pub(crate) async fn refused(
+    app: &App,
+    caller: &Caller,
+    action: Action,
+    object: &str,
+    reason: &str,
+) -> Result<(), Problem> {
+    let change = caller.change(app, None);
+    let entry = AuditEntry {
+        action,
+        object,
+        change,
+        outcome: Outcome::Refused,
+        reason: Some(reason),
+        before: None,
+        after: None,
+    };
+    Ok(app.catalog().append_audit(&entry).await?)
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for Caller {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        admitted(parts)
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for Undecided {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        admitted(parts)
+    }
+}
+
+/// What [`check`] has left; a handler behind another kind of gate finds nothing.
+fn admitted<T: Clone + Send + Sync + 'static>(parts: &Parts) -> Result<T, Problem> {
+    parts.extensions.get().cloned().ok_or_else(|| Problem::internal("the route is behind another kind of gate"))
+}

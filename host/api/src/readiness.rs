@@ -1,0 +1,110 @@
+//! Whether the host does what it is there for: asked by whatever watches it, and answered truthfully.
+
+use std::time::{Duration, Instant};
+
+use serde::Serialize;
+use tamis_model::error::Context;
+use tokio::sync::Mutex;
+use utoipa::ToSchema;
+
+use crate::app::App;
+use crate::problem::Problem;
+use crate::streams::StreamState;
+
+/// How long an answer of the disk holds: whoever asks needs no token.
+const DISK_ANSWER_HOLDS: Duration = Duration::from_secs(1);
+/// A name that no topic can have.
+const PROBE: &str = ".ready";
+/// More than a file system keeps beside a name.
+const PROBE_BYTES: [u8; 4096] = [b'.'; 4096];
+
+/// What was found out about the disk last, and when.
+#[derive(Default)]
+pub(crate) struct Readiness(Mutex<Option<(Instant, Result<(), String>)>>);
+
+/// Whether the host is ready.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct ReadinessReport {
+    /// Whether all of it is.
+    pub ready: bool,
+    /// Each part of it.
+    parts: Vec<PartReport>,
+}
+
+/// Whether a part of the host is ready.
+#[derive(Debug, Serialize, ToSchema)]
+struct PartReport {
+    /// Which.
+    part: Part,
+    /// Whether it is.
+    ready: bool,
+    /// Why not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<String>,
+}
+
+/// What must be ready.
+#[derive(Clone, Copy, Debug, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+enum Part {
+    /// It judges by the rules as they are now.
+    Stream,
+    /// It answers.
+    Catalogue,
+    /// It can be written.
+    Disk,
+}
+
+/// Whether the host is ready now.
+pub(crate) async fn readiness(app: &App) -> ReadinessReport {
+    let newest = app.catalog().rule_set_revision().await.map_err(|_| "it does not answer".to_owned());
+    let (stream, catalogue) = match newest {
+        Ok(newest) => (stream(app, newest).await, Ok(())),
+        Err(reason) => (Err("nobody knows what is to run".to_owned()), Err(reason)),
+    };
+    let parts = [(Part::Stream, stream), (Part::Catalogue, catalogue), (Part::Disk, disk(app).await)];
+    let parts = parts.map(|(part, found)| PartReport { part, ready: found.is_ok(), reason: found.err() });
+    ReadinessReport { ready: parts.iter().all(|part| part.ready), parts: parts.into() }
+}
+
+/// It judges by the newest rules, or there is none that runs. Names and causes are for those who have a token.
+async fn stream(app: &App, newest: u64) -> Result<(), String> {
+    let (state, revision, refused) = {
+        let status = app.api.streams.status.borrow();
+        (status.state, status.revision, status.refused.as_ref().map(|(revision, _)| *revision))
+    };
+    if state == StreamState::Running && revision >= newest {
+        return Ok(());
+    }
+    if app.catalog().running_rules().await.is_ok_and(|running| running.rules.is_empty()) {
+        return Ok(());
+    }
+    Err(match (state, refused) {
+        (StreamState::Running, Some(refused)) if refused >= newest => {
+            format!("the engine refused revision {refused} of the rules, and goes on with {revision}")
+        }
+        (StreamState::Running, _) => format!("it runs revision {revision} of the rules, the newest is {newest}"),
+        (state, _) => format!("it is {}", state.name()),
+    })
+}
+
+/// A file can be written where the topics are.
+async fn disk(app: &App) -> Result<(), String> {
+    let mut last = app.readiness.0.lock().await;
+    if let Some((at, found)) = &*last
+        && at.elapsed() < DISK_ANSWER_HOLDS
+    {
+        return found.clone();
+    }
+    let probe = app.api.topics.join(PROBE);
+    let written = app.read_files(move || {
+        let written = std::fs::write(&probe, PROBE_BYTES).and_then(|()| std::fs::remove_file(&probe));
+        written.outage("write", probe.display())
+    });
+    let found = written.await.map_err(|problem: Problem| {
+        tracing::error!("{}", problem.logged().unwrap_or("the disk cannot be written"));
+        "it cannot be written".to_owned()
+    });
+    *last = Some((Instant::now(), found.clone()));
+    found
+}

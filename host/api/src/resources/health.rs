@@ -1,0 +1,62 @@
+//! Whether the host lives and is ready, and what the API is: all that can be asked without a token.
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::{StatusCode, header};
+use axum::response::IntoResponse;
+use serde::Serialize;
+use utoipa::ToSchema;
+use utoipa_axum::routes;
+
+use crate::access::Access;
+use crate::app;
+use crate::problem::Problem;
+use crate::readiness::{ReadinessReport, readiness};
+use crate::routes::Routes;
+
+pub(super) fn routes(routes: Routes) -> Routes {
+    routes.add(Access::Open, routes!(healthz)).add(Access::Open, routes!(readyz))
+}
+
+pub(super) fn document_routes(routes: Routes) -> Routes {
+    routes.add(Access::Open, routes!(get_document))
+}
+
+/// That the process answers.
+#[derive(Serialize, ToSchema)]
+struct Alive {
+    /// That it does.
+    alive: bool,
+}
+
+/// Whether the process answers.
+#[utoipa::path(get, path = "/healthz", tag = "health", responses((status = 200, description = "It does.", body = Alive)))]
+async fn healthz() -> Json<Alive> {
+    Json(Alive { alive: true })
+}
+
+/// Whether the stream runs by the newest rules, the catalogue answers and the disk can be written.
+#[utoipa::path(
+    get, path = "/readyz", tag = "health",
+    responses(
+        (status = 200, description = "All is ready.", body = ReadinessReport),
+        (status = 503, description = "Something is not.", content(
+            (ReadinessReport = "application/json"), (crate::problem::ProblemDetails = "application/problem+json"),
+        )),
+    ),
+)]
+async fn readyz(State(app): app::State) -> impl IntoResponse {
+    let report = readiness(&app).await;
+    let status = if report.ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    (status, Json(report))
+}
+
+/// This document.
+#[utoipa::path(
+    get, path = "/openapi.json", tag = "health",
+    responses((status = 200, description = "OpenAPI 3.1.", body = Object, content_type = "application/json")),
+)]
+async fn get_document(State(app): app::State) -> Result<impl IntoResponse, Problem> {
+    let document = app.document.get().cloned().ok_or_else(|| Problem::internal("the document is not written"))?;
+    Ok(([(header::CONTENT_TYPE, "application/json")], document))
+}
