@@ -38,7 +38,7 @@ const OLD_TABLES: &str = "
 fn numbered(n: usize) -> Alert {
     let rule = ["card-testing", "fraud-bin"][n % 2];
     let event_time = format!("2026-03-18T14:00:{:02}.000Z", n * 7 % 13);
-    let mode = if n / 8 % 3 == 0 { AlertMode::Shadow } else { AlertMode::Live };
+    let mode = [AlertMode::Shadow, AlertMode::Live, AlertMode::Live][n / 8 % 3];
     // Ids are hashes: their order is another one than that of insertion.
     let alert_id = format!("{:02}", n * 37 % 97);
     Alert { alert_id, severity: SEVERITIES[n / 2 % 4], mode, ..alert(rule, n, &event_time) }

@@ -48,7 +48,7 @@ impl LetterFilter {
 }
 
 /// Where a page ends: of each partition that has more, the offset behind the next letter. As text
-/// `<partition>:<offset>,…`.
+/// `<partition>:<offset>,…`, each partition once and in order of number.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LetterCursor(Vec<(u32, i64)>);
 
@@ -70,6 +70,7 @@ impl FromStr for LetterCursor {
             Some((partition.parse().ok()?, before.parse().ok()?))
         };
         let places: Option<Vec<_>> = text.split(',').map(place).collect();
+        let places = places.filter(|places| places.is_sorted_by(|(before, _), (number, _)| before < number));
         places.map(Self).ok_or("it is not <partition>:<offset>,…").invalid("read cursor", format!("{text:?}"))
     }
 }
@@ -88,8 +89,8 @@ impl DeadLetters {
 
     /// The next `limit` letters behind a cursor that pass a filter, and the cursor behind them; none at the end.
     ///
-    /// In a partition what was written last comes first; of several partitions the letter with the later time. Letters
-    /// that are written meanwhile change nothing behind a cursor. A page with a cursor may have less than `limit`
+    /// In a partition what was written last comes first; of several partitions the letter with the later time, of equal
+    /// times that of the higher partition. Letters that are written meanwhile change nothing behind a cursor. A page with a cursor may have less than `limit`
     /// letters, even none: see the module.
     pub fn page(
         &self,
@@ -100,7 +101,7 @@ impl DeadLetters {
         let mut heads = self.heads(cursor)?;
         let (mut letters, mut bytes) = (Vec::new(), 0);
         while letters.len() < limit && bytes < PAGE_BYTES_MAX {
-            let Some(newest) = (0..heads.len()).max_by_key(|i| heads[*i].letter.time) else { break };
+            let Some(newest) = (0..heads.len()).max_by_key(|i| heads[*i].place()) else { break };
             let head = heads.swap_remove(newest);
             bytes += head.bytes;
             if filter.passes(&head.letter) {
@@ -143,6 +144,11 @@ struct Head {
 }
 
 impl Head {
+    /// What decides which partition's letter comes first: the highest.
+    fn place(&self) -> (Millis, u32) {
+        (self.letter.time, self.letter.partition)
+    }
+
     fn of(mut tail: Tail) -> Result<Option<Self>> {
         Ok(tail.next_letter()?.map(|(letter, bytes)| Self { letter, bytes, tail }))
     }
@@ -157,7 +163,7 @@ mod tests {
         let cursor = LetterCursor(vec![(0, 12), (3, i64::MAX)]);
         assert_eq!(cursor.to_string(), "0:12,3:9223372036854775807");
         assert_eq!(cursor.to_string().parse::<LetterCursor>().unwrap(), cursor);
-        for text in ["", "0", "0:", "0:1,", "-1:1", "a:1", "0:1:2", "0:1;1:2"] {
+        for text in ["", "0", "0:", "0:1,", "-1:1", "a:1", "0:1:2", "0:1;1:2", "0:1,0:1", "1:1,0:1"] {
             let error = text.parse::<LetterCursor>().unwrap_err().chain();
             assert_eq!(error, format!("cannot read cursor {text:?}: it is not <partition>:<offset>,…"));
         }

@@ -43,7 +43,7 @@ impl SinkHarness<AggregateRow> for Aggregates {
     }
 
     fn item(&self, n: usize) -> AggregateRow {
-        row("volumes", ["1m", "5m"][n % 2], MINUTES[n / 2 % 2], n % 3 == 0, n)
+        row("volumes", ["1m", "5m"][n % 2], MINUTES[n / 2 % 2], n.is_multiple_of(3), n)
     }
 
     fn committed(&mut self) -> Vec<usize> {
