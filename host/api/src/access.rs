@@ -145,7 +145,7 @@ async fn authenticate(app: &App, headers: &HeaderMap) -> Result<Caller, Problem>
     };
     let shown = Shown::parse(text).ok_or_else(unknown)?;
     let token = shown.of(app.catalog().token(shown.id).await?).ok_or_else(unknown)?;
-    if !is_good(app, &token) {
+    if !token.is_good(app.now()) {
         return Err(refuse(match token.revoked_at {
             Some(_) => "the token was revoked",
             None => "the token has expired",
@@ -153,11 +153,6 @@ async fn authenticate(app: &App, headers: &HeaderMap) -> Result<Caller, Problem>
     }
     touch(app, &token);
     Ok(Caller::new(token))
-}
-
-/// Whether a token is worth anything still.
-pub(crate) fn is_good(app: &App, token: &Token) -> bool {
-    token.is_good(app.now())
 }
 
 fn bearer(headers: &HeaderMap) -> Option<&str> {

@@ -19,6 +19,15 @@ impl Registry {
         expected_revision: Option<u64>,
         change: &Change<'_>,
     ) -> Result<Rule> {
+        let checked = self.check_step(name, step).await;
+        self.kept(step.action(), name, change, checked).await?;
+        let changed = self.0.catalog.change_rule(name, step, expected_revision, change).await?;
+        self.announce().await?;
+        Ok(changed)
+    }
+
+    /// Whether what a step puts to work can run.
+    async fn check_step(&self, name: &str, step: &RuleStep) -> Result<()> {
         let rule = self.rule(name).await?;
         match step {
             RuleStep::Try(Trial { version, .. }) => drop(self.version_plan(name, *version, Role::Shadow).await?),
@@ -36,9 +45,7 @@ impl Registry {
             }
             RuleStep::EndTrial | RuleStep::Disable => {}
         }
-        let changed = self.0.catalog.change_rule(name, step, expected_revision, change).await?;
-        self.announce().await?;
-        Ok(changed)
+        Ok(())
     }
 
     /// Gives a list other values, which every version that runs with it must accept.

@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use serde_json::{Map, Value};
-use tamis_catalog::Change;
 use tamis_catalog::lists::List;
 use tamis_catalog::rule_versions::{FailurePolicy, NewVersion, OnStateChange, RuleVersion, VersionContent};
 use tamis_catalog::rules::Rule;
+use tamis_catalog::{Action, Change};
 use tamis_engine::rules::{self, Budget, OnFailure, Role, RulePlan, RuleSet};
 use tamis_model::dead_letter::DEAD_LETTERS;
 use tamis_model::error::Context;
@@ -36,8 +36,8 @@ pub struct Draft {
 impl Registry {
     /// Makes a rule with a draft as its first version.
     pub async fn create_rule(&self, name: &str, draft: &Draft, change: &Change<'_>) -> Result<Rule> {
-        let content = self.content(name, draft, None).await?;
-        self.check(name, &content, Role::Active).await?;
+        let checked = self.checked_content(name, draft, None).await;
+        let content = self.kept(Action::RuleCreate, name, change, checked).await?;
         self.0.catalog.create_rule(name, &NewVersion { content, based_on: None }, change).await
     }
 
@@ -47,8 +47,8 @@ impl Registry {
             Some(number) => self.version(rule, number).await?,
             None => self.newest_version(rule).await?,
         };
-        let content = self.content(rule, draft, Some(&base.content)).await?;
-        self.check(rule, &content, Role::Active).await?;
+        let checked = self.checked_content(rule, draft, Some(&base.content)).await;
+        let content = self.kept(Action::VersionCreate, rule, change, checked).await?;
         let version = NewVersion { content, based_on: Some(base.number) };
         self.0.catalog.create_version(rule, &version, None, change).await
     }
@@ -74,6 +74,18 @@ impl Registry {
         let newest = tamis_catalog::PageQuery { cursor: None, limit: 1 };
         let found = self.0.catalog.rule_versions(rule, &newest).await?.items.into_iter().next();
         found.ok_or_else(|| Error::new(tamis_model::Kind::Missing, "find", format!("rule {rule}")))
+    }
+
+    /// What a draft comes to, which could run.
+    async fn checked_content(
+        &self,
+        rule: &str,
+        draft: &Draft,
+        base: Option<&VersionContent>,
+    ) -> Result<VersionContent> {
+        let content = self.content(rule, draft, base).await?;
+        self.check(rule, &content, Role::Active).await?;
+        Ok(content)
     }
 
     async fn content(&self, rule: &str, draft: &Draft, base: Option<&VersionContent>) -> Result<VersionContent> {
@@ -114,6 +126,10 @@ impl Registry {
             found.push(
                 self.0.catalog.ensure_list(list, &values, tamis_engine::Clock::now(&tamis_engine::SystemClock)).await?,
             );
+        }
+        if !found.is_empty() {
+            // A list that was made counts as a change of the rule set, although nothing runs by it yet.
+            self.announce().await?;
         }
         let plan = self.plan(rule, content, role, &found).await?;
         let registry = self.clone();

@@ -16,13 +16,14 @@ use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
-use tamis_catalog::Catalog;
+use tamis_catalog::audit::{AuditEntry, Outcome};
 use tamis_catalog::plugins::PluginState;
+use tamis_catalog::{Action, Catalog, Change};
 use tamis_model::error::Context;
 use tamis_model::topic::TopicSchema;
 use tamis_model::{Error, Kind, Result};
 use tamis_plugin::{Plugin, Sandbox};
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 
 pub use draft::Draft;
 pub use rule_plan::rule_plan;
@@ -43,7 +44,12 @@ struct Parts {
     /// The versions of the last snapshot.
     running: Mutex<HashMap<(String, u32), Cached>>,
     revisions: watch::Sender<u64>,
+    /// Whose turn it is to compile.
+    builds: Semaphore,
 }
+
+/// Components that are compiled at once, beside the stream that needs the cores too.
+const BUILDS_MAX: usize = 2;
 
 impl Registry {
     /// The registry over a catalogue; `components` is the folder of uploaded components, made when missing.
@@ -56,7 +62,8 @@ impl Registry {
         std::fs::create_dir_all(&components).outage("create folder", components.display())?;
         let revisions = watch::Sender::new(catalog.rule_set_revision().await?);
         let (loaded, running) = Default::default();
-        Ok(Self(Arc::new(Parts { sandbox, catalog, components, schemas, loaded, running, revisions })))
+        let builds = Semaphore::new(BUILDS_MAX);
+        Ok(Self(Arc::new(Parts { sandbox, catalog, components, schemas, loaded, running, revisions, builds })))
     }
 
     /// What it keeps things in.
@@ -105,6 +112,20 @@ impl Registry {
 
     fn component(&self, sha256: &str) -> PathBuf {
         self.0.components.join(format!("{sha256}.wasm"))
+    }
+
+    /// What came of a step before the catalogue heard of it. That it was refused as things stand is kept, as the catalogue keeps what
+    /// it refuses itself.
+    async fn kept<T>(&self, action: Action, object: &str, change: &Change<'_>, result: Result<T>) -> Result<T> {
+        if let Err(error) = &result
+            && error.kind() == Kind::Conflict
+        {
+            let (outcome, reason) = (Outcome::Refused, error.chain());
+            let entry =
+                AuditEntry { action, object, change: *change, outcome, reason: Some(&reason), before: None, after: None };
+            self.0.catalog.append_audit(&entry).await?;
+        }
+        result
     }
 
     /// Tells whoever runs rules that something of them was changed.

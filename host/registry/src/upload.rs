@@ -49,6 +49,7 @@ impl Registry {
 
     /// Builds what was stored, and keeps what came of it.
     async fn build(&self, sha256: &str, at: Millis) -> Result<PluginVersion> {
+        let _turn = self.0.builds.acquire().await.outage("build plugin", sha256)?;
         let build = match self.load(sha256).await {
             Ok(plugin) if plugin.manifest().world != World::Rule => Build::Error {
                 identity: Some((plugin.manifest().name.clone(), plugin.manifest().version.clone())),

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use axum::Extension;
 use axum::extract::State;
@@ -14,11 +14,11 @@ use futures::stream;
 use serde_json::json;
 use tamis_catalog::events::Event;
 use tamis_catalog::roles::Permission;
-use tamis_catalog::tokens::Token;
+use tamis_model::Result;
 use tokio::sync::{OwnedSemaphorePermit, watch};
 use utoipa_axum::routes;
 
-use crate::access::{Access, Caller, is_good};
+use crate::access::{Access, Caller};
 use crate::app::{self, App};
 use crate::problem::Problem;
 use crate::routes::Routes;
@@ -27,8 +27,6 @@ use crate::routes::Routes;
 const HEARTBEAT: Duration = Duration::from_secs(15);
 /// Between two looks into the table: whoever changes rules wakes the stream at once, others do not.
 const LOOK_INTERVAL: Duration = Duration::from_millis(500);
-/// Between two looks at whether the token is worth anything still.
-const TOKEN_INTERVAL: Duration = Duration::from_secs(15);
 /// Events that are read at once.
 const EVENTS_READ_MAX: u32 = 100;
 /// How long a browser waits before it comes again.
@@ -70,8 +68,7 @@ async fn stream_events(
     let revisions = app.registry().revisions();
     let reader = Reader {
         app,
-        token: caller.token,
-        token_seen_at: Instant::now(),
+        token_id: caller.token.id,
         last,
         waiting: VecDeque::from([Message::default().comment("tamis").retry(RETRY)]),
         revisions,
@@ -79,7 +76,7 @@ async fn stream_events(
         _permit: permit,
     };
     // An id that is not given yet is of another life of the host.
-    let reader = if last > newest { reader.missed(newest) } else { reader };
+    let reader = if last > newest { reader.skip_to(newest) } else { reader };
     let messages = stream::unfold(reader, |mut reader| async move {
         let message = reader.next().await?;
         Some((Ok::<_, Infallible>(message), reader))
@@ -90,8 +87,7 @@ async fn stream_events(
 /// Somebody who looks on.
 struct Reader {
     app: Arc<App>,
-    token: Token,
-    token_seen_at: Instant,
+    token_id: String,
     /// The event that was read last.
     last: i64,
     waiting: VecDeque<Message>,
@@ -108,12 +104,13 @@ impl Reader {
             if let Some(message) = self.waiting.pop_front() {
                 return Some(message);
             }
-            if !self.may_go_on().await {
-                return None;
-            }
-            match self.app.catalog().events_after(self.last, EVENTS_READ_MAX).await {
-                Ok(events) if events.is_empty() => self.wait().await,
-                Ok(events) => self.take(events),
+            match self.look().await {
+                Ok(Some(events)) if events.is_empty() => self.wait().await,
+                Ok(Some(events)) => {
+                    let told = told(&mut self.last, events);
+                    self.waiting.extend(told.iter().map(Told::message));
+                }
+                Ok(None) => return None,
                 Err(error) => {
                     // Whoever looks on comes again, with the id of the last event.
                     tracing::warn!("an event stream ends: {}", error.chain());
@@ -123,19 +120,19 @@ impl Reader {
         }
     }
 
-    fn take(&mut self, events: Vec<Event>) {
-        for event in events {
-            if event.id > self.last + 1 {
-                self.waiting.push_back(missed(self.last, event.id));
-            }
-            self.last = event.id;
-            self.waiting.push_back(message(&event));
+    /// What happened since; none when the server ends, or the token is worth nothing any more.
+    async fn look(&self) -> Result<Option<Vec<Event>>> {
+        let catalog = self.app.catalog();
+        let is_closing = self.closing.as_ref().is_some_and(|closing| *closing.borrow());
+        if is_closing || catalog.token(&self.token_id).await?.is_none_or(|token| !token.is_good(self.app.now())) {
+            return Ok(None);
         }
+        catalog.events_after(self.last, EVENTS_READ_MAX).await.map(Some)
     }
 
     /// Goes on behind the event `newest`, and says so.
-    fn missed(mut self, newest: i64) -> Self {
-        self.waiting.push_back(missed(self.last, newest + 1));
+    fn skip_to(mut self, newest: i64) -> Self {
+        self.waiting.push_back(Told::Missed { after: self.last, before: newest + 1 }.message());
         self.last = newest;
         self
     }
@@ -161,26 +158,69 @@ impl Reader {
             () = tokio::time::sleep(LOOK_INTERVAL) => {}
         }
     }
+}
 
-    /// Whether the server goes on, and the token is worth something still.
-    async fn may_go_on(&mut self) -> bool {
-        if self.closing.as_ref().is_some_and(|closing| *closing.borrow()) {
-            return false;
+/// What a reader is told.
+#[derive(Debug, PartialEq)]
+enum Told {
+    Event(Event),
+    /// What happened in between is forgotten.
+    Missed {
+        after: i64,
+        before: i64,
+    },
+}
+
+impl Told {
+    fn message(&self) -> Message {
+        match self {
+            Self::Event(event) => {
+                Message::default().id(event.id.to_string()).event(&event.kind).data(json!(event).to_string())
+            }
+            Self::Missed { after, before } => {
+                Message::default().event("missed").data(json!({"after": after, "before": before}).to_string())
+            }
         }
-        if self.token_seen_at.elapsed() < TOKEN_INTERVAL {
-            return true;
-        }
-        self.token_seen_at = Instant::now();
-        let token = self.app.catalog().token(&self.token.id).await;
-        token.is_ok_and(|token| token.is_some_and(|token| is_good(&self.app, &token)))
     }
 }
 
-fn message(event: &Event) -> Message {
-    Message::default().id(event.id.to_string()).event(&event.kind).data(json!(event).to_string())
+/// What whoever has had the event `last` is told of the events behind it.
+fn told(last: &mut i64, events: Vec<Event>) -> Vec<Told> {
+    let mut told = Vec::with_capacity(events.len());
+    for event in events {
+        if event.id > *last + 1 {
+            told.push(Told::Missed { after: *last, before: event.id });
+        }
+        *last = event.id;
+        told.push(Told::Event(event));
+    }
+    told
 }
 
-/// Events behind `after` and before `before` are forgotten.
-fn missed(after: i64, before: i64) -> Message {
-    Message::default().event("missed").data(json!({"after": after, "before": before}).to_string())
+#[cfg(test)]
+mod tests {
+    use serde_json::Value;
+
+    use super::*;
+
+    fn event(id: i64) -> Event {
+        Event { id, at: String::new(), kind: "run.finish".to_owned(), object: String::new(), data: Value::Null }
+    }
+
+    #[test]
+    fn whoever_misses_events_is_told_so() {
+        let check = |last: i64, events: &[i64], expected: &[Told]| {
+            let mut now = last;
+            let events: Vec<_> = events.iter().copied().map(event).collect();
+            let newest = events.last().map_or(last, |event| event.id);
+            assert_eq!(told(&mut now, events), expected);
+            assert_eq!(now, newest);
+        };
+        let happened = |id| Told::Event(event(id));
+        let missed = |after, before| Told::Missed { after, before };
+        check(4, &[], &[]);
+        check(4, &[5, 6], &[happened(5), happened(6)]);
+        check(0, &[1], &[happened(1)]);
+        check(4, &[9, 10], &[missed(4, 9), happened(9), happened(10)]);
+    }
 }

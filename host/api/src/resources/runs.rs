@@ -10,12 +10,13 @@ use tamis_catalog::roles::Permission;
 use tamis_catalog::run_details::{RunColumn, RunEvent, RunFile, RunTable};
 use tamis_catalog::runs::Run;
 use tamis_catalog::{Action, Page};
+use tamis_model::Kind;
 use utoipa::ToSchema;
 use utoipa_axum::routes;
 
 use super::location;
 use crate::RunRequest;
-use crate::access::{Access, Caller};
+use crate::access::{Access, Caller, refused};
 use crate::app::{self, found};
 use crate::extract::{Everything, Json as Body, Listing, PageParams, Path};
 use crate::jobs::Asked;
@@ -144,7 +145,15 @@ async fn start_run(
     caller: Caller,
     Body(request): Body<RunRequest>,
 ) -> Result<impl IntoResponse, Problem> {
+    let job = request.job.clone();
     let asked = Asked { actor: caller.actor().clone(), why: None, at: app.now() };
-    let id = app.api.jobs.start_run(request, asked).await.map_err(Problem::of_body)?;
+    let id = match app.api.jobs.start_run(request, asked).await {
+        Ok(id) => id,
+        Err(error) if error.kind() == Kind::Conflict => {
+            refused(&app, &caller, Action::RunStart, &job, &error.chain()).await?;
+            return Err(error.into());
+        }
+        Err(error) => return Err(Problem::of_body(error)),
+    };
     Ok((StatusCode::ACCEPTED, location(format_args!("/runs/{id}")), Json(StartedRun { id })))
 }

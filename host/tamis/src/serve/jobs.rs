@@ -80,9 +80,6 @@ async fn start_backtest(
     request: BacktestRequest,
     asked: Asked,
 ) -> Result<Backtest> {
-    // The API describes to its callers what the job reads: the same members.
-    let request = serde_json::to_value(request).and_then(serde_json::from_value);
-    let request = request.invalid("read", "the request of a backtest")?;
     backtest::enqueue(&host.registry, &context, &request, &asked.change()).await
 }
 
