@@ -4,5 +4,9 @@
 
 mod architecture;
 mod cases;
+mod crashes;
 mod demo;
 mod expression;
+/// What a home holds in the end, shared with the tests of the real process.
+#[path = "../../../host/tamis/tests/process/results.rs"]
+mod results;
