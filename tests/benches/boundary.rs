@@ -29,11 +29,15 @@ use payments::{Numbers, Shape};
 const EVENTS: u64 = 65_536;
 const IDENTITIES: [&str; 3] = ["payment_id", "order_id", "customer_id"];
 
-/// The decoded columns of a rule, those that name an event, and the one that groups events if there is one, in batches of
+/// The decoded columns of a rule, then those that name an event and the one that groups events if there is one, in batches of
 /// `rows_max`.
 fn batches(manifest: &Manifest, rows_max: usize) -> Vec<Decoded> {
-    let declared = manifest.columns().map(|column| column.name.as_str());
-    let columns: Vec<&str> = declared.chain(IDENTITIES).chain(manifest.inputs[0].key.as_deref()).collect();
+    let mut columns: Vec<&str> = manifest.columns().map(|column| column.name.as_str()).collect();
+    for name in IDENTITIES.into_iter().chain(manifest.inputs[0].key.as_deref()) {
+        if !columns.contains(&name) {
+            columns.push(name);
+        }
+    }
     let schemas = tamis::topics::standard().expect("the published schemas are valid");
     let schema = schemas.iter().find(|schema| schema.name == "payments").expect("payments are published");
     let mut decoder = RecordDecoder::new(schema, &columns).expect("the rule reads payments");
@@ -77,9 +81,9 @@ fn prepared<P: RulePlugin>(manifest: &Manifest, config: &str, rows_max: usize) -
     let batch = |decoded: Decoded| {
         let mut batch =
             Prepared { decoded, groups: Vec::new(), keys: StringsBuf::default(), states: StringsBuf::default() };
-        if manifest.keyed() {
-            batch.join(&by_key);
-            let identities = identities(&batch.decoded, declared);
+        if let Some(key) = &manifest.inputs[0].key {
+            batch.join(key, &by_key);
+            let identities = identities(&batch.decoded);
             let outcome = plugin.apply(&lower(&keyed(&batch, declared, &identities))).expect("the rule judges");
             for (group, bounds) in outcome.states.offsets.windows(2).enumerate() {
                 let state = &outcome.states.data[bounds[0] as usize..bounds[1] as usize];
@@ -92,9 +96,9 @@ fn prepared<P: RulePlugin>(manifest: &Manifest, config: &str, rows_max: usize) -
 }
 
 impl Prepared {
-    /// Groups the rows by the last column, and looks up the state of each group.
-    fn join(&mut self, by_key: &HashMap<Vec<u8>, Vec<u8>>) {
-        let keys = self.decoded.rows.column(self.decoded.rows.num_columns() - 1).as_string::<i32>();
+    /// Groups the rows by the column `key`, and looks up the state of each group.
+    fn join(&mut self, key: &str, by_key: &HashMap<Vec<u8>, Vec<u8>>) {
+        let keys = self.decoded.rows.column_by_name(key).expect("it is decoded").as_string::<i32>();
         let mut index: HashMap<&[u8], u32> = HashMap::new();
         for key in keys {
             let Some(key) = key.map(str::as_bytes) else {
@@ -122,7 +126,7 @@ fn compare<P: RulePlugin>(criterion: &mut Criterion, name: &str, title: &str, ov
     let mut group = criterion.benchmark_group(title);
     for rows_max in [256, 4096] {
         let batches = prepared::<P>(&manifest, &config, rows_max);
-        let identities: Vec<_> = batches.iter().map(|batch| identities(&batch.decoded, declared)).collect();
+        let identities: Vec<_> = batches.iter().map(|batch| identities(&batch.decoded)).collect();
         let inputs = || batches.iter().zip(&identities).map(|(batch, ids)| keyed(batch, declared, ids));
         group.throughput(Throughput::Elements(EVENTS));
         let lowered: Vec<sdk::Keyed> = inputs().map(|rows| lower(&rows)).collect();
@@ -181,8 +185,8 @@ fn keyed<'a>(batch: &'a Prepared, declared: usize, identities: &'a [ArrayRef; 3]
     }
 }
 
-fn identities(batch: &Decoded, declared: usize) -> [ArrayRef; 3] {
-    [0, 1, 2].map(|i| batch.rows.column(declared + i).clone())
+fn identities(batch: &Decoded) -> [ArrayRef; 3] {
+    IDENTITIES.map(|name| batch.rows.column_by_name(name).expect("it is decoded").clone())
 }
 
 criterion_group!(benches, rules, expressions);

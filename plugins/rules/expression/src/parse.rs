@@ -110,10 +110,8 @@ fn readable(text: &str) -> Result<String, Refusal> {
                 open.pop();
             }
             TokenKind::TokQuestion => open.last_mut().into_iter().for_each(|levels| *levels += 1),
-            TokenKind::TokIdent if before != TokenKind::TokDot && text.get(start..end) == Some("has") => {
-                if text[end..].trim_start().starts_with('(') {
-                    readable.replace_range(start..end, PRESENT);
-                }
+            TokenKind::TokIdent if before != TokenKind::TokDot && is_has(text, start, end) => {
+                readable.replace_range(start..end, PRESENT);
             }
             _ => {}
         }
@@ -123,6 +121,11 @@ fn readable(text: &str) -> Result<String, Refusal> {
         }
         before = kind;
     }
+}
+
+/// Whether the word from `start` to `end` is `has`, called.
+fn is_has(text: &str, start: usize, end: usize) -> bool {
+    &text[start..end] == "has" && text[end..].trim_start().starts_with('(')
 }
 
 /// A part of the tree below the deepest level that is allowed. The tree may be as deep as its text is long, so this does not call itself.
