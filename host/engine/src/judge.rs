@@ -23,6 +23,9 @@ use crate::share::Share;
 /// Keys of a call of `advance` at most.
 const DUE_MAX: usize = 4096;
 
+/// The longest call that is told from longer ones: a minute.
+const CALL_NS_MAX: u64 = 60_000_000_000;
+
 /// A version of a rule at work.
 pub(crate) struct RuleRun {
     pub plan: Arc<RulePlan>,
@@ -76,7 +79,7 @@ impl RuleRun {
             kept.tripped.filter(|_| (author.version, author.trial) == (kept.author.version, kept.author.trial));
         Self {
             breaker: Breaker::new(&plan),
-            latency: Histogram::new(2).expect("two digits are allowed"),
+            latency: Histogram::new_with_bounds(1, CALL_NS_MAX, 2).expect("the bounds are in order"),
             kept: Kept { author, tripped, ..kept },
             room: Room::default(),
             told: false,

@@ -20,7 +20,7 @@ fn token(served: &Served, subject: &str, role: &str) -> String {
     let expires_at = "2027-03-01T00:00:00.000Z";
     let body = json!({"name": subject, "subject": subject, "role": role, "expires_at": expires_at});
     let made = served.ask(admin, "POST", "/api/v1/tokens", Some(&body), None).expect(201);
-    made["secret"].as_str().unwrap_or_else(|| panic!("{made}")).to_owned()
+    made["text"].as_str().unwrap_or_else(|| panic!("{made}")).to_owned()
 }
 
 /// The setting by which a version is told from the others; every risky payment is above it.
