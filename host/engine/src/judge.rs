@@ -32,6 +32,8 @@ pub(crate) struct RuleRun {
     pub kept: Kept,
     /// The keys whose alerts count.
     pub share: Share,
+    /// Whether it has raised, emitted or refused anything since the last checkpoint.
+    pub has_spoken: bool,
     /// How long the calls of its code took, in nanoseconds.
     pub latency: Histogram<u32>,
     code: Box<dyn Rule>,
@@ -83,6 +85,7 @@ impl RuleRun {
             kept: Kept { author, tripped, ..kept },
             room: Room::default(),
             told: false,
+            has_spoken: false,
             share: Share::All,
             plan,
             code,
@@ -92,9 +95,17 @@ impl RuleRun {
     /// The same version with the same code, in a new set.
     pub fn goes_on(self, plan: Arc<RulePlan>) -> Self {
         let same = (plan.role, plan.on_failure) == (self.plan.role, self.plan.on_failure);
-        let Self { breaker, latency, room, told, .. } = self;
-        let run = Self::new(plan, self.code, self.kept);
-        if same { Self { breaker, latency, room, told, ..run } } else { Self { latency, room, ..run } }
+        let Self { breaker, latency, room, told, has_spoken, .. } = self;
+        let run = Self { latency, room, has_spoken, ..Self::new(plan, self.code, self.kept) };
+        if same { Self { breaker, told, ..run } } else { run }
+    }
+
+    /// Whether it runs as `plan` says.
+    pub fn is_as(&self, plan: &RulePlan) -> bool {
+        let what = |plan: &RulePlan| (plan.version, plan.role, plan.on_failure);
+        self.plan.name == plan.name
+            && what(&self.plan) == what(plan)
+            && (&self.plan.plugin, &self.plan.config) == (&plan.plugin, &plan.config)
     }
 
     /// That the version was stopped, said once.
@@ -107,7 +118,8 @@ impl RuleRun {
     }
 
     /// Takes what a batch came to. Returns whether the version is stopped from now on.
-    fn watch(&mut self, tally: Tally) -> bool {
+    fn watch(&mut self, tally: Tally, emitted: bool) -> bool {
+        self.has_spoken |= emitted || tally.alerts > 0 || tally.errors > 0;
         self.kept.tripped = self.breaker.observe(tally);
         self.kept.tripped.is_some()
     }
@@ -157,6 +169,7 @@ impl RuleRun {
         let judging = Judging { input, columns: batch.columns, times: batch.rows.times, groups, keys };
         let mut tally = Tally { rows: rows as u64, errors: judged.poisoned.len() as u64, ..Tally::default() };
         tally.exhausted = judged.exhausted;
+        let emitted = judged.emitted.first().is_some_and(|column| !column.is_empty());
         let letters = judged.poisoned.iter().map(|poisoned| match poisoned.subject {
             PoisonedSubject::Row(row) if (row as usize) < judging.times.len() => {
                 Ok(author.row_counts(&judging, row).then(|| batch.rows.letter_of(row, author, poisoned)))
@@ -164,7 +177,7 @@ impl RuleRun {
             _ => Err(breach(plan, "it failed on a row that it was not given")),
         });
         tally.alerts = file(author, &judging, letters.collect::<Result<_>>()?, judged, desk)?;
-        Ok(self.watch(tally))
+        Ok(self.watch(tally, emitted))
     }
 
     /// Sees the keys again whose wake the watermark `now` has reached, each once. Returns whether there were any, and whether the
@@ -201,6 +214,7 @@ impl RuleRun {
         let author = Author { rule: plan, layout, topics: desk.topics, share: *share };
         let mut tally = Tally { rows: keys.len() as u64, errors: judged.poisoned.len() as u64, ..Tally::default() };
         tally.exhausted = judged.exhausted;
+        let emitted = judged.emitted.first().is_some_and(|column| !column.is_empty());
         let mut dropped = vec![false; if judged.poisoned.is_empty() { 0 } else { keys.len() }];
         let mut letters = Vec::new();
         for poisoned in &judged.poisoned {
@@ -222,7 +236,7 @@ impl RuleRun {
         });
         let judging = Judging { input: 0, columns: &[], times: &[], groups: &[], keys };
         tally.alerts = file(author, &judging, letters, judged, desk)?;
-        Ok(self.watch(tally))
+        Ok(self.watch(tally, emitted))
     }
 }
 

@@ -41,6 +41,7 @@ impl Stream {
         self.report.spent.checkpoints_ns += spent_ns;
         self.checkpointed_at = self.clock.now();
         self.changed = false;
+        self.runs.iter_mut().for_each(|run| run.has_spoken = false);
         Ok(())
     }
 

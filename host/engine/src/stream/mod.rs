@@ -136,7 +136,13 @@ impl Stream {
                     self.stop()?;
                     return Ok(self.report.clone());
                 }
-                Ok(Command::Rules(rules, reply)) => reply(self.swap_rules(&rules)),
+                Ok(Command::Rules(rules, reply)) => {
+                    // What a version has said stays said, whatever crashes: it is not replayed with another one in its place.
+                    if self.would_be_unsaid(&rules) {
+                        self.checkpoint()?;
+                    }
+                    reply(self.swap_rules(&rules));
+                }
                 Ok(Command::Redrive(records, reply)) => {
                     // What failed in the middle is not to be committed: the stream ends with the error that it replied.
                     let redriven = self.redrive(&records)?;

@@ -37,6 +37,12 @@ impl Stream {
         Ok(())
     }
 
+    /// Whether a version that `rules` replaces, or changes, has said something since the last checkpoint.
+    pub(super) fn would_be_unsaid(&self, rules: &RuleSet) -> bool {
+        let goes_on = |run: &RuleRun| rules.rules.iter().any(|plan| run.is_as(plan));
+        self.runs.iter().any(|run| run.has_spoken && !goes_on(run))
+    }
+
     /// Tells of the versions that were stopped: the keys of a canary are the active version's again.
     pub(super) fn take_stock(&mut self) {
         self.trips.extend(self.runs.iter_mut().filter_map(RuleRun::trip));
