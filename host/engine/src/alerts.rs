@@ -205,8 +205,8 @@ impl Author<'_> {
             return Err(self.breach("it names a criterion that is not declared"));
         }
         let holds = |(i, _): &(usize, &String)| bits >> i & 1 == 1;
-        // A condition that bears the name of its plugin is the rule's own.
-        let name = |name: &String| if *name == self.rule.plugin.name { &self.rule.name } else { name }.clone();
+        // Where there is only one, it is the rule itself (contracts 3).
+        let name = |criterion: &String| if names.len() == 1 { &self.rule.name } else { criterion }.clone();
         Ok(names.iter().enumerate().filter(holds).map(|(_, criterion)| name(criterion)).collect())
     }
 
