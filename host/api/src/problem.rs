@@ -191,9 +191,12 @@ impl Problem {
     pub fn of(response: &mut Response) -> Option<Self> {
         let status = response.status();
         let kept = response.extensions_mut().remove();
+        // The router and the layers answer without a body.
+        let is_bare = !response.headers().contains_key(header::CONTENT_TYPE);
         kept.or_else(|| {
             let kind = ProblemKind::of_status(status);
-            (status.is_client_error() || status.is_server_error()).then(|| Self::new(kind, kind.row().2))
+            let is_bad = status.is_client_error() || status.is_server_error();
+            (is_bad && is_bare).then(|| Self::new(kind, kind.row().2))
         })
     }
 

@@ -6,7 +6,7 @@ macro_rules! named {
     (
         $(#[$meta:meta])*
         pub enum $type:ident: $what:literal {
-            $($(#[$doc:meta])* $variant:ident = $name:literal,)+
+            $($(#[$doc:meta])* $variant:ident = $name:tt,)+
         }
     ) => {
         $(#[$meta])*
