@@ -155,7 +155,7 @@ fn components(folder: &Path) -> Result<Vec<PathBuf>> {
 fn load_all(sandbox: &Arc<Sandbox>, paths: &[PathBuf]) -> Result<Vec<Arc<Plugin>>> {
     let mut plugins: Vec<Arc<Plugin>> = Vec::with_capacity(paths.len());
     for path in paths {
-        let bytes = std::fs::read(&path).outage("read plugin", path.display())?;
+        let bytes = std::fs::read(path).outage("read plugin", path.display())?;
         let plugin = sandbox
             .load(&bytes)
             .map_err(|error| Error::new(Kind::Invalid, "load plugin", path.display()).because(error))?;

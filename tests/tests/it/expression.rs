@@ -45,7 +45,8 @@ fn whatever_it_accepts_fits_its_stack() {
     let around = |open: &'static str, inner: &'static str, close: &'static str| {
         move |n: usize| format!("{}{inner}{}", open.repeat(n), close.repeat(n))
     };
-    let forms: [(&str, Box<dyn Fn(usize) -> String>); 9] = [
+    type Form = Box<dyn Fn(usize) -> String>;
+    let forms: [(&str, Form); 9] = [
         ("!", Box::new(around("!(", "fraud_flag", ")"))),
         ("==", Box::new(around("(true == ", "fraud_flag", ")"))),
         ("? :", Box::new(around("(fraud_flag ? true : ", "fraud_flag", ")"))),
