@@ -3,6 +3,7 @@
 
 mod disk;
 mod feed;
+mod kills;
 mod mounted;
 mod process;
 mod results;

@@ -1,8 +1,9 @@
 //! A `tamis` process, and the API that it serves.
 
 use std::io::{BufRead, BufReader};
+use std::ops::Deref;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
@@ -11,6 +12,9 @@ use ureq::http::{Method, Request};
 
 /// Longer than anything takes on a busy machine.
 pub const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Serves on a free port.
+pub const SERVE: [&str; 3] = ["serve", "--listen", "127.0.0.1:0"];
 
 /// A home in which the standard rules lie.
 pub struct Home {
@@ -57,70 +61,34 @@ pub fn components() -> PathBuf {
         .into()
 }
 
-/// A host that serves.
-pub struct Served {
-    child: Child,
+/// The API of a host that serves.
+pub struct Api {
     url: String,
     /// The first token of the home.
     pub token: Option<String>,
     agent: Agent,
 }
 
+/// A host that serves.
+pub struct Served {
+    child: Child,
+    api: Api,
+}
+
+impl Deref for Served {
+    type Target = Api;
+
+    fn deref(&self) -> &Api {
+        &self.api
+    }
+}
+
 impl Served {
     /// Starts it and waits until it says where it is.
     pub fn start(home: &Home) -> Self {
-        let mut child = home.command(&["serve", "--listen", "127.0.0.1:0"]).spawn().unwrap();
-        let mut line = String::new();
-        BufReader::new(child.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
-        let said: Value = serde_json::from_str(&line).unwrap_or_else(|error| panic!("{error}: {line:?}"));
-        let config = Agent::config_builder().http_status_as_error(false).timeout_global(Some(PATIENCE)).build();
-        let text = |name: &str| said[name].as_str().map(str::to_owned);
-        Self { child, url: text("url").unwrap(), token: text("token"), agent: config.into() }
-    }
-
-    /// Asks the API, with a token. Status, tag and body of the answer.
-    pub fn ask(&self, token: &str, method: &str, path: &str, body: Option<&Value>, tag: Option<&str>) -> Answer {
-        let mut request = Request::builder().method(Method::from_bytes(method.as_bytes()).unwrap());
-        request = request.uri(format!("{}{path}", self.url)).header("authorization", format!("Bearer {token}"));
-        if let Some(tag) = tag {
-            request = request.header("if-match", tag);
-        }
-        if body.is_some() {
-            request = request.header("content-type", "application/json");
-        }
-        let bytes = body.map(|body| body.to_string().into_bytes()).unwrap_or_default();
-        self.send(request.body(bytes).unwrap())
-    }
-
-    /// Uploads a component.
-    pub fn upload(&self, token: &str, bytes: Vec<u8>) -> Answer {
-        let request = Request::builder().method(Method::POST).uri(format!("{}/api/v1/plugins", self.url));
-        let request =
-            request.header("authorization", format!("Bearer {token}")).header("content-type", "application/wasm");
-        self.send(request.body(bytes).unwrap())
-    }
-
-    fn send(&self, request: Request<Vec<u8>>) -> Answer {
-        let what = format!("{} {}", request.method(), request.uri());
-        let mut response = self.agent.run(request).unwrap_or_else(|error| panic!("{what}: {error}"));
-        let text = response.body_mut().read_to_string().unwrap();
-        let tag = response.headers().get("etag").map(|tag| tag.to_str().unwrap().to_owned());
-        let body = if text.is_empty() { Value::Null } else { serde_json::from_str(&text).unwrap_or(json!(text)) };
-        Answer { what, status: response.status().as_u16(), tag, body }
-    }
-
-    /// Waits until it is ready.
-    pub fn until_ready(&self) {
-        self.until("it is ready", |served| served.ask("", "GET", "/readyz", None, None).status == 200);
-    }
-
-    /// Waits for something to hold.
-    pub fn until(&self, what: &str, holds: impl Fn(&Self) -> bool) {
-        let began = Instant::now();
-        while !holds(self) {
-            assert!(began.elapsed() < PATIENCE, "{what} does not come to hold");
-            std::thread::sleep(Duration::from_millis(20));
-        }
+        let mut child = home.command(&SERVE).spawn().unwrap();
+        let api = Api::said_by(child.stdout.as_mut().unwrap()).expect("it says where it is before it ends");
+        Self { child, api }
     }
 
     /// Tells it to end, as a service manager does. How it ended, and how long that took.
@@ -136,6 +104,78 @@ impl Served {
     pub fn kill(mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
+    }
+}
+
+impl Api {
+    /// The API of a process that says in its first line where it is; none when it ends before that.
+    pub fn said_by(output: &mut ChildStdout) -> Option<Self> {
+        let mut line = String::new();
+        BufReader::new(output).read_line(&mut line).unwrap();
+        if line.is_empty() {
+            return None;
+        }
+        let said: Value = serde_json::from_str(&line).unwrap_or_else(|error| panic!("{error}: {line:?}"));
+        let config = Agent::config_builder().http_status_as_error(false).timeout_global(Some(PATIENCE)).build();
+        let text = |name: &str| said[name].as_str().map(str::to_owned);
+        Some(Self { url: text("url").unwrap(), token: text("token"), agent: config.into() })
+    }
+
+    /// Asks the API, with a token. Status, tag and body of the answer.
+    pub fn ask(&self, token: &str, method: &str, path: &str, body: Option<&Value>, tag: Option<&str>) -> Answer {
+        self.try_ask(token, method, path, body, tag).unwrap_or_else(|error| panic!("{method} {path}: {error}"))
+    }
+
+    /// The same, of a host that may be gone.
+    pub fn try_ask(
+        &self,
+        token: &str,
+        method: &str,
+        path: &str,
+        body: Option<&Value>,
+        tag: Option<&str>,
+    ) -> Result<Answer, ureq::Error> {
+        let mut request = Request::builder().method(Method::from_bytes(method.as_bytes()).unwrap());
+        request = request.uri(format!("{}{path}", self.url)).header("authorization", format!("Bearer {token}"));
+        if let Some(tag) = tag {
+            request = request.header("if-match", tag);
+        }
+        if body.is_some() {
+            request = request.header("content-type", "application/json");
+        }
+        let bytes = body.map(|body| body.to_string().into_bytes()).unwrap_or_default();
+        self.send(request.body(bytes).unwrap())
+    }
+
+    /// Uploads a component to a host that may be gone.
+    pub fn try_upload(&self, token: &str, bytes: Vec<u8>) -> Result<Answer, ureq::Error> {
+        let request = Request::builder().method(Method::POST).uri(format!("{}/api/v1/plugins", self.url));
+        let request =
+            request.header("authorization", format!("Bearer {token}")).header("content-type", "application/wasm");
+        self.send(request.body(bytes).unwrap())
+    }
+
+    fn send(&self, request: Request<Vec<u8>>) -> Result<Answer, ureq::Error> {
+        let what = format!("{} {}", request.method(), request.uri());
+        let mut response = self.agent.run(request)?;
+        let text = response.body_mut().read_to_string()?;
+        let tag = response.headers().get("etag").map(|tag| tag.to_str().unwrap().to_owned());
+        let body = if text.is_empty() { Value::Null } else { serde_json::from_str(&text).unwrap_or(json!(text)) };
+        Ok(Answer { what, status: response.status().as_u16(), tag, body })
+    }
+
+    /// Waits until it is ready.
+    pub fn until_ready(&self) {
+        self.until("it is ready", |served| served.ask("", "GET", "/readyz", None, None).status == 200);
+    }
+
+    /// Waits for something to hold.
+    pub fn until(&self, what: &str, holds: impl Fn(&Self) -> bool) {
+        let began = Instant::now();
+        while !holds(self) {
+            assert!(began.elapsed() < PATIENCE, "{what} does not come to hold");
+            std::thread::sleep(Duration::from_millis(20));
+        }
     }
 }
 

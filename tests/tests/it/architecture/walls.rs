@@ -71,6 +71,9 @@ const WALLED: [(&str, &[&str]); 6] = [
     ("axum", &["tamis-api"]),
 ];
 
+/// What the tests of a crate may look into from outside, through a wall: the databases of a process that was killed.
+const TESTS_SEE: [(&str, &str); 1] = [("tamis", "sqlx")];
+
 /// A crate of the workspace.
 #[derive(Clone, Debug, Default)]
 struct Member {
@@ -110,7 +113,8 @@ fn breaches(workspace: &BTreeMap<String, Member>) -> Vec<String> {
                 breaches.push(format!("{name} may not be built on {dependency}"));
             }
         }
-        for dependency in member.dependencies.iter().chain(&member.dev_dependencies) {
+        let unseen = |dependency: &&String| !TESTS_SEE.contains(&(name.as_str(), dependency.as_str()));
+        for dependency in member.dependencies.iter().chain(member.dev_dependencies.iter().filter(unseen)) {
             let walled = WALLED.iter().find(|(walled, _)| walled == dependency);
             if walled.is_some_and(|(_, by)| !by.contains(&name.as_str())) {
                 breaches.push(format!("{name} may not know {dependency}"));
