@@ -21,6 +21,39 @@ impl<T: Serialize> IntoResponse for Tagged<T> {
     }
 }
 
+/// The states that a change may be based on, as every change of a rule or a list must say.
+#[derive(utoipa::IntoParams)]
+#[into_params(parameter_in = Header)]
+#[allow(dead_code, reason = "described here, read as IfMatch")]
+pub(crate) struct IfMatchHeader {
+    /// The `ETag` that you saw; `*` for whatever is there.
+    #[param(rename = "If-Match", pattern = r#"^(\*|(W/)?"[^",]*"(, ?(W/)?"[^",]*")*)$"#, example = "\"3\"")]
+    if_match: String,
+}
+
+/// The states that a change may be based on, as a change may say.
+#[derive(utoipa::IntoParams)]
+#[into_params(parameter_in = Header)]
+#[allow(dead_code, reason = "described here, read as IfMatch")]
+pub(crate) struct MaybeIfMatchHeader {
+    /// The `ETag` of the rule that you saw; whatever is there when absent.
+    #[param(rename = "If-Match", pattern = r#"^(\*|(W/)?"[^",]*"(, ?(W/)?"[^",]*")*)$"#)]
+    if_match: Option<String>,
+}
+
+/// What a resource is made or changed from: one of both.
+#[derive(utoipa::IntoParams)]
+#[into_params(parameter_in = Header)]
+#[allow(dead_code, reason = "described here, read as Basis")]
+pub(crate) struct BasisHeaders {
+    /// The `ETag` that you saw; `*` for whatever is there.
+    #[param(rename = "If-Match", pattern = r#"^(\*|(W/)?"[^",]*"(, ?(W/)?"[^",]*")*)$"#)]
+    if_match: Option<String>,
+    /// `*`: it is not there yet.
+    #[param(rename = "If-None-Match", pattern = r"^\*$")]
+    if_none_match: Option<String>,
+}
+
 /// The states that a change may be based on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum IfMatch {

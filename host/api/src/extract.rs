@@ -144,20 +144,23 @@ impl<S: Send + Sync, T: DeserializeOwned + Default> FromRequest<S> for OptionalJ
             return Ok(Self(T::default()));
         }
         media_type?;
-        parse(&bytes).map(Self)
+        parse::<Option<T>>(&bytes).map(|body| Self(body.unwrap_or_default()))
     }
 }
 
 /// Why somebody changes something, in their words.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, serde::Serialize, ToSchema)]
 #[serde(try_from = "String")]
-#[schema(value_type = String, max_length = 2000, example = "three chargebacks since Monday")]
+#[schema(value_type = String, min_length = 1, max_length = 2000, pattern = r"\S", example = "three chargebacks since Monday")]
 pub(crate) struct Why(String);
 
 impl TryFrom<String> for Why {
     type Error = String;
 
     fn try_from(text: String) -> Result<Self, String> {
+        if text.trim().is_empty() {
+            return Err("a reason says something".to_owned());
+        }
         if text.chars().count() > WHY_CHARS_MAX {
             return Err(format!("a reason has at most {WHY_CHARS_MAX} characters"));
         }
@@ -221,7 +224,9 @@ fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
             Category::Syntax | Category::Eof | Category::Io => ProblemKind::BadRequest,
         };
         let member = member.filter(|member| kind == ProblemKind::Invalid && member != ".");
-        let place = Place { line: Some(error.line()), column: Some(error.column()), member };
+        // What a type of ours refuses as a whole has no place.
+        let of = |number: usize| (number > 0).then_some(number);
+        let place = Place { line: of(error.line()), column: of(error.column()), member };
         Problem::new(kind, error.to_string()).at(place)
     })
 }

@@ -20,7 +20,8 @@ const REQUEST_ID_CHARS_MAX: usize = 64;
 /// Forgets an id that would do no good in a log: then the request gets one here.
 pub(crate) async fn check_request_id(mut request: Request, next: Next) -> Response {
     let is_plain = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
-    let is_good = |id: &HeaderValue| (1..=REQUEST_ID_CHARS_MAX).contains(&id.len()) && id.as_bytes().iter().all(is_plain);
+    let is_good =
+        |id: &HeaderValue| (1..=REQUEST_ID_CHARS_MAX).contains(&id.len()) && id.as_bytes().iter().all(is_plain);
     if request.headers().get(REQUEST_ID).is_some_and(|id| !is_good(id)) {
         request.headers_mut().remove(REQUEST_ID);
     }

@@ -43,10 +43,7 @@ async fn list_audit_records(
     listing: Listing<Wanted>,
 ) -> Result<Json<Page<AuditRecord>>, Problem> {
     let Wanted { subject, action, object } = &listing.filter;
-    let filter = AuditFilter {
-        subject: subject.as_deref(),
-        action_prefix: action.as_deref(),
-        object: object.as_deref(),
-    };
+    let filter =
+        AuditFilter { subject: subject.as_deref(), action_prefix: action.as_deref(), object: object.as_deref() };
     app.catalog().audit(&filter, &listing.page()).await.map(Json).map_err(Problem::of_query)
 }

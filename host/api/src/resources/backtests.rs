@@ -128,7 +128,7 @@ async fn get_backtest(
     post, path = "/backtests", tag = "backtests",
     request_body(content = BacktestRequest, examples(
         ("version" = (value = json!({
-            "rule": "card-testing", "version": 4, "from": "2026-03-18T00:00:00Z", "to": "2026-03-19T00:00:00Z",
+            "rule": "card-testing", "version": 1, "from": "2026-03-18T00:00:00Z", "to": "2026-03-19T00:00:00Z",
         }))),
         ("plugin" = (value = json!({
             "plugin": "card-testing", "config": {"attempts_max": 5}, "from": "2026-03-18T00:00:00Z",

@@ -15,7 +15,7 @@ use super::location;
 use crate::access::{Access, Caller};
 use crate::app::{self, App, found};
 use crate::effect::{Effect, effect};
-use crate::etag::{Basis, Tagged};
+use crate::etag::{Basis, BasisHeaders, Tagged};
 use crate::extract::{Everything, Json as Body, Listing, PageParams, Path, Why};
 use crate::openapi::Preconditions;
 use crate::problem::{Problem, ProblemKind};
@@ -63,10 +63,7 @@ struct ChangedList {
     get, path = "/lists", tag = "lists", params(PageParams),
     responses((status = 200, description = "A page of lists.", body = Page<ListSummary>)),
 )]
-async fn list_lists(
-    State(app): app::State,
-    listing: Listing<Everything>,
-) -> Result<Json<Page<ListSummary>>, Problem> {
+async fn list_lists(State(app): app::State, listing: Listing<Everything>) -> Result<Json<Page<ListSummary>>, Problem> {
     app.catalog().lists(&listing.page()).await.map(Json).map_err(Problem::of_query)
 }
 
@@ -97,11 +94,7 @@ async fn list_list_history(
 /// Gives a list other values, or makes it. Waits up to a second for the stream, and says whether it works by them.
 #[utoipa::path(
     put, path = "/lists/{name}", tag = "lists",
-    params(
-        ListPath,
-        ("If-Match" = Option<String>, Header, description = "The `ETag` of the list that you saw.", example = "\"3\""),
-        ("If-None-Match" = Option<String>, Header, description = "`*` when the list is not there yet."),
-    ),
+    params(ListPath, BasisHeaders),
     request_body = NewValues,
     responses(
         (status = 200, description = "The list as it is now.", body = ChangedList, headers(("ETag" = String))),

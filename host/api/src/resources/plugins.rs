@@ -43,7 +43,7 @@ struct PluginSummary {
     #[schema(example = "card-testing")]
     name: Option<String>,
     /// Its version.
-    #[schema(example = "1.2.0")]
+    #[schema(example = "1.0.0")]
     version: Option<String>,
     /// What it is called, once it is ready.
     title: Option<String>,
@@ -93,7 +93,7 @@ struct VersionPath {
     /// The plugin's name.
     name: String,
     /// Its version.
-    #[param(example = "1.2.0")]
+    #[param(example = "1.0.0")]
     version: String,
 }
 

@@ -144,10 +144,7 @@ impl Topic {
     get, path = "/topics", tag = "topics", params(PageParams),
     responses((status = 200, description = "A page of topics.", body = Page<Topic>)),
 )]
-async fn list_topics(
-    State(app): app::State,
-    listing: Listing<Everything>,
-) -> Result<Json<Page<Topic>>, Problem> {
+async fn list_topics(State(app): app::State, listing: Listing<Everything>) -> Result<Json<Page<Topic>>, Problem> {
     let root = app.api.topics.clone();
     let found = app.read_files(move || overview(&root)).await?;
     let schemas = app.registry().schemas();

@@ -88,7 +88,8 @@ impl Contract {
         if media_type.ends_with("json") {
             let body: Value = serde_json::from_slice(body).unwrap();
             let mut validators = self.validators.lock().unwrap();
-            let validator = validators.entry(format!("{place} {media_type}")).or_insert_with(|| self.validator(content));
+            let validator =
+                validators.entry(format!("{place} {media_type}")).or_insert_with(|| self.validator(content));
             let errors: Vec<_> = validator.iter_errors(&body).map(|error| error.to_string()).collect();
             assert!(errors.is_empty(), "{place}: {errors:#?}\n{body:#}");
         }

@@ -51,7 +51,8 @@ impl Messages {
 
     async fn next(&mut self) -> Message {
         let frame = self.frame().await.expect("the stream goes on");
-        let field = |name: &str| frame.lines().find_map(|line| line.strip_prefix(&format!("{name}: ")));
+        let fields = frame.lines().filter_map(|line| line.split_once(": "));
+        let field = |name: &str| fields.clone().find(|(found, _)| *found == name).map(|(_, value)| value);
         Message {
             id: field("id").map(|id| id.parse().unwrap()),
             event: field("event").unwrap().to_owned(),

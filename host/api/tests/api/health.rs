@@ -38,7 +38,10 @@ async fn a_host_is_ready_when_the_stream_runs_by_the_newest_rules() {
     let newest = home.catalog().rule_set_revision().await.unwrap() + 1;
     for (obeys, reason) in [
         (Obeys::Ignores, format!("it runs revision {} of the rules, the newest is {newest}", newest - 1)),
-        (Obeys::Refuses("no"), format!("the engine refused revision {} of the rules, and goes on with {}", newest + 1, newest - 1)),
+        (
+            Obeys::Refuses("no"),
+            format!("the engine refused revision {} of the rules, and goes on with {}", newest + 1, newest - 1),
+        ),
     ] {
         *home.obeys.lock().unwrap() = obeys;
         let (token, why) = (home.token("alice", Role::Analyst).await, format!("because {reason}"));

@@ -67,7 +67,10 @@ async fn from_an_idea_to_the_kill_switch() {
     people.create().await;
     people.approve(1).await;
     let active = people.patch(json!({"mode": "active", "version": 1})).await;
-    assert_eq!((&active["mode"], &active["active_version"], &active["in_effect"]), (&json!("active"), &json!(1), &json!(true)));
+    assert_eq!(
+        (&active["mode"], &active["active_version"], &active["in_effect"]),
+        (&json!("active"), &json!(1), &json!(true))
+    );
 
     let next = json!({"plugin_version": "1.1.0", "config": {"limit": 5}, "why": "3 is too few"});
     let next = people.home.post("/rules/card-testing/versions").token(&people.alice).json(next).send().await.is(201);
@@ -102,7 +105,8 @@ async fn from_an_idea_to_the_kill_switch() {
 async fn history_tells_it(people: &People) {
     let page = people.home.get("/rules/card-testing/history").token(&people.rob).send().await.is(200).json();
     let items = page["items"].as_array().unwrap();
-    let told: Vec<_> = items.iter().rev().map(|item| (item["subject"].as_str().unwrap(), item["action"].as_str().unwrap())).collect();
+    let told: Vec<_> =
+        items.iter().rev().map(|item| (item["subject"].as_str().unwrap(), item["action"].as_str().unwrap())).collect();
     let expected = [
         ("alice", "rule.create"),
         ("alice", "rule_version.submit"),
@@ -150,7 +154,8 @@ async fn what_is_refused_as_things_stand_is_kept() {
     people.step(&people.rob, 1, "approve", 409).await;
     let stale = people.home.patch("/rules/card-testing").token(&people.alice).if_match("\"99\"");
     stale.json(json!({"mode": "shadow", "version": 1})).send().await.is(412);
-    let refused = people.home.get("/audit?object=card-testing&action=rule").token(&people.rob).send().await.is(200).json();
+    let refused =
+        people.home.get("/audit?object=card-testing&action=rule").token(&people.rob).send().await.is(200).json();
     let kept = refused["items"].as_array().unwrap().iter().filter(|item| item["outcome"] == "refused");
     let kept: Vec<_> = kept.map(|item| (item["subject"].as_str().unwrap(), item["action"].as_str().unwrap())).collect();
     assert_eq!(kept, [("alice", "rule.shadow"), ("rob", "rule_version.approve")]);
@@ -181,7 +186,8 @@ async fn a_rule_tells_what_it_does() {
     people.create().await;
     people.approve(1).await;
     people.patch(json!({"mode": "active", "version": 1})).await;
-    let stats = || async { people.home.get("/rules/card-testing/stats").token(&people.rob).send().await.is(200).json() };
+    let stats =
+        || async { people.home.get("/rules/card-testing/stats").token(&people.rob).send().await.is(200).json() };
     assert_eq!((&stats().await["active"]["events"], &stats().await["active"]["keys"]), (&json!(0), &Value::Null));
 
     people.home.status.send_modify(|status| {

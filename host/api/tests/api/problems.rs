@@ -24,8 +24,15 @@ async fn paths_and_methods_that_are_none() {
     let token = home.token("ada", Role::Admin).await;
     let get = |path: &str| home.get(path).token(&token);
     for path in [
-        "/nothing", "/rules/", "/rules/a/b/c", "/rules/card-testing/versions/x", "/rules/card-testing/versions/-1",
-        "/rules/card-testing/versions/99999999999", "/dead-letters/0", "/dead-letters/x/0", "/dead-letters/0/x",
+        "/nothing",
+        "/rules/",
+        "/rules/a/b/c",
+        "/rules/card-testing/versions/x",
+        "/rules/card-testing/versions/-1",
+        "/rules/card-testing/versions/99999999999",
+        "/dead-letters/0",
+        "/dead-letters/x/0",
+        "/dead-letters/0/x",
     ] {
         check(get(path), 404, "not-found", "").await;
     }
@@ -45,9 +52,11 @@ async fn paths_and_methods_that_are_none() {
     check(get("/backtests/nobody"), 404, "not-found", "there is no backtest").await;
     check(home.request("DELETE", "/tokens/00000000").token(&token), 404, "not-found", "no token").await;
 
-    for (method, path, allowed) in
-        [("DELETE", "/rules", "GET,HEAD,POST"), ("TRACE", "/rules/card-testing", "GET,HEAD,PATCH"), ("PUT", "/me", "GET,HEAD")]
-    {
+    for (method, path, allowed) in [
+        ("DELETE", "/rules", "GET,HEAD,POST"),
+        ("TRACE", "/rules/card-testing", "GET,HEAD,PATCH"),
+        ("PUT", "/me", "GET,HEAD"),
+    ] {
         let answer = home.request(method, path).token(&token).send().await.is(405);
         assert_eq!((answer.slug().as_str(), answer.text("allow")), ("method-not-allowed", allowed));
     }
@@ -120,7 +129,7 @@ async fn wishes_that_make_no_sense() {
     check(patch(json!({"mode": "shadow", "version": 99})), 422, "invalid", "version 99").await;
     check(patch(json!({"mode": "active", "version": 2})), 409, "state", "not approved").await;
     check(patch(json!({"mode": "active", "version": 1})), 409, "unchanged", "nothing would change").await;
-    check(patch(json!({"mode": "disabled", "why": " "})), 422, "invalid", "say why").await;
+    check(patch(json!({"mode": "disabled", "why": " "})), 422, "invalid", "a reason says something").await;
     let budget = json!({"rows_min": 9, "errors_percent_max": 1.0, "window_rows": 2});
     let canary = json!({"mode": "canary", "version": 4, "canary_percent": 10, "budget": budget});
     check(patch(canary), 422, "invalid", "rows_min is at most window_rows").await;
@@ -136,7 +145,8 @@ async fn wishes_that_make_no_sense() {
     let window = json!({"from": "2026-03-18T00:00:00Z", "to": "2026-03-19T00:00:00Z"});
     check(post("/backtests", window), 422, "invalid", "").await;
     check(post("/dead-letters/redrive", json!({})), 422, "invalid", "either which letters, or a filter").await;
-    check(post("/dead-letters/redrive", json!({"letters": [], "attempts_max": 0})), 422, "invalid", "attempts_max").await;
+    check(post("/dead-letters/redrive", json!({"letters": [], "attempts_max": 0})), 422, "invalid", "attempts_max")
+        .await;
 
     let put = home.put("/lists/vip").token(&token).if_match("*").json(json!({"values": ["a", "a"]}));
     check(put, 422, "invalid", "is there twice").await;

@@ -34,7 +34,10 @@ async fn letters_are_judged_by_the_rule_that_failed_on_them() {
     let token = home.token("erin", Role::Engineer).await;
     let letter = home.get("/dead-letters/0/1").token(&token).send().await.is(200).json();
     assert_eq!((&letter["redrive"]["attempts"], &letter["redrive"]["outcome"]), (&json!(1), &json!("failed")));
-    assert_eq!((&letter["rule"], &letter["value"], &letter["from"]["offset"]), (&json!(RULE), &json!("\"bad\""), &json!(1)));
+    assert_eq!(
+        (&letter["rule"], &letter["value"], &letter["from"]["offset"]),
+        (&json!(RULE), &json!("\"bad\""), &json!(1))
+    );
 }
 
 #[tokio::test]

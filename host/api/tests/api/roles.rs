@@ -150,7 +150,8 @@ async fn every_operation_is_in_the_table_with_what_the_document_says() {
         let mut wanted: Vec<_> = rows.iter().filter(|row| row.operation == operation.id).collect();
         assert!(!wanted.is_empty(), "{}: give it a row", operation.id);
         let found = wanted.iter().all(|row| {
-            let path = if row.scope.is_none() && row.path.ends_with('z') { String::new() } else { "/api/v1".to_owned() };
+            let path =
+                if row.scope.is_none() && row.path.ends_with('z') { String::new() } else { "/api/v1".to_owned() };
             let place = home.contract.operation(operation.method, &(path + row.path));
             place.is_some_and(|place| place.id == operation.id)
         });

@@ -44,7 +44,8 @@ async fn in_time<T>(work: impl Future<Output = T>) -> T {
 
 /// Sends a request without a body, and gives the answer as far as it goes.
 async fn ask(stream: &mut (impl AsyncRead + AsyncWrite + Unpin), path: &str, token: &str) -> String {
-    let request = format!("GET {path} HTTP/1.1\r\nhost: tamis\r\nauthorization: Bearer {token}\r\nconnection: close\r\n\r\n");
+    let request =
+        format!("GET {path} HTTP/1.1\r\nhost: tamis\r\nauthorization: Bearer {token}\r\nconnection: close\r\n\r\n");
     stream.write_all(request.as_bytes()).await.unwrap();
     let mut answer = Vec::new();
     stream.read_to_end(&mut answer).await.unwrap();

@@ -6,7 +6,8 @@ use tamis_catalog::roles::{Permission, Role};
 use crate::home::Home;
 
 fn token(members: Value) -> Value {
-    let mut token = json!({"name": "notebook", "subject": "bob", "role": "analyst", "expires_at": "2026-04-01T00:00:00Z"});
+    let mut token =
+        json!({"name": "notebook", "subject": "bob", "role": "analyst", "expires_at": "2026-04-01T00:00:00Z"});
     token.as_object_mut().unwrap().extend(members.as_object().unwrap().clone());
     token
 }
@@ -15,7 +16,8 @@ fn token(members: Value) -> Value {
 async fn a_token_is_shown_once_and_works_until_it_is_revoked() {
     let home = Home::new().await;
     let admin = home.token("ada", Role::Admin).await;
-    let made = home.post("/tokens").token(&admin).json(token(json!({"why": "Bob is here"}))).send().await.is(201).json();
+    let made =
+        home.post("/tokens").token(&admin).json(token(json!({"why": "Bob is here"}))).send().await.is(201).json();
     let (id, text) = (made["id"].as_str().unwrap(), made["text"].as_str().unwrap());
     assert!(text.starts_with(&format!("tamis_{id}_")) && text.len() == 58, "{text}");
     assert_eq!(made["created_by"], "ada");

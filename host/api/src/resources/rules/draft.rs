@@ -21,7 +21,7 @@ macro_rules! with_version {
             #[schema(example = "card-testing")]
             plugin: Option<String>,
             /// Its version; the newest that is ready when absent and the plugin is named.
-            #[schema(example = "1.2.0")]
+            #[schema(example = "1.0.0")]
             plugin_version: Option<String>,
             /// What differs from the defaults of the plugin, as a whole.
             #[schema(value_type = Option<Object>, example = json!({"attempts_max": 5}))]

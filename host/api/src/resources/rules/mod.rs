@@ -65,10 +65,7 @@ struct RulePath {
     get, path = "/rules", tag = "rules", params(PageParams),
     responses((status = 200, description = "A page of rules.", body = Page<RuleView>)),
 )]
-async fn list_rules(
-    State(app): app::State,
-    listing: Listing<Everything>,
-) -> Result<Json<Page<RuleView>>, Problem> {
+async fn list_rules(State(app): app::State, listing: Listing<Everything>) -> Result<Json<Page<RuleView>>, Problem> {
     let page = app.catalog().rules(&listing.page()).await.map_err(Problem::of_query)?;
     let items = page.items.into_iter().map(RuleView::from).collect();
     Ok(Json(Page { items, next_cursor: page.next_cursor }))

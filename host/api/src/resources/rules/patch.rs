@@ -14,7 +14,7 @@ use super::{RulePath, RuleView};
 use crate::access::{Access, Caller, Undecided};
 use crate::app::{self, App};
 use crate::effect::{Effect, effect};
-use crate::etag::{IfMatch, Tagged};
+use crate::etag::{IfMatch, IfMatchHeader, MaybeIfMatchHeader, Tagged};
 use crate::extract::{Json as Body, Path, Why};
 use crate::openapi::{Conflicts, MaybeStale, Preconditions};
 use crate::problem::Problem;
@@ -97,7 +97,7 @@ enum ModePatch {
 #[serde(deny_unknown_fields)]
 struct TrialPatch {
     /// null.
-    #[schema(value_type = Option<()>)]
+    #[schema(value_type = Option<()>, required)]
     trial: (),
     /// Why, in your words.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -149,7 +149,7 @@ pub(super) struct MustSayWhy {
 /// the change.
 #[utoipa::path(
     patch, path = "/rules/{name}", tag = "rules",
-    params(RulePath, ("If-Match" = String, Header, description = "The `ETag` of the rule that you saw.", example = "\"3\"")),
+    params(RulePath, IfMatchHeader),
     request_body(content = RulePatch, examples(
         ("disable" = (value = json!({"mode": "disabled", "why": "floods the desk"}))),
         ("shadow" = (value = json!({"mode": "shadow", "version": 2}))),
@@ -181,7 +181,7 @@ async fn change_rule(
 /// Lets the version judge again that was live before; once more, the one before that.
 #[utoipa::path(
     post, path = "/rules/{name}/rollback", tag = "rules",
-    params(RulePath, ("If-Match" = Option<String>, Header, description = "The `ETag` of the rule that you saw.")),
+    params(RulePath, MaybeIfMatchHeader),
     request_body = MustSayWhy,
     responses(
         (status = 200, description = "The rule as it is now.", body = ChangedRule, headers(("ETag" = String))),

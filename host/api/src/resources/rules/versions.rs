@@ -15,7 +15,7 @@ use super::draft::NewVersion;
 use super::patch::MustSayWhy;
 use crate::access::{Access, Caller};
 use crate::app::{self, App, found};
-use crate::etag::IfMatch;
+use crate::etag::{IfMatch, MaybeIfMatchHeader};
 use crate::extract::{Everything, Json as Body, Listing, OptionalJson, PageParams, Path, Reason};
 use crate::openapi::{Conflicts, MaybeStale};
 use crate::problem::Problem;
@@ -98,7 +98,7 @@ async fn create_rule_version(
 /// Asks for a review of a draft.
 #[utoipa::path(
     post, path = "/rules/{name}/versions/{number}/submit", tag = "rules",
-    params(VersionPath, ("If-Match" = Option<String>, Header, description = "The `ETag` of the rule that you saw.")),
+    params(VersionPath, MaybeIfMatchHeader),
     request_body = Option<Reason>,
     responses((status = 200, description = "The version as it is now.", body = RuleVersion), Conflicts, MaybeStale),
 )]
@@ -115,7 +115,7 @@ async fn submit_rule_version(
 /// Lets a version be put to work that somebody else wrote.
 #[utoipa::path(
     post, path = "/rules/{name}/versions/{number}/approve", tag = "rules",
-    params(VersionPath, ("If-Match" = Option<String>, Header, description = "The `ETag` of the rule that you saw.")),
+    params(VersionPath, MaybeIfMatchHeader),
     request_body = Option<Reason>,
     responses((status = 200, description = "The version as it is now.", body = RuleVersion), Conflicts, MaybeStale),
 )]
@@ -132,7 +132,7 @@ async fn approve_rule_version(
 /// Sends a version back to its author, a draft again.
 #[utoipa::path(
     post, path = "/rules/{name}/versions/{number}/reject", tag = "rules",
-    params(VersionPath, ("If-Match" = Option<String>, Header, description = "The `ETag` of the rule that you saw.")),
+    params(VersionPath, MaybeIfMatchHeader),
     request_body = MustSayWhy,
     responses((status = 200, description = "The version as it is now.", body = RuleVersion), Conflicts, MaybeStale),
 )]
