@@ -2,6 +2,7 @@
 //!
 //! Everything is built in one profile (`--release`), so that demo, tests and benchmarks share what they build.
 
+mod contract;
 mod plugins;
 mod setup;
 mod step;
@@ -88,6 +89,8 @@ fn test() -> Result<()> {
     let components = Components::build_with_hostile()?;
     run("lints", cargo(["clippy", "--release", "--locked", "--workspace", "--all-targets", "--", "--deny=warnings"]))?;
     run("tests", components.known_to(cargo(["test", "--release", "--locked", "--workspace"])))?;
+    run("host", cargo(["build", "--release", "--locked", "--workspace", "--bins"]))?;
+    contract::check(&components)?;
     let mut documentation = cargo(["doc", "--release", "--workspace", "--no-deps", "--document-private-items"]);
     documentation.env("RUSTDOCFLAGS", "--deny=warnings --allow=rustdoc::private_intra_doc_links");
     run("documentation", documentation)

@@ -12,7 +12,7 @@ use crate::step::{say, timed};
 /// Where the built components are.
 pub struct Components {
     /// The target folder of the workspace.
-    target: PathBuf,
+    pub target: PathBuf,
     /// The plugins of `plugins/`.
     pub plugins: PathBuf,
     /// These and the hostile ones of `tests/plugins/`; never what a host would load by itself.
