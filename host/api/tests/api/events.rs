@@ -45,7 +45,7 @@ impl Messages {
                 return Some(frame);
             }
             let chunk = timeout(Duration::from_secs(5), self.body.next()).await.expect("something must come");
-            self.read += &String::from_utf8(chunk?.unwrap().to_vec()).unwrap();
+            self.read += std::str::from_utf8(&chunk?.unwrap()).unwrap();
         }
     }
 
