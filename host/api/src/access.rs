@@ -125,8 +125,8 @@ pub(crate) async fn check(State(gate): State<Gate>, path: RawPathParams, mut req
     }
 }
 
-/// A change that was begun comes to its end, whether or not whoever asked for it still listens: between its commit and the word of it to
-/// the stream nothing may be dropped.
+/// A change that was begun comes to its end, whether or not whoever asked for it still listens: between its commit
+/// and the word of it to the stream nothing may be dropped.
 async fn detached(request: Request, next: Next) -> Response {
     let handled = tokio::spawn(tracing::Instrument::in_current_span(async move { next.run(request).await }));
     handled.await.unwrap_or_else(|error| match error.try_into_panic() {

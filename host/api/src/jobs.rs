@@ -38,8 +38,9 @@ impl Asked {
 }
 
 impl Jobs {
-    /// `start_run` starts a run and returns its id; an error of kind `Conflict` says that one is at work. `start_backtest` checks what is
-    /// asked for, queues it and returns its row; it is audited by [`tamis_catalog::Catalog::create_backtest`].
+    /// `start_run` starts a run, keeps in the audit log who asked for it, and returns its id; an error of kind `Conflict`
+    /// says that one is at work. `start_backtest` checks what is asked for, queues it by
+    /// [`tamis_catalog::Catalog::create_backtest`] and returns its row.
     pub fn new<R, B>(
         start_run: impl Fn(RunRequest, Asked) -> R + Send + Sync + 'static,
         start_backtest: impl Fn(BacktestRequest, Asked) -> B + Send + Sync + 'static,

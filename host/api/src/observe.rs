@@ -10,7 +10,7 @@ use axum::response::{IntoResponse, Response};
 use tower_http::request_id::RequestId;
 use tracing::{Instrument, Span};
 
-use crate::problem::{MEDIA_TYPE, Problem};
+use crate::problem::Problem;
 
 /// The header that carries the id of a request, there and back.
 pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -70,8 +70,8 @@ pub(crate) fn panicked(panic: Box<dyn Any + Send>) -> Response {
 /// The body of a problem in the place of whatever the answer has.
 fn write(problem: Problem, response: Response, request_id: &str) -> Response {
     let (mut parts, _) = response.into_parts();
-    let body = serde_json::to_vec(&problem.details(request_id)).unwrap_or_default();
     parts.headers.remove(header::CONTENT_LENGTH);
-    parts.headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(MEDIA_TYPE));
+    parts.headers.extend(problem.headers());
+    let body = serde_json::to_vec(&problem.details(request_id)).unwrap_or_default();
     Response::from_parts(parts, body.into())
 }

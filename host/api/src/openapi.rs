@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use utoipa::openapi::info::{InfoBuilder, LicenseBuilder};
 use utoipa::openapi::response::{Response, ResponseBuilder};
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
-use utoipa::openapi::{Components, Content, OpenApi, Ref, RefOr};
+use utoipa::openapi::{Components, Content, Header, OpenApi, Ref, RefOr};
 use utoipa::{IntoResponses, PartialSchema, ToSchema};
 
 use crate::problem::{MEDIA_TYPE, ProblemDetails};
@@ -66,6 +66,15 @@ impl IntoResponses for Preconditions {
     }
 }
 
+/// The headers that a problem has besides those of every answer.
+fn headers_of(status: u16) -> &'static [&'static str] {
+    match status {
+        401 => &["WWW-Authenticate"],
+        503 => &["Retry-After"],
+        _ => &[],
+    }
+}
+
 /// The document of these paths.
 pub(crate) fn complete(mut document: OpenApi) -> OpenApi {
     document.info = InfoBuilder::new()
@@ -91,8 +100,11 @@ pub(crate) fn complete(mut document: OpenApi) -> OpenApi {
     for (status, description) in PROBLEMS {
         let schema = Ref::from_schema_name(ProblemDetails::name());
         let content = Content::new(Some(schema));
-        let response = ResponseBuilder::new().description(description).content(MEDIA_TYPE, content).build();
-        components.responses.insert(problem_response(status), response.into());
+        let mut response = ResponseBuilder::new().description(description).content(MEDIA_TYPE, content);
+        for name in headers_of(status) {
+            response = response.header(*name, Header::default());
+        }
+        components.responses.insert(problem_response(status), response.build().into());
     }
     document
 }

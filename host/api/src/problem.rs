@@ -1,6 +1,6 @@
 //! Everything that goes wrong as whoever asked gets it: problem details (RFC 9457), of one table of kinds.
 
-use axum::http::{HeaderValue, StatusCode, header};
+use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use tamis_catalog::Conflict;
@@ -12,6 +12,8 @@ use utoipa::ToSchema;
 pub(crate) const MEDIA_TYPE: &str = "application/problem+json";
 /// After how many seconds it is worth trying again.
 const RETRY_AFTER: HeaderValue = HeaderValue::from_static("1");
+/// How one shows who one is.
+const CHALLENGE: HeaderValue = HeaderValue::from_static("Bearer realm=\"tamis\"");
 
 /// What kind of problem it is: as much as a program needs to know.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -205,6 +207,16 @@ impl Problem {
         self.kind.row().0.is_server_error().then(|| self.cause.as_deref().unwrap_or(&self.detail))
     }
 
+    /// The headers of its answer.
+    pub fn headers(&self) -> impl Iterator<Item = (HeaderName, HeaderValue)> {
+        let of_status = match self.kind.row().0 {
+            StatusCode::UNAUTHORIZED => Some((header::WWW_AUTHENTICATE, CHALLENGE)),
+            StatusCode::SERVICE_UNAVAILABLE => Some((header::RETRY_AFTER, RETRY_AFTER)),
+            _ => None,
+        };
+        [(header::CONTENT_TYPE, HeaderValue::from_static(MEDIA_TYPE))].into_iter().chain(of_status)
+    }
+
     /// As it is sent.
     pub fn details(self, request_id: &str) -> ProblemDetails {
         let (status, slug, title) = self.kind.row();
@@ -247,14 +259,7 @@ impl From<Error> for Problem {
 /// An answer that is not written yet: the id of its request is known outside only, see [`crate::observe`].
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
-        let status = self.kind.row().0;
-        let mut response = status.into_response();
-        if status == StatusCode::UNAUTHORIZED {
-            response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"tamis\""));
-        }
-        if status == StatusCode::SERVICE_UNAVAILABLE {
-            response.headers_mut().insert(header::RETRY_AFTER, RETRY_AFTER);
-        }
+        let mut response = self.kind.row().0.into_response();
         response.extensions_mut().insert(self);
         response
     }

@@ -70,7 +70,8 @@ impl TlsFiles {
     }
 }
 
-/// Answers requests until `shutdown` is over; then it takes no more, closes event streams and lets the others end for five seconds.
+/// Answers requests until `shutdown` is over; then it takes no more, closes event streams and lets the others end for
+/// five seconds.
 pub async fn serve(
     listener: TcpListener,
     tls: Option<TlsFiles>,

@@ -36,18 +36,31 @@ pub(super) fn routes(routes: Routes) -> Routes {
     routes.add(Access::Read(Permission::Read), routes!(stream_events))
 }
 
+/// Where a reader goes on.
+#[derive(utoipa::IntoParams)]
+#[into_params(parameter_in = Header)]
+#[allow(dead_code, reason = "described here, read by name")]
+struct LastEventId {
+    /// The id of the last event that the reader has had; only what comes when absent.
+    #[param(rename = "Last-Event-ID", minimum = 0)]
+    last_event_id: Option<i64>,
+}
+
 /// Says when the server ends: then event streams end too.
 #[derive(Clone)]
 pub(crate) struct Closing(pub watch::Receiver<bool>);
 
-/// What happens from now on, or since the event `Last-Event-ID`: changes of rules and lists, builds of plugins, trips, runs, the state of
-/// the stream. The name of an event is its `kind`, its data the whole event. When events were forgotten that the reader has not had,
+/// What happens from now on, or since the event `Last-Event-ID`: changes of rules and lists, builds of plugins, trips,
+/// runs, the state of the stream.
+///
+/// The name of an event is its `kind`, its data the whole event. When events were forgotten that the reader has not had,
 /// the event `missed` says between which ids.
 #[utoipa::path(
-    get, path = "/events", tag = "events",
-    params(("Last-Event-ID" = Option<i64>, Header, minimum = 0, description = "The id of the last event that the reader has had.")),
-    responses((status = 200, description = "A stream without an end.", body = String, content_type = "text/event-stream",
-               example = "id: 7\nevent: rule.activate\ndata: {\"id\":7,\"at\":\"2026-03-18T14:00:00.000Z\",\"kind\":\"rule.activate\",\"object\":\"card-testing\",\"data\":{}}\n\n")),
+    get, path = "/events", tag = "events", params(LastEventId),
+    responses((
+        status = 200, description = "A stream without an end.", body = String, content_type = "text/event-stream",
+        example = "id: 7\nevent: rule.activate\ndata: {\"id\":7,\"kind\":\"rule.activate\",\"object\":\"card-testing\"}\n\n",
+    )),
 )]
 async fn stream_events(
     State(app): app::State,

@@ -1,4 +1,5 @@
-//! Who may do what: every operation of the document with every role, with less than a role, and with tokens that are worth nothing.
+//! Who may do what: every operation of the document with every role, with less than a role, and with tokens that are
+//! worth nothing.
 
 use serde_json::{Value, json};
 use tamis_catalog::roles::{Permission, Role};

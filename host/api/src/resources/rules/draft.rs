@@ -8,8 +8,8 @@ use utoipa::ToSchema;
 
 use crate::extract::Why;
 
-/// Declares a request with what a version is to be, besides members of its own. Both stand in one object, which knows no others: so it
-/// cannot be two types, one flattened into the other.
+/// Declares a request with what a version is to be, besides members of its own. Both stand in one object, which knows
+/// no others: so it cannot be two types, one flattened into the other.
 macro_rules! with_version {
     ($(#[$meta:meta])* struct $type:ident { $($(#[$field_meta:meta])* $field:ident: $field_type:ty,)* }) => {
         $(#[$meta])*

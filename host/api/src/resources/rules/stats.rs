@@ -42,8 +42,9 @@ struct RuleStats {
     trial: Option<VersionStats>,
 }
 
-/// What a version of a rule does. Counts go back to the first checkpoint and are those of all versions that were active, or on trial,
-/// since then; times and keys are those of this version in this process, and absent as long as the stream does not run it.
+/// What a version of a rule does. Counts go back to the first checkpoint and are those of all versions that were active,
+/// or on trial, since then; times and keys are those of this version in this process, and null as long as the stream does
+/// not run it.
 #[derive(Debug, PartialEq, Serialize, ToSchema)]
 struct VersionStats {
     /// Its number.
