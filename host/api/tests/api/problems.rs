@@ -173,6 +173,15 @@ async fn a_request_keeps_its_id() {
 }
 
 #[tokio::test]
+async fn a_fault_of_the_host_is_its_own_and_is_not_told() {
+    let home = Home::new().await;
+    let token = home.token("erin", Role::Engineer).await;
+    let start = home.post("/runs").token(&token).json(json!({"job": "nightly", "as_of": "1999-12-31"}));
+    check(start, 500, "internal", "under this request id").await;
+    home.get("/me").token(&token).send().await.is(200);
+}
+
+#[tokio::test]
 async fn what_is_not_there_any_more_is_an_outage_and_says_nothing_of_the_inside() {
     let home = Home::populated().await;
     let token = home.token("ada", Role::Admin).await;

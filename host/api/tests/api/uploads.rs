@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use serde_json::json;
+use serde_json::{Value, json};
 use tamis_catalog::roles::Role;
 
 use crate::components;
@@ -55,27 +55,50 @@ async fn what_is_no_plugin_is_refused_with_the_reason() {
     assert_eq!(upload.send().await.is(400).slug(), "bad-request");
 }
 
-#[tokio::test]
-async fn who_does_not_wait_looks_again() {
-    let home = Home::new().await;
-    let token = home.token("alice", Role::Analyst).await;
-    let mut manifest = components::manifest("patient", "1.0.0");
-    // Bytes that no run of the tests has compiled.
+/// A component whose bytes no run of the tests has compiled.
+fn fresh(home: &Home, name: &str) -> Vec<u8> {
+    let mut manifest = components::manifest(name, "1.0.0");
     manifest["title"] = json!(format!("Made by process {} in {:?}", std::process::id(), home.folder.path()));
-    let component = components::describing(&manifest);
-    let upload = home.post("/plugins?wait=false").token(&token).body("application/wasm", component);
-    let stored = upload.send().await.is(202);
-    assert_eq!(stored.json()["state"], "pending");
-    let location = stored.text("location").strip_prefix("/api/v1").unwrap().to_owned();
+    components::describing(&manifest)
+}
+
+/// What became of a component in the end; `path` says where to look.
+async fn built(home: &Home, path: &str) -> Value {
+    let token = home.token("vic", Role::Viewer).await;
     let built = async {
         loop {
-            let found = home.get(&location).token(&token).send().await.is(200).json();
-            if found["state"] != "pending" {
-                return found;
+            let answer = home.get(path).token(&token).send().await;
+            if answer.status == 200 && answer.json()["state"] != "pending" {
+                return answer.json();
             }
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     };
-    let built = tokio::time::timeout(Duration::from_secs(60), built).await.unwrap();
+    tokio::time::timeout(Duration::from_secs(60), built).await.unwrap()
+}
+
+#[tokio::test]
+async fn who_does_not_wait_looks_again() {
+    let home = Home::new().await;
+    let token = home.token("alice", Role::Analyst).await;
+    let component = fresh(&home, "patient");
+    let upload = home.post("/plugins?wait=false").token(&token).body("application/wasm", component);
+    let stored = upload.send().await.is(202);
+    assert_eq!(stored.json()["state"], "pending");
+    let built = built(&home, stored.text("location").strip_prefix("/api/v1").unwrap()).await;
     assert_eq!((&built["state"], &built["name"]), (&json!("ready"), &json!("patient")));
+}
+
+#[tokio::test]
+async fn a_change_that_was_begun_is_ended_though_nobody_listens_any_more() {
+    let home = Home::new().await;
+    let token = home.token("alice", Role::Analyst).await;
+    let upload = home.post("/plugins").token(&token).body("application/wasm", fresh(&home, "hasty")).begin();
+    let upload = tokio::spawn(upload);
+    while home.catalog().last_event_id().await.unwrap() == 0 {
+        tokio::task::yield_now().await;
+    }
+    upload.abort();
+    assert!(upload.await.unwrap_err().is_cancelled(), "it was given up while the component was being built");
+    assert_eq!(built(&home, "/plugins/hasty/versions/1.0.0").await["state"], "ready");
 }
