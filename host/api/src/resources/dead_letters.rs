@@ -26,6 +26,7 @@ pub(super) fn routes(routes: Routes) -> Routes {
 #[derive(Clone, Debug, Default, Deserialize, utoipa::IntoParams, ToSchema)]
 #[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
+#[schema(as = LetterFilter)]
 pub(super) struct Wanted {
     /// Only those with this reason.
     #[param(example = "wrong_type")]
@@ -63,7 +64,9 @@ struct LetterDetails {
     redrive: Option<Redrive>,
 }
 
-/// The dead letters, newest first. With a filter a page may have fewer items than wanted, even none: follow `next_cursor`.
+/// The dead letters, newest first.
+///
+/// With a filter a page may have fewer items than wanted, even none: follow `next_cursor`.
 #[utoipa::path(
     get, path = "/dead-letters", tag = "dead letters", params(Wanted, PageParams),
     responses((status = 200, description = "A page of dead letters.", body = Page<StoredLetter>)),

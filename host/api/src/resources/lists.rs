@@ -91,7 +91,9 @@ async fn list_list_history(
     app.catalog().list_history(&name, &listing.page()).await.map(Json).map_err(Problem::of_query)
 }
 
-/// Gives a list other values, or makes it. Waits up to a second for the stream, and says whether it works by them.
+/// Gives a list other values, or makes it.
+///
+/// Waits up to a second for the stream, and says whether it works by them.
 #[utoipa::path(
     put, path = "/lists/{name}", tag = "lists",
     params(ListPath, BasisHeaders),

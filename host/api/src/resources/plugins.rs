@@ -173,7 +173,9 @@ async fn get_component(
     found(plugin, || format!("nobody uploaded the bytes of {sha256:?}")).map(Json)
 }
 
-/// Takes a component in. The same bytes are the same version, however often they come.
+/// Takes a component in.
+///
+/// The same bytes are the same version, however often they come.
 #[utoipa::path(
     post, path = "/plugins", tag = "plugins", params(UploadOptions),
     request_body(content = Vec<u8>, content_type = "application/wasm", description = "The component, at most 64 MiB."),

@@ -54,6 +54,7 @@ struct RedriveRequest {
 /// A dead letter's place in the topic `dead_letters`.
 #[derive(Clone, Copy, Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = LetterPlace)]
 struct Place {
     /// The partition.
     #[schema(example = 0)]
@@ -78,7 +79,9 @@ struct RedriveReport {
     not_records: u64,
 }
 
-/// Sends dead letters through again. A record is judged by the rule that failed on it, or by all when it could not be decoded.
+/// Sends dead letters through again.
+///
+/// A record is judged by the rule that failed on it, or by all when it could not be decoded.
 #[utoipa::path(
     post, path = "/dead-letters/redrive", tag = "dead letters",
     request_body(content = RedriveRequest, examples(

@@ -79,7 +79,9 @@ async fn list_tokens(State(app): app::State, listing: Listing<Everything>) -> Re
     app.catalog().tokens(&listing.page()).await.map(Json).map_err(Problem::of_query)
 }
 
-/// Makes a token, which may do no more than the one that makes it.
+/// Makes a token.
+///
+/// It may do no more than the one that makes it.
 #[utoipa::path(
     post, path = "/tokens", tag = "tokens", request_body = NewToken,
     responses((status = 201, description = "The token, and its text.", body = MadeToken), Conflicts),

@@ -8,6 +8,7 @@ use tamis_catalog::budgets::Budget;
 use tamis_catalog::roles::Permission;
 use tamis_catalog::rules::{Rule, RuleStep, Trial, TrialMode};
 use utoipa::ToSchema;
+use utoipa::openapi::schema::{Object, ObjectBuilder, Type};
 use utoipa_axum::routes;
 
 use super::{RulePath, RuleView};
@@ -97,11 +98,15 @@ enum ModePatch {
 #[serde(deny_unknown_fields)]
 struct TrialPatch {
     /// null.
-    #[schema(value_type = Option<()>, required)]
+    #[schema(schema_with = null, required)]
     trial: (),
     /// Why, in your words.
     #[serde(skip_serializing_if = "Option::is_none")]
     why: Option<Why>,
+}
+
+fn null() -> Object {
+    ObjectBuilder::new().schema_type(Type::Null).build()
 }
 
 /// Which of both it is decides a member, so that an error is about that one.
@@ -145,8 +150,9 @@ pub(super) struct MustSayWhy {
     pub why: Why,
 }
 
-/// Lets another version of a rule run, or nothing of it. Waits up to a second for the stream, and says whether it works by
-/// the change.
+/// Lets another version of a rule run, or nothing of it.
+///
+/// Waits up to a second for the stream, and says whether it works by the change.
 #[utoipa::path(
     patch, path = "/rules/{name}", tag = "rules",
     params(RulePath, IfMatchHeader),
@@ -159,7 +165,7 @@ pub(super) struct MustSayWhy {
         }))),
         ("activate" = (value = json!({"mode": "active", "version": 2}))),
         ("enable" = (value = json!({"mode": "active"}))),
-        ("end trial" = (value = json!({"trial": null}))),
+        ("end_trial" = (value = json!({"trial": null}))),
     )),
     responses(
         (status = 200, description = "The rule as it is now.", body = ChangedRule, headers(("ETag" = String))),
@@ -178,7 +184,9 @@ async fn change_rule(
     do_step(&app, &name, &step, &caller, why.as_ref(), Some(if_match?)).await
 }
 
-/// Lets the version judge again that was live before; once more, the one before that.
+/// Lets the version judge again that was live before.
+///
+/// Done once more, it is the one before that. Waits for the stream as a change does.
 #[utoipa::path(
     post, path = "/rules/{name}/rollback", tag = "rules",
     params(RulePath, MaybeIfMatchHeader),
