@@ -121,8 +121,15 @@ impl Registry {
             && error.kind() == Kind::Conflict
         {
             let (outcome, reason) = (Outcome::Refused, error.chain());
-            let entry =
-                AuditEntry { action, object, change: *change, outcome, reason: Some(&reason), before: None, after: None };
+            let entry = AuditEntry {
+                action,
+                object,
+                change: *change,
+                outcome,
+                reason: Some(&reason),
+                before: None,
+                after: None,
+            };
             self.0.catalog.append_audit(&entry).await?;
         }
         result
