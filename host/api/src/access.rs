@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
+use axum::extract::rejection::RawPathParamsRejection;
 use axum::extract::{FromRequestParts, RawPathParams, Request, State};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, header};
@@ -95,34 +96,48 @@ pub(crate) struct Gate {
 }
 
 /// Lets a request through to its handler, or not.
-pub(crate) async fn check(State(gate): State<Gate>, path: RawPathParams, mut request: Request, next: Next) -> Response {
+pub(crate) async fn check(
+    State(gate): State<Gate>,
+    path: Result<RawPathParams, RawPathParamsRejection>,
+    mut request: Request,
+    next: Next,
+) -> Response {
+    // The first name in the path is what a change is about; a path that cannot be read leads to no handler.
+    let object = path.ok().and_then(|path| path.iter().next().map(|(_, value)| value.to_owned()));
+    match admit(&gate, object, &mut request).await {
+        Ok(Admitted::Reader) => next.run(request).await,
+        Ok(Admitted::Writer) => detached(request, next).await,
+        Err(problem) => problem.into_response(),
+    }
+}
+
+/// For what somebody was let in.
+enum Admitted {
+    /// To look.
+    Reader,
+    /// To change something.
+    Writer,
+}
+
+/// Whether a request may come to its handler, which then finds who asks.
+async fn admit(gate: &Gate, object: Option<String>, request: &mut Request) -> Result<Admitted, Problem> {
     let Gate { app, access } = gate;
-    if let Access::Open = access {
-        return next.run(request).await;
-    }
-    let caller = match authenticate(&app, request.headers()).await {
-        Ok(caller) => caller,
-        Err(problem) => return problem.into_response(),
+    let needed = match *access {
+        Access::Open => return Ok(Admitted::Reader),
+        Access::Read(permission) => Some((permission, None)),
+        Access::Write(permission, action) => Some((permission, Some(action))),
+        Access::ByBody(_) => None,
     };
+    let caller = authenticate(app, request.headers()).await?;
     observe::record_subject(&caller.actor.subject);
-    let (permission, action) = match access {
-        Access::Open => return next.run(request).await,
-        Access::ByBody(_) => {
-            request.extensions_mut().insert(Undecided(caller));
-            return detached(request, next).await;
-        }
-        Access::Read(permission) => (permission, None),
-        Access::Write(permission, action) => (permission, Some(action)),
+    let Some((permission, action)) = needed else {
+        request.extensions_mut().insert(Undecided(caller));
+        return Ok(Admitted::Writer);
     };
-    let object = path.iter().next().map_or_else(|| request.uri().path(), |(_, value)| value);
-    if let Err(problem) = permit(&app, &caller, permission, action, object).await {
-        return problem.into_response();
-    }
+    let object = object.unwrap_or_else(|| request.uri().path().to_owned());
+    permit(app, &caller, permission, action, &object).await?;
     request.extensions_mut().insert(caller);
-    match action {
-        Some(_) => detached(request, next).await,
-        None => next.run(request).await,
-    }
+    Ok(if action.is_some() { Admitted::Writer } else { Admitted::Reader })
 }
 
 /// A change that was begun comes to its end, whether or not whoever asked for it still listens: between its commit

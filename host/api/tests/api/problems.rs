@@ -33,6 +33,7 @@ async fn paths_and_methods_that_are_none() {
         "/dead-letters/0",
         "/dead-letters/x/0",
         "/dead-letters/0/x",
+        "/rules/%FF",
     ] {
         check(get(path), 404, "not-found", "").await;
     }
