@@ -79,6 +79,10 @@ impl Served {
             (Some(certificates), Some(key)) => Some(TlsFiles { certificates: certificates.clone(), key: key.clone() }),
             _ => None,
         };
+        if let Some(files) = &tls {
+            // Before anything is said to be served.
+            files.check()?;
+        }
         if tls.is_none() && !address.ip().is_loopback() {
             tracing::warn!("{address} is not loopback, and without a certificate tokens travel in the clear");
         }
