@@ -72,7 +72,6 @@ impl Served {
         let catalog = host.catalog();
         catalog.close_dead_uploads().await?;
         catalog.close_dead_backtests(SystemClock.now()).await?;
-        let token = first_token(host).await?;
         let listener = TcpListener::bind(&serve.listen).await.invalid("listen on", &serve.listen)?;
         let address = listener.local_addr().outage("listen on", &serve.listen)?;
         let tls = match (&serve.tls_certificates, &serve.tls_key) {
@@ -87,6 +86,8 @@ impl Served {
             tracing::warn!("{address} is not loopback, and without a certificate tokens travel in the clear");
         }
         let nightly_at = host.plan.config.schedules.nightly_at()?;
+        // It is shown this once: nothing that can be wrong with a start may come after it.
+        let token = first_token(host).await?;
         let (shutdown, ended) = watch::channel(false);
         let (status, handle) = (&streams.status, streams.streams());
         let (context, stop) = (jobs::backtest_context(host), Arc::new(AtomicBool::new(false)));
