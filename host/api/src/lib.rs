@@ -1,11 +1,11 @@
 //! The admin API: who may see and change what, over HTTP.
 //!
 //! [`router`] is all of it over an [`Api`]; [`serve`] puts it on a socket. Nothing here decides what may run: that is the
-//! registry's and the catalogue's. Here it is found out who asks ([`access`]) and what they ask ([`extract`]), and answered
-//! in one form: resources as JSON, problems by RFC 9457 ([`problem`]), all of it described by the document at
+//! registry's and the catalogue's. Here it is found out who asks (`access`) and what they ask (`extract`), and answered
+//! in one form: resources as JSON, problems by RFC 9457 (`problem`), all of it described by the document at
 //! `/api/v1/openapi.json`.
 //!
-//! A route comes in by [`routes::Routes`] only, which wants to know what it asks of whoever uses it, and says so in the document.
+//! A route comes in by `routes::Routes` only, which wants to know what it asks of whoever uses it, and says so in the document.
 
 mod access;
 mod app;
