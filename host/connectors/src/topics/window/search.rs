@@ -2,8 +2,8 @@
 //!
 //! Times ascend but for the disorder allowed. So a block whose times all lie further before the range than that tells that nothing of
 //! the range stands before its end, and a block whose times all lie further behind it that nothing stands from its beginning on. Both
-//! bounds are found by bisection; what lies between them is looked through, from either side, for the first and the last record of
-//! the range. A block tells something only when several records agree: one whose time is far off leaves it undecided, and more is
+//! bounds are found by bisection; what lies between them is looked through, from either side, for the first record that is given and
+//! the last one of the range. A block tells something only when several records agree: one whose time is far off leaves it undecided, and more is
 //! looked through, never less.
 
 use std::fs::File;
@@ -118,10 +118,11 @@ impl Partition {
         Ok(bounds.filter(|_| times.len() >= self.grain.lines_min))
     }
 
+    /// The first record that is given: one behind the range counts for time when one of the range follows it.
     fn first_in(&self, number: u64, range: &TimeRange) -> Result<Option<Line>> {
         let mut found = None;
         self.look_through(number, 0, |line| {
-            if found.is_none() && range.has(line.stamp.time) {
+            if found.is_none() && (range.from..range.behind()).contains(&line.stamp.time) {
                 found = Some(line);
             }
         })?;

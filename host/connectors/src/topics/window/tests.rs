@@ -76,6 +76,7 @@ fn a_partition_is_given_up_to_its_last_record_of_the_range() {
     check(&[10, 99, 100, 199, 200, 201], range, &[2, 3], 2);
     // Those behind the range count for time as long as one of the range stands behind them; those before it never.
     check(&[10, 100, 201, 90, 249, 199, 205], range, &[1, 2, 4, 5], 5);
+    check(&[10, 249, 100, 205], range, &[1, 2], 2);
     // Nobody can be that far ahead: left out.
     check(&[10, 100, 9_999, 180, 205], range, &[1, 3], 3);
 }
