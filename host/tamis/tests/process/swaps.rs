@@ -11,7 +11,7 @@ use crate::results::records;
 
 const RULES: usize = 20;
 const ROUNDS: usize = 10;
-const EVENTS_A_TURN: u64 = 100;
+const EVENTS_A_TURN: u64 = 10;
 const TOPIC: &str = "alerts_fraud_payments";
 
 /// A token for somebody.
