@@ -6,11 +6,12 @@ use serde_json::{Map, Value};
 use tamis_catalog::lists::List;
 use tamis_catalog::rule_versions::{FailurePolicy, NewVersion, OnStateChange, RuleVersion, VersionContent};
 use tamis_catalog::rules::Rule;
-use tamis_catalog::{Action, Change};
+use tamis_catalog::{Action, Change, PageQuery};
 use tamis_engine::rules::{self, Budget, OnFailure, Role, RulePlan, RuleSet};
+use tamis_engine::{Clock, SystemClock};
 use tamis_model::dead_letter::DEAD_LETTERS;
 use tamis_model::error::Context;
-use tamis_model::{Error, Result};
+use tamis_model::{Error, Kind, Result};
 
 use crate::{Registry, lists, rule_plan};
 
@@ -67,13 +68,13 @@ impl Registry {
 
     pub(crate) async fn version(&self, rule: &str, number: u32) -> Result<RuleVersion> {
         let found = self.0.catalog.rule_version(rule, number).await?;
-        found.ok_or_else(|| Error::new(tamis_model::Kind::Missing, "find", format!("version {number} of rule {rule}")))
+        found.ok_or_else(|| Error::new(Kind::Missing, "find", format!("version {number} of rule {rule}")))
     }
 
     pub(crate) async fn newest_version(&self, rule: &str) -> Result<RuleVersion> {
-        let newest = tamis_catalog::PageQuery { cursor: None, limit: 1 };
+        let newest = PageQuery { cursor: None, limit: 1 };
         let found = self.0.catalog.rule_versions(rule, &newest).await?.items.into_iter().next();
-        found.ok_or_else(|| Error::new(tamis_model::Kind::Missing, "find", format!("rule {rule}")))
+        found.ok_or_else(|| Error::new(Kind::Missing, "find", format!("rule {rule}")))
     }
 
     /// What a draft comes to, which could run.
@@ -123,9 +124,7 @@ impl Registry {
         let mut found = Vec::new();
         for (setting, list) in lists::declared(plugin.manifest()) {
             let values = lists::default_values(plugin.manifest(), setting);
-            found.push(
-                self.0.catalog.ensure_list(list, &values, tamis_engine::Clock::now(&tamis_engine::SystemClock)).await?,
-            );
+            found.push(self.0.catalog.ensure_list(list, &values, SystemClock.now()).await?);
         }
         if !found.is_empty() {
             // A list that was made counts as a change of the rule set, although nothing runs by it yet.

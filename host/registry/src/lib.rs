@@ -19,6 +19,7 @@ use std::sync::{Arc, Mutex};
 use tamis_catalog::audit::{AuditEntry, Outcome};
 use tamis_catalog::plugins::PluginState;
 use tamis_catalog::{Action, Catalog, Change};
+use tamis_engine::rules::RulePlan;
 use tamis_model::error::Context;
 use tamis_model::topic::TopicSchema;
 use tamis_model::{Error, Kind, Result};
@@ -27,7 +28,6 @@ use tokio::sync::{Semaphore, watch};
 
 pub use draft::Draft;
 pub use rule_plan::rule_plan;
-use snapshot::Cached;
 
 /// The plugins and rules of a home. Clones are the same one.
 #[derive(Clone)]
@@ -42,7 +42,7 @@ struct Parts {
     /// What was loaded in this process, by SHA-256.
     loaded: Mutex<HashMap<String, Arc<Plugin>>>,
     /// The versions of the last snapshot.
-    running: Mutex<HashMap<(String, u32), Cached>>,
+    running: Mutex<HashMap<(String, u32), Arc<RulePlan>>>,
     revisions: watch::Sender<u64>,
     /// Whose turn it is to compile.
     builds: Semaphore,
@@ -83,8 +83,7 @@ impl Registry {
 
     /// The plugin of these bytes, which are `ready`. Compiled code comes from the cache.
     pub async fn plugin(&self, sha256: &str) -> Result<Arc<Plugin>> {
-        let known = self.0.loaded.lock().expect("nobody panics with it").get(sha256).cloned();
-        if let Some(plugin) = known {
+        if let Some(plugin) = self.loaded(sha256) {
             return Ok(plugin);
         }
         let stored = self.0.catalog.plugin_by_sha256(sha256).await?;
@@ -95,8 +94,21 @@ impl Registry {
         }
     }
 
-    /// Loads a component of the folder, beside everything else that is going on.
+    fn loaded(&self, sha256: &str) -> Option<Arc<Plugin>> {
+        self.0.loaded.lock().expect("nobody panics with it").get(sha256).cloned()
+    }
+
+    /// Keeps what was loaded, for everybody who asks for it in this process.
+    pub fn keep_loaded(&self, plugin: &Arc<Plugin>) {
+        let mut loaded = self.0.loaded.lock().expect("nobody panics with it");
+        loaded.insert(plugin.sha256().to_owned(), Arc::clone(plugin));
+    }
+
+    /// Loads a component of the folder, unless it is known, beside everything else that is going on.
     async fn load(&self, sha256: &str) -> Result<Arc<Plugin>> {
+        if let Some(plugin) = self.loaded(sha256) {
+            return Ok(plugin);
+        }
         let (parts, path) = (Arc::clone(&self.0), self.component(sha256));
         let load = move || {
             let bytes = std::fs::read(&path).outage("read component", path.display())?;
@@ -106,7 +118,7 @@ impl Registry {
         if plugin.sha256() != sha256 {
             return Err(Error::new(Kind::Corrupt, "load plugin", sha256).because("its file has other bytes"));
         }
-        self.0.loaded.lock().expect("nobody panics with it").insert(sha256.to_owned(), Arc::clone(&plugin));
+        self.keep_loaded(&plugin);
         Ok(plugin)
     }
 

@@ -6,7 +6,7 @@
 use serde_json::{Map, Value};
 use tamis_catalog::rule_versions::VersionStep;
 use tamis_catalog::rules::{RuleStep, Trial, TrialMode};
-use tamis_catalog::{Actor, Change};
+use tamis_catalog::{Actor, Change, PageQuery};
 use tamis_engine::{Clock, SystemClock};
 use tamis_model::{Error, Result};
 
@@ -89,7 +89,7 @@ impl Registry {
     async fn was_said(&self, seed: &Seed, why: &str) -> Result<bool> {
         let mut cursor: Option<String> = None;
         loop {
-            let page = tamis_catalog::PageQuery { cursor: cursor.as_deref(), limit: 100 };
+            let page = PageQuery { cursor: cursor.as_deref(), limit: 100 };
             let page = self.0.catalog.rule_versions(&seed.name, &page).await?;
             let spoken =
                 |why: &Option<String>| why.as_ref().is_some_and(|why| why.starts_with("the home's files say so"));

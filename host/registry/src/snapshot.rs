@@ -12,9 +12,6 @@ use tamis_model::Result;
 
 use crate::Registry;
 
-/// A version of the last snapshot; it is made anew when one of its lists or its role is another.
-pub(crate) struct Cached(Arc<RulePlan>);
-
 impl Registry {
     /// The rules that run, as the catalogue has them at one moment. Versions that ran in the snapshot before are not made again,
     /// so that a change among many rules costs what changed.
@@ -29,16 +26,15 @@ impl Registry {
                 plans.push(self.running_plan(version, role_of(trial), &running.lists).await?);
             }
         }
-        let cached = plans.iter().map(|plan| ((plan.name.clone(), plan.version), Cached(Arc::clone(plan))));
-        *self.0.running.lock().expect("nobody panics with it") = cached.collect::<HashMap<_, _>>();
+        let running_plans = plans.iter().map(|plan| ((plan.name.clone(), plan.version), Arc::clone(plan)));
+        *self.0.running.lock().expect("nobody panics with it") = running_plans.collect::<HashMap<_, _>>();
         Ok(RuleSet { revision: running.revision, rules: plans })
     }
 
     async fn running_plan(&self, version: &RuleVersion, role: Role, lists: &[List]) -> Result<Arc<RulePlan>> {
         let place = (version.rule.clone(), version.number);
-        let cached =
-            self.0.running.lock().expect("nobody panics with it").get(&place).map(|Cached(plan)| Arc::clone(plan));
-        match cached.filter(|plan| is_current(&plan.lists, lists)) {
+        let ran = self.0.running.lock().expect("nobody panics with it").get(&place).cloned();
+        match ran.filter(|plan| is_current(&plan.lists, lists)) {
             Some(plan) if plan.role == role => Ok(plan),
             Some(plan) => Ok(Arc::new(RulePlan { role, ..RulePlan::clone(&plan) })),
             None => {

@@ -1,6 +1,7 @@
 //! Taking plugins in.
 
 use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use sha2::{Digest, Sha256};
 use tamis_catalog::plugins::{Build, PluginState, PluginVersion};
@@ -83,9 +84,11 @@ impl Registry {
     }
 }
 
-/// Readers see the whole file or none.
+/// Readers see the whole file or none, also when the same bytes are stored twice at a time.
 fn store(path: &Path, bytes: &[u8]) -> Result<()> {
-    let temporary = path.with_extension("wasm.tmp");
+    static STORED: AtomicU64 = AtomicU64::new(0);
+    let number = STORED.fetch_add(1, Ordering::Relaxed);
+    let temporary = path.with_extension(format!("{}-{number}.tmp", std::process::id()));
     let write = || {
         let mut file = std::fs::File::create(&temporary)?;
         std::io::Write::write_all(&mut file, bytes)?;

@@ -71,6 +71,7 @@ impl Plan {
         for (path, plugin) in self.files.iter().zip(&self.plugins) {
             if plugin.manifest().world == World::Rule {
                 let bytes = std::fs::read(path).outage("read plugin", path.display())?;
+                registry.keep_loaded(plugin);
                 registry.take_in(bytes).await?;
             }
         }

@@ -3,10 +3,10 @@
 //! A day that was missed is not caught up. A run that something outside made fail is tried again twice, five minutes apart; the run itself
 //! raises the alert.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, Days, NaiveTime, Utc};
-use std::sync::Arc;
 use tamis_model::Result;
 
 use crate::commands::run_night;
