@@ -4,6 +4,9 @@ use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::Path;
 
+use tamis_model::error::Context;
+use tamis_model::{Error, Kind, Result};
+
 /// The ending of files that are not finished; whoever opens a folder may delete them.
 pub(crate) const UNFINISHED: &str = "tmp";
 
@@ -20,6 +23,19 @@ pub(crate) fn replace_file(path: &Path, parts: &[&[u8]]) -> io::Result<()> {
         Some(folder) => sync_folder(folder),
         None => Ok(()),
     }
+}
+
+/// Makes a file end where it was staged; what stands behind was never committed.
+pub(crate) fn cut(file: &File, bytes: u64, path: &Path) -> Result<()> {
+    let length = file.metadata().outage("inspect", path.display())?.len();
+    if length < bytes {
+        let reason = format!("it has {length} bytes where {bytes} were staged");
+        return Err(Error::new(Kind::Corrupt, "commit", path.display()).because(reason));
+    }
+    if length > bytes {
+        file.set_len(bytes).outage("cut back", path.display())?;
+    }
+    Ok(())
 }
 
 /// Makes the names in a folder durable: an fsync of a file alone does not.

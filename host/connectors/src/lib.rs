@@ -9,6 +9,7 @@ pub mod files;
 mod folders;
 pub mod lake;
 pub mod lock;
+mod parallel;
 mod plain_name;
 mod rows;
 pub mod sql;

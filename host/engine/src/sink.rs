@@ -12,6 +12,9 @@ use tamis_model::Result;
 /// - `commit` makes exactly what was staged visible: nothing of it is lost, and whatever was written after
 ///   that stage is gone. It is idempotent and works in a new process: after a crash the engine commits
 ///   the staged output of its last checkpoint again and then writes what came after it anew.
+/// - A sink may gather what is committed, so that many small outputs become few large ones. Then it is `settle` that
+///   makes it visible. It is called with nothing written since the last commit, often while output flows, and with
+///   [`Settle::All`] when nothing more comes. A commit that follows in a new process may be older than what was settled.
 pub trait Sink<T>: Send {
     /// Takes output.
     fn write(&mut self, output: &[T]) -> Result<()>;
@@ -19,4 +22,17 @@ pub trait Sink<T>: Send {
     fn stage(&mut self) -> Result<serde_json::Value>;
     /// Makes it visible.
     fn commit(&mut self, staged: &serde_json::Value) -> Result<()>;
+    /// Makes gathered output visible.
+    fn settle(&mut self, _what: Settle) -> Result<()> {
+        Ok(())
+    }
+}
+
+/// Which of its gathered output a sink makes visible.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Settle {
+    /// What has waited long enough, or has become large enough.
+    Due,
+    /// All of it.
+    All,
 }

@@ -33,11 +33,13 @@ pub struct Streams {
     pub rows_max: usize,
     /// Milliseconds between two checkpoints.
     pub checkpoint_interval_ms: u64,
+    /// Milliseconds for which alerts and aggregates are gathered at most before the lake gets a file of them.
+    pub lake_interval_ms: u64,
 }
 
 impl Default for Streams {
     fn default() -> Self {
-        Self { rows_max: 4_096, checkpoint_interval_ms: 1_000 }
+        Self { rows_max: 4_096, checkpoint_interval_ms: 1_000, lake_interval_ms: 60_000 }
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::mpsc::Receiver;
+use std::time::Duration;
 
 use tamis_connectors::topics::{ReaderSettings, WriterSettings};
 use tamis_connectors::{
@@ -91,7 +92,8 @@ fn sinks(
 ) -> Result<Sinks> {
     let partitions = plan.config.topics.iter().map(|(name, topic)| (name.clone(), topic.partitions)).collect();
     let writer = WriterSettings { partitions, ..WriterSettings::default() };
-    let lake = AlertFiles::open(plan.home.lake().join("alerts"), PIPELINE, plan.pepper.clone())?;
+    let settle_after = Duration::from_millis(plan.config.streams.lake_interval_ms);
+    let lake = AlertFiles::open(plan.home.lake().join("alerts"), PIPELINE, plan.pepper.clone(), settle_after)?;
     let mut alerts: Vec<(String, Box<dyn Sink<Alert>>)> = vec![
         ("lake".to_owned(), Box::new(lake)),
         ("warehouse".to_owned(), Box::new(AlertRows::new(warehouse, runtime, PIPELINE, plan.pepper.clone()))),
@@ -100,6 +102,6 @@ fn sinks(
     Ok(Sinks {
         records: Box::new(TopicWriter::open(plan.home.topics(), PIPELINE, writer)?),
         alerts,
-        aggregates: Some(Box::new(AggregateFiles::open(&plan.home.lake(), PIPELINE)?)),
+        aggregates: Some(Box::new(AggregateFiles::open(&plan.home.lake(), PIPELINE, settle_after)?)),
     })
 }

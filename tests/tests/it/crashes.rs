@@ -17,10 +17,10 @@ use crate::results::{Results, assert_each_once, assert_same, counting};
 /// The devices, and what each is asked to do.
 const OPERATIONS: [(&str, &[&str]); 6] = [
     ("source", &["open", "partitions", "read", "release"]),
-    ("records", &["write", "stage", "commit"]),
-    ("lake", &["write", "stage", "commit"]),
-    ("warehouse", &["write", "stage", "commit"]),
-    ("aggregates", &["write", "stage", "commit"]),
+    ("records", &["write", "stage", "commit", "settle"]),
+    ("lake", &["write", "stage", "commit", "settle"]),
+    ("warehouse", &["write", "stage", "commit", "settle"]),
+    ("aggregates", &["write", "stage", "commit", "settle"]),
     ("checkpoints", &["latest", "save"]),
 ];
 /// Operations of an undisturbed run at least.

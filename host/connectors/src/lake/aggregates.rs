@@ -1,41 +1,42 @@
 //! Aggregates in object storage:
-//! `aggregates/<name>/window=<window>/event_date=YYYY-MM-DD/<writer>-<stage>-<part>.jsonl`.
+//! `aggregates/<name>/window=<window>/event_date=YYYY-MM-DD/<writer>-<log>-<part>.jsonl`.
 //!
 //! Rows of rules on trial lie the same way in `shadow_aggregates`, where nobody takes them for those that count.
 
 use std::path::Path;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use tamis_engine::Sink;
+use tamis_engine::{Settle, Sink};
 use tamis_model::Result;
 use tamis_model::aggregate::AggregateRow;
 use tamis_model::error::Context;
 use tamis_model::time::utc_date;
 
+use super::gathered_lines::{self, GatheredLines};
 use super::json_lines::Form;
-use super::staged_lines::{self, StagedLines};
 use crate::plain_name;
 
 /// Writes the rows of aggregates, by name, window and UTC date of the window's start.
 ///
-/// They become visible with a commit; every row is in exactly one file.
+/// They are gathered for a while and become visible when they settle; every row is in exactly one file.
 pub struct AggregateFiles {
-    counting: StagedLines,
-    shadow: StagedLines,
+    counting: GatheredLines,
+    shadow: GatheredLines,
 }
 
 /// What a stage describes.
 #[derive(Debug, Serialize, Deserialize)]
 struct Staged {
-    aggregates: staged_lines::Staged,
-    shadow_aggregates: staged_lines::Staged,
+    aggregates: gathered_lines::Staged,
+    shadow_aggregates: gathered_lines::Staged,
 }
 
 impl AggregateFiles {
     /// A sink over the lake, in which the folders `aggregates` and `shadow_aggregates` are created when missing. Each
-    /// pipeline has a `writer` name of its own, which becomes part of the file names.
-    pub fn open(lake: &Path, writer: &str) -> Result<Self> {
-        let lines = |folder| StagedLines::open(lake.join(folder), writer, Form::Plain);
+    /// pipeline has a `writer` name of its own, which becomes part of the file names. Rows settle after `settle_after`.
+    pub fn open(lake: &Path, writer: &str, settle_after: Duration) -> Result<Self> {
+        let lines = |folder| GatheredLines::open(lake.join(folder), writer, Form::Plain, settle_after);
         Ok(Self { counting: lines("aggregates")?, shadow: lines("shadow_aggregates")? })
     }
 
@@ -62,5 +63,10 @@ impl Sink<AggregateRow> for AggregateFiles {
         let staged = Staged::deserialize(staged).corrupt("commit", "aggregates to the lake")?;
         self.counting.commit(&staged.aggregates)?;
         self.shadow.commit(&staged.shadow_aggregates)
+    }
+
+    fn settle(&mut self, what: Settle) -> Result<()> {
+        self.counting.settle(what)?;
+        self.shadow.settle(what)
     }
 }

@@ -1,31 +1,32 @@
-//! Alerts in object storage: `alerts/<rule>/event_date=YYYY-MM-DD/<writer>-<stage>-<part>.jsonl.zst`.
+//! Alerts in object storage: `alerts/<rule>/event_date=YYYY-MM-DD/<writer>-<log>-<part>.jsonl.zst`.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use serde::Deserialize;
-use tamis_engine::Sink;
+use tamis_engine::{Settle, Sink};
 use tamis_model::alert::Alert;
 use tamis_model::error::Context;
 use tamis_model::pseudonym::Pepper;
 use tamis_model::{Error, Result};
 
+use super::gathered_lines::{GatheredLines, Staged};
 use super::json_lines::Form;
-use super::staged_lines::{Staged, StagedLines};
 use crate::plain_name;
 
 /// Writes alerts as they are stored (personal values are pseudonyms), by rule and UTC date of `event_time`.
 ///
-/// They become visible with a commit; every alert is in exactly one file.
+/// They are gathered for a while and become visible when they settle; every alert is in exactly one file.
 pub struct AlertFiles {
-    lines: StagedLines,
+    lines: GatheredLines,
     pepper: Pepper,
 }
 
 impl AlertFiles {
     /// A sink over `folder` (the lake's `alerts`, created when missing). Each pipeline has a `writer` name of its
-    /// own, which becomes part of the file names.
-    pub fn open(folder: impl Into<PathBuf>, writer: &str, pepper: Pepper) -> Result<Self> {
-        Ok(Self { lines: StagedLines::open(folder.into(), writer, Form::Zstd)?, pepper })
+    /// own, which becomes part of the file names. Alerts settle after `settle_after`.
+    pub fn open(folder: impl Into<PathBuf>, writer: &str, pepper: Pepper, settle_after: Duration) -> Result<Self> {
+        Ok(Self { lines: GatheredLines::open(folder.into(), writer, Form::Zstd, settle_after)?, pepper })
     }
 
     fn append(&mut self, alert: &Alert) -> Result<()> {
@@ -51,5 +52,9 @@ impl Sink<Alert> for AlertFiles {
     fn commit(&mut self, staged: &serde_json::Value) -> Result<()> {
         let staged = Staged::deserialize(staged).corrupt("commit", "alerts to the lake")?;
         self.lines.commit(&staged)
+    }
+
+    fn settle(&mut self, what: Settle) -> Result<()> {
+        self.lines.settle(what)
     }
 }

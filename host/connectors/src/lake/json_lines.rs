@@ -11,7 +11,7 @@ use tamis_model::error::Context;
 use crate::durable;
 
 /// Bytes of plain lines that are collected before they go to the operating system.
-const BUFFER_BYTES: usize = 64 << 10;
+pub(super) const BUFFER_BYTES: usize = 64 << 10;
 
 /// How lines lie on the disk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

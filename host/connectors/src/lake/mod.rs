@@ -5,9 +5,9 @@
 
 mod aggregates;
 mod alerts;
+mod gathered_lines;
 mod json_lines;
 mod quarantine;
-mod staged_lines;
 mod tables;
 
 pub use aggregates::AggregateFiles;

@@ -38,6 +38,8 @@ pub(super) struct Log {
     buffer: Vec<u8>,
     /// Whether something has reached the last segment since the last sync.
     dirty: bool,
+    /// Whether a segment was opened since the last sync: it may be new, or of a process that died before it synced.
+    folder_dirty: bool,
 }
 
 impl Log {
@@ -47,7 +49,7 @@ impl Log {
             None => End::default(),
             Some(&first) => recover(&folder, first)?,
         };
-        Ok(Self { folder, end, file: None, buffer: Vec::new(), dirty: false })
+        Ok(Self { folder, end, file: None, buffer: Vec::new(), dirty: false, folder_dirty: false })
     }
 
     /// Where the log ends.
@@ -92,6 +94,7 @@ impl Log {
             let file =
                 File::options().write(true).create(true).truncate(false).open(&path).outage("open", path.display())?;
             self.file = Some(file);
+            self.folder_dirty = true;
         }
         if let Some(file) = &mut self.file {
             // At its own place and not at the file's end: a write that failed half way is simply written again.
@@ -104,17 +107,22 @@ impl Log {
         Ok(())
     }
 
+    /// Whether there is something to sync.
+    pub fn is_dirty(&self) -> bool {
+        self.dirty || self.folder_dirty || !self.buffer.is_empty()
+    }
+
     /// Makes everything durable.
     pub fn sync(&mut self) -> Result<()> {
         self.flush()?;
-        if !self.dirty {
-            return Ok(());
-        }
-        if let Some(file) = &self.file {
+        if let Some(file) = self.file.as_ref().filter(|_| self.dirty) {
             file.sync_data().outage("sync", segment_path(&self.folder, self.end.segment).display())?;
         }
-        durable::sync_folder(&self.folder).outage("sync", self.folder.display())?;
         self.dirty = false;
+        if self.folder_dirty {
+            durable::sync_folder(&self.folder).outage("sync", self.folder.display())?;
+            self.folder_dirty = false;
+        }
         Ok(())
     }
 
@@ -129,24 +137,12 @@ impl Log {
         let path = segment_path(&self.folder, end.segment);
         match File::options().write(true).open(&path) {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound && end.bytes == 0 => {}
-            file => cut_file(&file.outage("open", path.display())?, end.bytes, &path)?,
+            file => durable::cut(&file.outage("open", path.display())?, end.bytes, &path)?,
         }
         self.end = end;
         self.dirty = true;
         Ok(())
     }
-}
-
-fn cut_file(file: &File, bytes: u64, path: &Path) -> Result<()> {
-    let length = file.metadata().outage("inspect", path.display())?.len();
-    if length < bytes {
-        let reason = format!("it has {length} bytes where {bytes} were staged");
-        return Err(Error::new(Kind::Corrupt, "commit", path.display()).because(reason));
-    }
-    if length > bytes {
-        file.set_len(bytes).outage("cut back", path.display())?;
-    }
-    Ok(())
 }
 
 /// The end of the partition whose last segment begins with offset `first`, after cutting off a torn line.

@@ -17,7 +17,7 @@ use super::owner::{self, Owner};
 use super::partitioner::partition_of;
 use super::{names, partition_numbers};
 use crate::lock::ProcessLock;
-use crate::{durable, plain_name};
+use crate::{durable, parallel, plain_name};
 
 /// How a [`TopicWriter`] lays topics out.
 #[derive(Clone, Debug)]
@@ -177,12 +177,10 @@ impl Sink<Record> for TopicWriter {
     }
 
     fn stage(&mut self) -> Result<serde_json::Value> {
-        let mut topics = BTreeMap::new();
-        for (name, topic) in &mut self.topics {
-            topic.logs.values_mut().try_for_each(Log::sync)?;
-            let ends = topic.logs.iter().map(|(number, log)| (*number, log.end())).collect();
-            topics.insert(name.clone(), ends);
-        }
+        let logs = self.topics.values_mut().flat_map(|topic| topic.logs.values_mut());
+        parallel::each(logs.filter(|log| log.is_dirty()).collect(), Log::sync)?;
+        let ends = |topic: &Topic| topic.logs.iter().map(|(number, log)| (*number, log.end())).collect();
+        let topics = self.topics.iter().map(|(name, topic)| (name.clone(), ends(topic))).collect();
         Ok(serde_json::to_value(Staged { topics }).expect("a stage is JSON"))
     }
 

@@ -5,12 +5,14 @@ mod aggregates;
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use serde_json::{Value, json};
 use tamis_connectors::{AlertFiles, QuarantineFiles};
-use tamis_engine::Sink;
 use tamis_engine::conformance::{SinkHarness, sink_contract};
 use tamis_engine::transform::QuarantinedRow;
+use tamis_engine::{Settle, Sink};
+use tamis_model::Kind;
 use tamis_model::alert::Alert;
 use tamis_model::pseudonym::{Form, Pepper};
 
@@ -45,8 +47,18 @@ fn all_lines(folder: &Path) -> Vec<Value> {
     files(folder).iter().flat_map(|path| lines(&folder.join(path))).collect()
 }
 
+/// Long enough that nothing settles by itself.
+const GATHERED: Duration = Duration::from_secs(3600);
+
 fn alert_files(folder: &Path) -> AlertFiles {
-    AlertFiles::open(folder, "streams", Pepper::new(b"pepper")).unwrap()
+    AlertFiles::open(folder, "streams", Pepper::new(b"pepper"), GATHERED).unwrap()
+}
+
+/// A checkpoint. What was staged.
+fn tick<T>(sink: &mut dyn Sink<T>) -> Value {
+    let staged = sink.stage().unwrap();
+    sink.commit(&staged).unwrap();
+    staged
 }
 
 struct Alerts(tempfile::TempDir);
@@ -83,13 +95,14 @@ fn alerts_lie_by_rule_and_date_without_personal_values() {
     sink.write(&[alert("card-testing", 0, first), alert("card-testing", 1, second), alert("fraud-bin", 2, first)])
         .unwrap();
     assert!(files(folder.path()).is_empty());
-    let staged = sink.stage().unwrap();
-    assert!(files(folder.path()).is_empty());
-    sink.commit(&staged).unwrap();
+    tick(&mut sink);
+    sink.settle(Settle::Due).unwrap();
+    assert!(files(folder.path()).is_empty(), "they are gathered");
+    sink.settle(Settle::All).unwrap();
     let expected = [
         "card-testing/event_date=2026-03-18/streams-00000000000000000000-0001.jsonl.zst",
-        "card-testing/event_date=2026-03-19/streams-00000000000000000000-0002.jsonl.zst",
-        "fraud-bin/event_date=2026-03-18/streams-00000000000000000000-0003.jsonl.zst",
+        "card-testing/event_date=2026-03-19/streams-00000000000000000000-0001.jsonl.zst",
+        "fraud-bin/event_date=2026-03-18/streams-00000000000000000000-0001.jsonl.zst",
     ];
     assert_eq!(files(folder.path()), expected.map(PathBuf::from).into());
     let stored = &lines(&folder.path().join(expected[0]))[0];
@@ -100,9 +113,9 @@ fn alerts_lie_by_rule_and_date_without_personal_values() {
     assert_eq!(stored["payment_id"], "p0");
 }
 
-/// More partitions than files may be open at a time: every alert arrives all the same.
+/// Many folders, and several checkpoints between: every alert arrives, and each folder has one file.
 #[test]
-fn a_year_of_alerts_in_one_stage() {
+fn a_year_of_alerts_settles_at_once() {
     let folder = tempfile::tempdir().unwrap();
     let mut sink = alert_files(folder.path());
     let dates: Vec<String> =
@@ -110,28 +123,45 @@ fn a_year_of_alerts_in_one_stage() {
     for round in 0..2 {
         let alerts = dates.iter().enumerate().map(|(n, date)| alert("fraud-bin", round * 100 + n, date));
         sink.write(&alerts.collect::<Vec<_>>()).unwrap();
+        tick(&mut sink);
     }
-    let staged = sink.stage().unwrap();
-    sink.commit(&staged).unwrap();
+    sink.settle(Settle::All).unwrap();
     let ids: BTreeSet<String> = all_lines(folder.path()).iter().map(|alert| alert["alert_id"].to_string()).collect();
     assert_eq!(ids.len(), 200);
     assert_eq!(all_lines(folder.path()).len(), 200);
+    assert_eq!(files(folder.path()).len(), 100);
     assert_eq!(fs::read_dir(folder.path().join("fraud-bin")).unwrap().count(), 100);
 }
 
-/// Without a checkpoint nothing that is there is overwritten.
+#[test]
+fn what_has_waited_settles() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut sink = AlertFiles::open(folder.path(), "streams", Pepper::new(b"pepper"), Duration::ZERO).unwrap();
+    for n in 0..3 {
+        sink.write(&[alert("fraud-bin", n, "2026-03-18T14:00:00.000Z")]).unwrap();
+        tick(&mut sink);
+        sink.settle(Settle::Due).unwrap();
+        assert_eq!(files(folder.path()).len(), n + 1);
+    }
+}
+
+/// Without a checkpoint nothing that is there is overwritten, and nothing that is staged is taken for dealt out.
 #[test]
 fn a_pipeline_that_starts_over_uses_new_names() {
     let folder = tempfile::tempdir().unwrap();
-    for n in 0..2 {
+    for n in 0..3 {
+        if n == 2 {
+            fs::remove_dir_all(folder.path().join("fraud-bin")).unwrap();
+        }
         let mut sink = alert_files(folder.path());
-        let nothing = sink.stage().unwrap();
-        sink.commit(&nothing).unwrap();
+        tick(&mut sink);
         sink.write(&[alert("fraud-bin", n, "2026-03-18T14:00:00.000Z")]).unwrap();
-        let staged = sink.stage().unwrap();
-        sink.commit(&staged).unwrap();
+        let staged = tick(&mut sink);
+        sink.settle(Settle::All).unwrap();
+        drop(sink);
+        alert_files(folder.path()).commit(&staged).unwrap();
+        assert_eq!(all_lines(folder.path()).len(), [1, 2, 1][n], "the first two were removed by hand");
     }
-    assert_eq!(all_lines(folder.path()).len(), 2);
 }
 
 #[test]
@@ -211,21 +241,53 @@ fn staged_rows_do_not_outlive_their_run() {
     assert_eq!(files(folder.path()), [PathBuf::from("crm/run=run-2/part-0.jsonl.zst")].into());
 }
 
-/// The process died after the file was moved and before the folder was synced.
+/// The process died when it had moved some of the files: whichever they were, each alert is there once, and those that come later too.
 #[test]
-fn a_commit_that_was_half_done_is_completed() {
+fn dealing_that_was_half_done_is_completed() {
+    let rules = ["card-testing", "fraud-bin", "geo-mismatch"];
+    for moved in 0..=rules.len() {
+        let folder = tempfile::tempdir().unwrap();
+        let alerts = |n| rules.map(|rule| alert(rule, n, "2026-03-18T14:00:00.000Z"));
+        let mut sink = alert_files(folder.path());
+        sink.write(&alerts(0)).unwrap();
+        let staged = tick(&mut sink);
+        let log = folder.path().join(".staged/streams/00000000000000000000.lines");
+        let gathered = fs::read(&log).unwrap();
+        sink.settle(Settle::All).unwrap();
+        drop(sink);
+        // Back to how it was before the log was seen to its end.
+        fs::write(&log, gathered).unwrap();
+        fs::remove_file(log.with_extension("dealt")).unwrap();
+        for rule in &rules[moved..] {
+            fs::remove_dir_all(folder.path().join(rule)).unwrap();
+        }
+        let mut sink = alert_files(folder.path());
+        sink.commit(&staged).unwrap();
+        sink.write(&alerts(1)).unwrap();
+        tick(&mut sink);
+        sink.settle(Settle::All).unwrap();
+        let ids: BTreeSet<String> =
+            all_lines(folder.path()).iter().map(|alert| alert["alert_id"].to_string()).collect();
+        assert_eq!((ids.len(), all_lines(folder.path()).len()), (6, 6), "{moved} moved");
+        assert_eq!(files(folder.path()).len(), 3, "{moved} moved");
+    }
+}
+
+#[test]
+fn lines_that_were_staged_and_are_gone_are_missed() {
     let folder = tempfile::tempdir().unwrap();
     let mut sink = alert_files(folder.path());
-    let alerts = ["card-testing", "fraud-bin"].map(|rule| alert(rule, 0, "2026-03-18T14:00:00.000Z"));
-    sink.write(&alerts).unwrap();
-    let staged = sink.stage().unwrap();
+    sink.write(&[alert("fraud-bin", 0, "2026-03-18T14:00:00.000Z")]).unwrap();
+    let staged = tick(&mut sink);
     drop(sink);
-    let (name, path) = staged["files"].as_object().unwrap().iter().next().unwrap();
-    let moved = folder.path().join(path.as_str().unwrap());
-    fs::create_dir_all(moved.parent().unwrap()).unwrap();
-    fs::rename(folder.path().join(".staged/streams").join(name), &moved).unwrap();
-    alert_files(folder.path()).commit(&staged).unwrap();
-    assert_eq!(all_lines(folder.path()).len(), 2);
+    let log = folder.path().join(".staged/streams/00000000000000000000.lines");
+    let bytes = fs::read(&log).unwrap();
+    fs::write(&log, &bytes[1..]).unwrap();
+    let error = alert_files(folder.path()).commit(&staged).unwrap_err();
+    assert_eq!(error.kind(), Kind::Corrupt);
+    assert!(error.chain().contains(".lines"), "{}", error.chain());
+    fs::remove_file(&log).unwrap();
+    assert!(alert_files(folder.path()).commit(&staged).is_err());
 }
 
 #[test]

@@ -14,6 +14,7 @@ use crate::recent::RecentAlerts;
 use crate::report::{Report, timed};
 use crate::roster::{self, Before};
 use crate::rules::RuleSet;
+use crate::sink::Settle;
 use crate::watermark::TopicTime;
 
 /// The name of the record sink in checkpoints.
@@ -34,7 +35,7 @@ fn rule_state(author: &Author) -> String {
 }
 
 impl Stream {
-    /// A tick: snapshot state → stage sinks → save checkpoint → commit sinks → release source.
+    /// A tick: snapshot state → stage sinks → save checkpoint → commit sinks → settle what is due → release source.
     pub(super) fn checkpoint(&mut self) -> Result<()> {
         let mut spent_ns = 0;
         timed(&mut spent_ns, || self.tick())?;
@@ -59,7 +60,15 @@ impl Stream {
         self.checkpoints.save(&checkpoint)?;
         self.checkpoint_number += 1;
         self.commit(&checkpoint)?;
+        self.settle(Settle::Due)?;
         self.source.release(&self.positions)
+    }
+
+    /// Makes visible what sinks have gathered. Nothing was written since the last checkpoint.
+    pub(super) fn settle(&mut self, what: Settle) -> Result<()> {
+        self.sinks.records.settle(what)?;
+        self.sinks.alerts.iter_mut().try_for_each(|(_, sink)| sink.settle(what))?;
+        self.sinks.aggregates.iter_mut().try_for_each(|sink| sink.settle(what))
     }
 
     /// Commits what a checkpoint staged. Returns whether it knows every sink.

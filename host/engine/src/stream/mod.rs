@@ -32,6 +32,7 @@ use crate::outbox::{Outbox, Sinks};
 use crate::plan::Plan;
 use crate::report::{Progress, Report, of, timed};
 use crate::rules::Trip;
+use crate::sink::Settle;
 use crate::source::{Read, Source};
 use crate::watermark::{BEGINNING, END, TopicTime};
 
@@ -182,6 +183,9 @@ impl Stream {
                 Step::Looked
             }
             Event::Idle => {
+                if !self.changed {
+                    self.settle(Settle::Due)?;
+                }
                 self.clock.sleep(self.idle_ms);
                 self.idle_ms = (self.idle_ms * 2).min(IDLE_MS_MAX);
                 self.discover()?;
@@ -191,6 +195,7 @@ impl Stream {
             Event::EndOfInput => {
                 self.close_windows()?;
                 self.checkpoint()?;
+                self.settle(Settle::All)?;
                 self.finished = true;
                 return Ok(Step::Finished);
             }
@@ -209,9 +214,12 @@ impl Stream {
         Ok(step)
     }
 
-    /// Takes a checkpoint if anything changed. No window closes.
+    /// Takes a checkpoint if anything changed, and shows everything that was gathered. No window closes.
     pub fn stop(&mut self) -> Result<()> {
-        if self.changed { self.checkpoint() } else { Ok(()) }
+        if self.changed {
+            self.checkpoint()?;
+        }
+        self.settle(Settle::All)
     }
 
     /// What was done so far.

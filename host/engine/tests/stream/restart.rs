@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use serde_json::Value;
 use tamis_engine::report::Counts;
 use tamis_engine::rules::OnStateChange;
-use tamis_engine::{Checkpoint, CheckpointStore, Sink, Step, Stream};
+use tamis_engine::{Checkpoint, CheckpointStore, Settle, Sink, Step, Stream};
 use tamis_model::alert::Alert;
 use tamis_model::{Error, Kind, Result};
 
@@ -128,6 +128,10 @@ impl<T, D: Sink<T>> Sink<T> for Fused<D> {
 
     fn commit(&mut self, staged: &Value) -> Result<()> {
         self.1.burn(|| self.0.commit(staged))
+    }
+
+    fn settle(&mut self, what: Settle) -> Result<()> {
+        self.1.burn(|| self.0.settle(what))
     }
 }
 

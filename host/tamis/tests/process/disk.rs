@@ -23,7 +23,11 @@ const READ_ONLY: [&str; 2] = ["Read-only file system", "attempt to write a reado
 fn home() -> Mounted {
     let home = Home::with(&PLUGINS);
     // Many batches and checkpoints, so that output grows step by step.
-    std::fs::write(home.path().join("tamis.toml"), "[streams]\nrows_max = 250\ncheckpoint_interval_ms = 5\n").unwrap();
+    std::fs::write(
+        home.path().join("tamis.toml"),
+        "[streams]\nrows_max = 250\ncheckpoint_interval_ms = 5\nlake_interval_ms = 50\n",
+    )
+    .unwrap();
     let mounted = Mounted::with(&home);
     mounted.tamis(RUN).expect_success();
     let fed = tempfile::tempdir().unwrap();

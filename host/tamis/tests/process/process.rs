@@ -31,7 +31,11 @@ impl Home {
             let file = format!("{name}.wasm");
             std::fs::copy(components().join(&file), into.join(&file)).unwrap();
         }
-        std::fs::write(folder.path().join("tamis.toml"), "[streams]\ncheckpoint_interval_ms = 200\n").unwrap();
+        std::fs::write(
+            folder.path().join("tamis.toml"),
+            "[streams]\ncheckpoint_interval_ms = 200\nlake_interval_ms = 1000\n",
+        )
+        .unwrap();
         Self { folder }
     }
 

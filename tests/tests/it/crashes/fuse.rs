@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
 use serde_json::Value;
-use tamis_engine::{Checkpoint, CheckpointStore, Chunk, Read, Sink, Source};
+use tamis_engine::{Checkpoint, CheckpointStore, Chunk, Read, Settle, Sink, Source};
 use tamis_model::position::{Partition, Positions};
 use tamis_model::{Error, Kind, Result};
 
@@ -109,6 +109,10 @@ impl<T, D: Sink<T>> Sink<T> for Fused<D> {
 
     fn commit(&mut self, staged: &Value) -> Result<()> {
         self.burn("commit", |sink| sink.commit(staged))
+    }
+
+    fn settle(&mut self, what: Settle) -> Result<()> {
+        self.burn("settle", |sink| sink.settle(what))
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tamis_connectors::topics::{ReaderSettings, WriterSettings};
 use tamis_connectors::{
@@ -28,6 +29,8 @@ pub const PAYMENTS: i64 = 360;
 const PARTITIONS: i64 = 2;
 /// Small, so that there are several batches.
 const ROWS_MAX: usize = 72;
+/// Short, so that some checkpoints deal out what was gathered and some do not.
+const SETTLE_AFTER: Duration = Duration::from_millis(20);
 
 /// What outlives a process, but its folders: the code of the rules, and threads for the warehouse.
 pub struct Machine {
@@ -78,10 +81,10 @@ impl<'a> World<'a> {
     pub fn open(&self, rules: RuleSet, fuse: &Fuse) -> Result<Stream> {
         let (home, pepper, runtime) = (self.folder.path(), Pepper::new(b"pepper"), &self.machine.runtime);
         let warehouse = Arc::new(runtime.block_on(SqliteWarehouse::open(&home.join("warehouse.db")))?);
-        let lake = AlertFiles::open(home.join("lake/alerts"), PIPELINE, pepper.clone())?;
+        let lake = AlertFiles::open(home.join("lake/alerts"), PIPELINE, pepper.clone(), SETTLE_AFTER)?;
         let rows = AlertRows::new(warehouse, runtime.handle().clone(), PIPELINE, pepper);
         let records = TopicWriter::open(home.join("topics"), PIPELINE, WriterSettings::default())?;
-        let aggregates = AggregateFiles::open(&home.join("lake"), PIPELINE)?;
+        let aggregates = AggregateFiles::open(&home.join("lake"), PIPELINE, SETTLE_AFTER)?;
         let topics = ReaderSettings { chunk_bytes: 64 << 10, ..ReaderSettings::new(["payments"]).until_end() };
         let alerts: Vec<(String, Box<dyn Sink<Alert>>)> = vec![
             ("lake".to_owned(), Box::new(fused("lake", lake, fuse))),

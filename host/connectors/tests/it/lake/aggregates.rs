@@ -4,13 +4,13 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use tamis_connectors::AggregateFiles;
-use tamis_engine::Sink;
 use tamis_engine::conformance::{SinkHarness, sink_contract};
+use tamis_engine::{Settle, Sink};
 use tamis_model::Kind;
 use tamis_model::aggregate::AggregateRow;
 use tamis_model::time::Millis;
 
-use super::files;
+use super::{GATHERED, files, tick};
 
 /// 2026-03-18T23:59:00Z and the minute behind it.
 const MINUTES: [Millis; 2] = [1_773_878_340_000, 1_773_878_400_000];
@@ -21,7 +21,7 @@ fn row(name: &str, window: &str, window_start: Millis, shadow: bool, n: usize) -
 }
 
 fn sink(lake: &Path) -> AggregateFiles {
-    AggregateFiles::open(lake, "streams").unwrap()
+    AggregateFiles::open(lake, "streams", GATHERED).unwrap()
 }
 
 fn text(lake: &Path) -> String {
@@ -69,47 +69,20 @@ fn rows_lie_by_name_window_and_date_and_those_of_trials_apart() {
         row("volumes", "1m", MINUTES[0], false, 5),
     ];
     sink.write(&rows).unwrap();
-    let staged = sink.stage().unwrap();
-    assert!(files(lake.path()).is_empty(), "nothing is there before the commit");
-    sink.commit(&staged).unwrap();
+    tick(&mut sink);
+    assert!(files(lake.path()).is_empty(), "they are gathered");
+    sink.settle(Settle::All).unwrap();
     let expected = [
-        ("aggregates/orders_by_country/window=1m/event_date=1969-12-31/streams-00000000000000000000-0004.jsonl", "4"),
+        ("aggregates/orders_by_country/window=1m/event_date=1969-12-31/streams-00000000000000000000-0001.jsonl", "4"),
         ("aggregates/volumes/window=1m/event_date=2026-03-18/streams-00000000000000000000-0001.jsonl", "05"),
-        ("aggregates/volumes/window=1m/event_date=2026-03-19/streams-00000000000000000000-0003.jsonl", "2"),
-        ("aggregates/volumes/window=5m/event_date=2026-03-18/streams-00000000000000000000-0002.jsonl", "1"),
+        ("aggregates/volumes/window=1m/event_date=2026-03-19/streams-00000000000000000000-0001.jsonl", "2"),
+        ("aggregates/volumes/window=5m/event_date=2026-03-18/streams-00000000000000000000-0001.jsonl", "1"),
         ("shadow_aggregates/volumes/window=1m/event_date=2026-03-18/streams-00000000000000000000-0001.jsonl", "3"),
     ];
     assert_eq!(files(lake.path()), expected.iter().map(|(path, _)| PathBuf::from(path)).collect());
     for (path, numbers) in expected {
         let lines: String = numbers.chars().map(|n| format!("{{\"n\":{n},\"key\":\"é\"}}\n")).collect();
         assert_eq!(fs::read_to_string(lake.path().join(path)).unwrap(), lines, "{path}");
-    }
-}
-
-/// The process died when it had moved some of the files: whichever they were, the next one finds each row once.
-#[test]
-fn a_commit_that_was_half_done_is_completed() {
-    for moved in 0..=4 {
-        let lake = tempfile::tempdir().unwrap();
-        let mut dead = sink(lake.path());
-        dead.write(&[0, 1, 2, 3].map(|n| row("volumes", "1m", MINUTES[n % 2], n < 2, n))).unwrap();
-        let staged = dead.stage().unwrap();
-        dead.write(&[row("volumes", "1m", MINUTES[0], false, 9)]).unwrap();
-        drop(dead);
-        let all = ["aggregates", "shadow_aggregates"].iter().flat_map(|folder| {
-            staged[*folder]["files"].as_object().unwrap().iter().map(move |(name, path)| (*folder, name, path))
-        });
-        for (folder, name, path) in all.take(moved) {
-            let path = lake.path().join(folder).join(path.as_str().unwrap());
-            fs::create_dir_all(path.parent().unwrap()).unwrap();
-            fs::rename(lake.path().join(folder).join(".staged/streams").join(name), path).unwrap();
-        }
-        for _ in 0..2 {
-            sink(lake.path()).commit(&staged).unwrap();
-            let mut found = numbers(lake.path());
-            found.sort_unstable();
-            assert_eq!(found, [0, 1, 2, 3], "{moved} moved");
-        }
     }
 }
 
@@ -123,8 +96,8 @@ fn names_that_are_no_folders_are_refused() {
         let error = sink.write(&[row(name, window, MINUTES[0], false, 0)]).unwrap_err();
         assert_eq!(error.kind(), Kind::Invalid, "{name} {window}");
     }
-    assert!(AggregateFiles::open(lake.path(), "../streams").is_err());
-    let staged = sink.stage().unwrap();
-    sink.commit(&staged).unwrap();
+    assert!(AggregateFiles::open(lake.path(), "../streams", GATHERED).is_err());
+    tick(&mut sink);
+    sink.settle(Settle::All).unwrap();
     assert!(files(lake.path()).is_empty());
 }
