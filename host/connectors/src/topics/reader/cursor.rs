@@ -1,7 +1,7 @@
 //! One partition on the reader's side: the segment being read, the place in it, and the way to the next one.
 
 use std::fs::File;
-use std::io::{Read as _, Seek, SeekFrom};
+use std::io::{BufRead, BufReader, Read as _, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
 use tamis_engine::source::PADDING;
@@ -12,6 +12,9 @@ use tamis_model::{Error, Kind, Result};
 
 use crate::topics::seek::behind_offsets_below;
 use crate::topics::{segment_path, segments};
+
+/// So much of a line that is too long is handed out.
+const HEAD_BYTES: usize = 16 << 10;
 
 /// A place in a partition.
 #[derive(Debug)]
@@ -149,11 +152,26 @@ impl Segment {
                 return Ok(false);
             }
             if wanted >= record_bytes_max {
-                let object = format!("record at {} byte {}", self.path.display(), self.at);
-                return Err(Error::invalid("read", object, format!("it is longer than {record_bytes_max} bytes")));
+                return self.read_head(chunk, limit);
             }
             wanted = wanted.saturating_mul(2).min(record_bytes_max);
         }
+    }
+
+    /// Fills the chunk with the head of a line that is too long, which is refused then as the broken record that it is; false while the
+    /// line has no end.
+    fn read_head(&mut self, chunk: &mut Chunk, limit: u64) -> Result<bool> {
+        let end = line_end(&self.file, self.at).outage("read", self.path.display())?;
+        let Some(end) = end.filter(|end| *end <= limit) else { return Ok(false) };
+        let head = chunk.fill(|bytes| {
+            let read = read_at(&self.file, self.at, HEAD_BYTES, bytes);
+            bytes.push(b'\n');
+            read
+        });
+        head.outage("read", self.path.display())?;
+        tracing::warn!(segment = %self.path.display(), byte = self.at, bytes = end - self.at, "refused a record that is too long");
+        self.at = end;
+        Ok(true)
     }
 
     /// A writer that recovers may cut back what it never committed; a reader that was beyond that point cannot
@@ -178,13 +196,36 @@ impl Segment {
 }
 
 /// Appends the whole lines within the next `room` bytes; returns the bytes read and those of whole lines.
-fn read_lines(mut file: &File, at: u64, room: usize, bytes: &mut Vec<u8>) -> std::io::Result<(usize, usize)> {
-    bytes.reserve(room + PADDING);
-    file.seek(SeekFrom::Start(at))?;
-    let read = file.take(room as u64).read_to_end(bytes)?;
+fn read_lines(file: &File, at: u64, room: usize, bytes: &mut Vec<u8>) -> std::io::Result<(usize, usize)> {
+    let read = read_at(file, at, room, bytes)?;
     let complete = memchr::memrchr(b'\n', bytes).map_or(0, |last| last + 1);
     bytes.truncate(complete);
     Ok((read, complete))
+}
+
+fn read_at(mut file: &File, at: u64, room: usize, bytes: &mut Vec<u8>) -> std::io::Result<usize> {
+    bytes.reserve(room + PADDING);
+    file.seek(SeekFrom::Start(at))?;
+    file.take(room as u64).read_to_end(bytes)
+}
+
+/// The byte behind the line that begins at `at`; none while it has no line break.
+fn line_end(mut file: &File, at: u64) -> std::io::Result<Option<u64>> {
+    file.seek(SeekFrom::Start(at))?;
+    let mut rest = BufReader::new(file);
+    let mut end = at;
+    loop {
+        let block = rest.fill_buf()?;
+        if block.is_empty() {
+            return Ok(None);
+        }
+        let (found, length) = (memchr::memchr(b'\n', block), block.len());
+        end += found.map_or(length, |line_break| line_break + 1) as u64;
+        if found.is_some() {
+            return Ok(Some(end));
+        }
+        rest.consume(length);
+    }
 }
 
 fn next_segment(folder: &Path, first: i64) -> Result<Option<i64>> {
