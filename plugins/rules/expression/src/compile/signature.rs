@@ -90,7 +90,7 @@ impl Signature {
 
     /// What it is called on and what else it takes, as the interpreter takes them.
     pub fn converted(&self, target: Option<Value>, arguments: Vec<Value>) -> (Option<Value>, Vec<Value>) {
-        let target = target.map(|target| self.1.map_or(target.clone(), |on| on.converted(target)));
+        let target = self.1.zip(target).map(|(on, target)| on.converted(target));
         (target, self.2.iter().zip(arguments).map(|(takes, value)| takes.converted(value)).collect())
     }
 
