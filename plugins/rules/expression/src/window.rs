@@ -76,7 +76,12 @@ impl Key<'_> {
     fn report(&self) {
         if let Some(place) = self.failed_first {
             let failed = self.failed;
-            log(Level::Warn, &format!("the condition cannot be evaluated ({place}) for {failed} events with these counts: they do not fire"));
+            log(
+                Level::Warn,
+                &format!(
+                    "the condition cannot be evaluated ({place}) for {failed} events with these counts: they do not fire"
+                ),
+            );
         }
     }
 }

@@ -15,7 +15,12 @@ fn config(condition: &str) -> String {
 
 fn payment(time: i64, cents: i64) -> Record {
     let payment = Record::new(time, time).with("customer_id", "c1").with("status", "failed");
-    payment.with("amount", cents).with("psp", "adyen").with("risk_score", 7).with("fraud_flag", true).of(None, Some("c1"))
+    payment
+        .with("amount", cents)
+        .with("psp", "adyen")
+        .with("risk_score", 7)
+        .with("fraud_flag", true)
+        .of(None, Some("c1"))
 }
 
 /// Of payments of 15 and 25 in windows of their own, which fire when one condition follows the other before the watermark has passed them.
@@ -39,10 +44,13 @@ fn what_waits_for_the_watermark_is_judged_by_the_condition_that_it_finds() {
     check("amount > 10 && failed == 2", "failed + 14 == amount", &["1000"]);
     // Each type of column is read from what was kept.
     let of_all = |limit: &str| {
-        format!("psp == 'adyen' && risk_score > 6 && fraud_flag && error_code == null && amount > {limit} && failed == 1")
+        format!(
+            "psp == 'adyen' && risk_score > 6 && fraud_flag && error_code == null && amount > {limit} && failed == 1"
+        )
     };
     check(&of_all("10"), &of_all("20"), &["4000"]);
-    let of_all_others = "failed == 1 && error_code != 'x' || amount > 20 && failed == 1 && risk_score == 7 && psp != 'x' && fraud_flag";
+    let of_all_others =
+        "failed == 1 && error_code != 'x' || amount > 20 && failed == 1 && risk_score == 7 && psp != 'x' && fraud_flag";
     check(&of_all("10"), of_all_others, &["4000"]);
 }
 

@@ -64,13 +64,23 @@ impl Event {
 type Judge = fn(&Event, i64, i64) -> bool;
 
 /// Conditions, and the same in Rust.
-const CONDITIONS: [(&str, Judge); 12] = [
+const CONDITIONS: [(&str, Judge); 15] = [
     ("failed > 2", |_, failed, _| failed > 2),
     ("failed > 1 && paid >= 2", |_, failed, paid| failed > 1 && paid >= 2),
     ("amount > 20 && (failed > 1 || paid > 3)", |e, failed, paid| e.cents > 2000 && (failed > 1 || paid > 3)),
     ("status == 'failed' && 2 * failed + paid > 6", |e, failed, paid| e.failed && 2 * failed + paid > 6),
     ("failed > risk_score", |e, failed, _| e.risk.is_some_and(|risk| failed > risk)),
+    // A score of 0 leaves it to the counts, which may never decide.
+    ("failed > 2 || 8 / risk_score > 3", |e, failed, _| {
+        failed > 2 || e.risk.is_some_and(|risk| risk != 0 && 8 / risk > 3)
+    }),
+    ("8 / risk_score > 3 && failed > 1", |e, failed, _| {
+        failed > 1 && e.risk.is_some_and(|risk| risk != 0 && 8 / risk > 3)
+    }),
     // These can stop holding when counts grow.
+    ("failed != 1 && (8 / risk_score > 3 || paid > 2)", |e, failed, paid| {
+        failed != 1 && (paid > 2 || e.risk.is_some_and(|risk| risk != 0 && 8 / risk > 3))
+    }),
     ("failed == 2", |_, failed, _| failed == 2),
     ("paid > 1 && failed == 0", |_, failed, paid| paid > 1 && failed == 0),
     ("100 * failed > 50 * paid && paid > 0", |_, failed, paid| 100 * failed > 50 * paid && paid > 0),

@@ -27,7 +27,9 @@ fn interpreted(program: &Program, env: &Arc<Env>, row: &Json) -> Result<bool, ()
         let value = match cell {
             Json::String(text) => Value::from(text.as_str()),
             Json::Bool(flag) => Value::Bool(*flag),
-            Json::Number(number) if ["i", "j", "n", "m"].contains(&name.as_str()) => Value::Int(number.as_i64().unwrap()),
+            Json::Number(number) if ["i", "j", "n", "m"].contains(&name.as_str()) => {
+                Value::Int(number.as_i64().unwrap())
+            }
             number => Value::Float(number.as_f64().unwrap()),
         };
         context.add_variable_from_value(name.as_str(), value);
@@ -112,7 +114,16 @@ fn counted(truth: BoxedStrategy<String>) -> BoxedStrategy<String> {
 
 /// A condition with counts, and with parts that guard others.
 fn counted_truth() -> BoxedStrategy<String> {
-    let guards = pick(&["i != 0", "i + j != 0", "t in ['a', 'ab']", "u in {'': 1, 'x': 2}", "f", "true", "7 / i > 1", "{'x': f}[u]"]);
+    let guards = pick(&[
+        "i != 0",
+        "i + j != 0",
+        "t in ['a', 'ab']",
+        "u in {'': 1, 'x': 2}",
+        "f",
+        "true",
+        "7 / i > 1",
+        "{'x': true}[u]",
+    ]);
     let compared = |inner: BoxedStrategy<String>| {
         (counted(inner.clone()), pick(RELATIONS), counted(inner)).prop_map(|(a, op, b)| format!("{a} {op} {b}"))
     };

@@ -31,7 +31,8 @@ pub fn refusal(config: &Json, row: &Json) -> Option<String> {
 /// and those of the others that fire. The n-th of the others counts n.
 fn check(condition: &str, risks: &[i64], refused: &[usize], firing: &[usize]) {
     let config = config(condition);
-    let row = |index: &usize| json!({"risk_score": risks[*index], "psp": if risks[*index] == 0 { "none" } else { "some" }});
+    let row =
+        |index: &usize| json!({"risk_score": risks[*index], "psp": if risks[*index] == 0 { "none" } else { "some" }});
     let (left_out, others): (Vec<_>, Vec<_>) =
         (0..risks.len()).partition(|index| refusal(&config, &row(index)).is_some());
     assert_eq!(left_out, refused, "{condition} for {risks:?}");

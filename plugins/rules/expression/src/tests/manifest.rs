@@ -113,10 +113,11 @@ fn a_state_shape_stays_short() {
     // The schema of manifests allows 4000 bytes.
     let columns: Vec<_> = (0..40).map(|n| format!("{}{n:02}", "c".repeat(58))).collect();
     let condition = columns.iter().map(|name| format!("has({name})")).collect::<Vec<_>>().join(" && ");
-    let columns: serde_json::Map<_, _> =
-        columns.into_iter().map(|name| (name, json!({"type": "float64"}))).collect();
-    let counts: serde_json::Map<_, _> = (0..8).map(|n| (format!("{}{n}", "n".repeat(59)), json!({"window_ms": 1}))).collect();
+    let columns: serde_json::Map<_, _> = columns.into_iter().map(|name| (name, json!({"type": "float64"}))).collect();
+    let counts: serde_json::Map<_, _> =
+        (0..8).map(|n| (format!("{}{n}", "n".repeat(59)), json!({"window_ms": 1}))).collect();
     let condition = format!("{condition} && {}0 == 1", "n".repeat(59));
-    let config = json!({"topic": "t".repeat(120), "condition": condition, "key": "all", "counts": counts, "columns": columns});
+    let config =
+        json!({"topic": "t".repeat(120), "condition": condition, "key": "all", "counts": counts, "columns": columns});
     assert!(described(config)["state_shape"].as_str().unwrap().len() < 4000);
 }
