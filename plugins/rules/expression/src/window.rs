@@ -31,7 +31,7 @@ use kept::{Layout, SETTLED_BYTES};
 pub use kept::fingerprint;
 
 /// The version of the states that are written here.
-pub const STATE_VERSION: u8 = 1;
+pub const STATE_VERSION: u8 = 2;
 
 /// A declared count.
 #[derive(Clone, Debug)]

@@ -10,6 +10,7 @@ use tamis_sdk::testing::{Fired, Record, Run};
 
 use super::keyed;
 use crate::Plugin;
+use crate::window::STATE_VERSION;
 
 /// Two counts of events by customer, of windows of 2 and 5 seconds.
 fn config(condition: &str) -> String {
@@ -143,7 +144,7 @@ proptest! {
         for condition in ["failed > 1 && amount > 1", "failed == 1 && amount > 1"] {
             let mut plugin = Plugin::configure(&config(condition)).unwrap();
             // An event that can fire, with ids of no bytes and as much kept as there is.
-            let event = [&[1, 0, 0, 2, 1, 0, 0, marked.len() as u8 & 0x7f][..], &marked[..marked.len() & 0x7f]].concat();
+            let event = [&[STATE_VERSION, 0, 0, 2, 1, 0, 0, marked.len() as u8 & 0x7f][..], &marked[..marked.len() & 0x7f]].concat();
             for state in [&bytes, &event] {
                 let groups = Groups { members: Vec::new(), keys: strings(b"c1"), states: strings(state) };
                 drop(plugin.advance(&Keyed { groups: Some(groups), ..keyed(&[], &[]) }));
