@@ -3,10 +3,11 @@
 use std::sync::Arc;
 
 use arrow_array::{ArrayRef, BooleanArray, Int64Array, StringArray};
-use serde_json::json;
+use serde_json::{Value as Json, json};
 use tamis::plugin::test_sandbox;
-use tamis_model::rule::{Keyed, Rule};
+use tamis_model::rule::{Judged, Keyed, Rule};
 use tamis_model::schema::ColumnType;
+use tamis_model::strings::StringsBuf;
 use tamis_plugin::Plugin;
 use tamis_tests::components;
 
@@ -72,28 +73,94 @@ fn ones(column_type: ColumnType) -> ArrayRef {
     }
 }
 
-/// Whether the condition is accepted; then it must also work, as one with counts too. What is refused is refused by the plugin, with a
-/// place.
+/// Whether the condition is accepted; then it must also work: by itself, where it says what is counted and guards a count that waits for the
+/// watermark, and where it is a part of what is decided event by event. What is refused is refused by the plugin, with a place.
 fn works(plugin: &Arc<Plugin>, condition: &str) -> bool {
-    let counts = json!({"n": {"where": condition, "window_ms": 1}});
-    let with_counts =
-        json!({"topic": "payments", "condition": format!("({condition}) && n > 0"), "key": "psp", "counts": counts});
-    for config in [json!({"topic": "payments", "condition": condition}), with_counts] {
+    let alone = json!({"topic": "payments", "condition": condition});
+    let counting = |condition: String, counted: &str| {
+        let counts = json!({"n": {"where": counted, "window_ms": 1}});
+        json!({"topic": "payments", "condition": condition, "key": "psp", "counts": counts})
+    };
+    let guarding = counting(format!("({condition}) && n == 3"), condition);
+    let counted = condition.replace("fraud_flag", "(n > 0)").replace("risk_score", "n");
+    let deciding = counting(format!("({counted}) != (n > 9)"), "fraud_flag");
+    let started = [&alone, &guarding].map(|config| Started::of(plugin, config));
+    let [Some(mut alone), Some(mut guarding)] = started else { return false };
+    alone.apply(&[]);
+    let kept = guarding.apply(&[0; 3]);
+    guarding.advance(&kept);
+    // What another condition over the same columns has kept.
+    let names: Vec<_> = guarding.names.iter().map(|name| format!("has({name})")).collect();
+    let before = Started::of(plugin, &counting(format!("{} && n == 3", names.join(" && ")), condition));
+    let kept = before.expect("it has no levels").apply(&[0; 3]);
+    guarding.advance(&kept);
+    // With a level more it may be refused.
+    if let Some(mut deciding) = Started::of(plugin, &deciding).filter(|_| counted != condition) {
+        let kept = deciding.apply(&[0; 3]);
+        deciding.advance(&kept);
+    }
+    true
+}
+
+/// The rule of a configuration.
+struct Started {
+    config: String,
+    rule: Box<dyn Rule>,
+    names: Vec<String>,
+    types: Vec<ColumnType>,
+}
+
+impl Started {
+    /// Nothing when the plugin refuses it.
+    fn of(plugin: &Arc<Plugin>, config: &Json) -> Option<Self> {
         let config = config.to_string();
         let configured = match plugin.configured(&config) {
             Ok(configured) => configured,
             Err(error) => {
                 let refused = error.chain();
-                assert!(refused.contains("refused: ") && refused.contains("line 1, column"), "{condition}: {refused}");
-                return false;
+                assert!(refused.contains("refused: ") && refused.contains("line 1, column"), "{config}: {refused}");
+                return None;
             }
         };
-        let columns: Vec<_> = configured.manifest().columns().map(|column| ones(column.column_type)).collect();
-        let mut rule = configured.rule(&config).unwrap();
-        if !configured.manifest().keyed() {
-            let judged = rule.apply(&Keyed { rows: 3, columns: &columns, times: &[0; 3], ..Keyed::default() }).unwrap();
-            assert!(judged.poisoned.is_empty(), "{condition}: {:?}", judged.poisoned);
-        }
+        let (names, types) =
+            configured.manifest().columns().map(|column| (column.name.clone(), column.column_type)).unzip();
+        let rule = Box::new(configured.rule(&config).unwrap());
+        Some(Self { config, rule, names, types })
     }
-    true
+
+    /// Three rows at once; the states that come of it.
+    fn apply(&mut self, groups: &[u32]) -> StringsBuf {
+        let columns: Vec<_> = self.types.iter().map(|column_type| ones(*column_type)).collect();
+        let (keys, states): (StringsBuf, StringsBuf) = if groups.is_empty() {
+            Default::default()
+        } else {
+            ([&b"a"[..]].into_iter().collect(), [&b""[..]].into_iter().collect())
+        };
+        let identities = [(); 3].map(|()| ones(ColumnType::Text));
+        let rows = Keyed {
+            rows: 3,
+            columns: &columns,
+            times: &[0; 3],
+            groups,
+            keys: keys.as_strings(),
+            states: states.as_strings(),
+            identities: (!groups.is_empty()).then_some(&identities),
+            ..Keyed::default()
+        };
+        self.judged(|rule| rule.apply(&rows)).states
+    }
+
+    /// The watermark passes what was kept.
+    fn advance(&mut self, states: &StringsBuf) {
+        let keys: StringsBuf = [&b"a"[..]].into_iter().collect();
+        let due = Keyed { keys: keys.as_strings(), states: states.as_strings(), watermark: 1, ..Keyed::default() };
+        let judged = self.judged(|rule| rule.advance(&due));
+        assert_eq!(judged.states.as_strings().get(0), b"", "{}", self.config);
+    }
+
+    fn judged(&mut self, judge: impl FnOnce(&mut dyn Rule) -> tamis_model::Result<Judged>) -> Judged {
+        let judged = judge(&mut *self.rule).unwrap();
+        assert!(judged.poisoned.is_empty(), "{}: {:?}", self.config, judged.poisoned);
+        judged
+    }
 }

@@ -70,32 +70,52 @@ pub enum Known {
     Truth(bool),
     /// A number; none where it is null.
     Figure(Option<Figure>),
+    /// It cannot be evaluated; where in the condition.
+    Failed(Place),
 }
+
+/// Why it is not known what a condition comes to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unknown {
+    /// It cannot be evaluated; where.
+    Failed(Place),
+    /// It depends on counts that are not known.
+    Counts,
+}
+
+type Evaluated<T> = Result<T, Unknown>;
 
 /// An event that is judged: what is known of it, and how many events each count counts in the window that ends at it.
 #[derive(Clone, Copy, Debug)]
 pub struct Subject<'s> {
     /// By the index of [`Own`].
     pub known: &'s [Known],
-    /// By the index of the count.
+    /// By the index of the count; empty when they are not known.
     pub counts: &'s [i64],
 }
 
 impl Remainder {
-    /// Whether it holds. An error says where and why it cannot be evaluated.
-    pub fn holds(&self, subject: Subject<'_>) -> Result<bool, String> {
+    /// Whether it holds. Without counts: whether it does whatever they are, or fails whatever they are.
+    pub fn holds(&self, subject: Subject<'_>) -> Evaluated<bool> {
         Ok(match self {
             Self::Always(holds) => *holds,
-            Self::Own(index) => subject.known[*index] == Known::Truth(true),
+            Self::Own(index) => match subject.known[*index] {
+                Known::Truth(holds) => holds,
+                Known::Failed(place) => return Err(Unknown::Failed(place)),
+                Known::Figure(_) => false,
+            },
             Self::Not(other) => !other.holds(subject)?,
             Self::All(all) => decided(all, subject, false)?,
             Self::Any(any) => decided(any, subject, true)?,
-            Self::Same(both) => both[0].holds(subject)? == both[1].holds(subject)?,
+            Self::Same(pair) => {
+                let (left, right) = both(pair[0].holds(subject), pair[1].holds(subject))?;
+                left == right
+            }
             Self::Choice(choice) => {
                 let [test, yes, no] = &**choice;
-                if test.holds(subject)? { yes.holds(subject)? } else { no.holds(subject)? }
+                chosen(test.holds(subject), || yes.holds(subject), || no.holds(subject))?
             }
-            Self::Compared(relation, pair) => match (pair[0].figure(subject)?, pair[1].figure(subject)?) {
+            Self::Compared(relation, pair) => match both(pair[0].figure(subject), pair[1].figure(subject))? {
                 (Some(Figure::Integer(left)), Some(Figure::Integer(right))) => relation.holds(&left, &right),
                 (Some(Figure::Double(left)), Some(Figure::Double(right))) => relation.holds(&left, &right),
                 // A null; types are the same by construction.
@@ -110,35 +130,63 @@ impl Remainder {
 }
 
 /// Whether one of them comes out as `decisive`, which decides whatever cannot be evaluated.
-fn decided(all: &[Remainder], subject: Subject<'_>, decisive: bool) -> Result<bool, String> {
-    let mut failure = None;
+fn decided(all: &[Remainder], subject: Subject<'_>, decisive: bool) -> Evaluated<bool> {
+    let mut unknown = None;
     for one in all {
         match one.holds(subject) {
             Ok(holds) if holds == decisive => return Ok(decisive),
             Ok(_) => {}
-            Err(why) => failure = failure.or(Some(why)),
+            // Counts may decide yet.
+            Err(why) => unknown = if why == Unknown::Counts { Some(why) } else { unknown.or(Some(why)) },
         }
     }
-    failure.map_or(Ok(!decisive), Err)
+    unknown.map_or(Ok(!decisive), Err)
+}
+
+/// Two of which both are needed: that one cannot be evaluated decides, whatever counts are.
+#[inline]
+fn both<T>(left: Evaluated<T>, right: Evaluated<T>) -> Evaluated<(T, T)> {
+    match (left, right) {
+        (Ok(left), Ok(right)) => Ok((left, right)),
+        (Err(failed @ Unknown::Failed(_)), _) | (_, Err(failed)) | (Err(failed), _) => Err(failed),
+    }
+}
+
+/// The first where the test holds, else the second.
+fn chosen<T>(
+    test: Evaluated<bool>,
+    yes: impl FnOnce() -> Evaluated<T>,
+    no: impl FnOnce() -> Evaluated<T>,
+) -> Evaluated<T> {
+    match test {
+        Ok(true) => yes(),
+        Ok(false) => no(),
+        Err(Unknown::Counts) => match (yes(), no()) {
+            (Err(failed @ Unknown::Failed(_)), Err(Unknown::Failed(_))) => Err(failed),
+            _ => Err(Unknown::Counts),
+        },
+        Err(failed) => Err(failed),
+    }
 }
 
 impl Term {
     /// Its value; none where a number in it is null.
-    fn figure(&self, subject: Subject<'_>) -> Result<Option<Figure>, String> {
+    fn figure(&self, subject: Subject<'_>) -> Evaluated<Option<Figure>> {
         Ok(match self {
             Self::Constant(figure) => Some(*figure),
             Self::Own(index) => match subject.known[*index] {
                 Known::Figure(figure) => figure,
+                Known::Failed(place) => return Err(Unknown::Failed(place)),
                 Known::Truth(_) => None,
             },
-            Self::Count(index) => Some(Figure::Integer(subject.counts[*index])),
+            Self::Count(index) => Some(Figure::Integer(*subject.counts.get(*index).ok_or(Unknown::Counts)?)),
             Self::Unary(operator, operand, place) => match operand.figure(subject)? {
                 Some(Figure::Integer(operand)) => Some(Figure::Integer(at(*place, i64::unary(*operator, operand))?)),
                 Some(Figure::Double(operand)) => Some(Figure::Double(at(*place, f64::unary(*operator, operand))?)),
                 None => None,
             },
             Self::Binary(operator, operands, place) => {
-                match (operands[0].figure(subject)?, operands[1].figure(subject)?) {
+                match both(operands[0].figure(subject), operands[1].figure(subject))? {
                     (Some(Figure::Integer(a)), Some(Figure::Integer(b))) => {
                         Some(Figure::Integer(at(*place, i64::binary(*operator, a, b))?))
                     }
@@ -148,7 +196,9 @@ impl Term {
                     _ => None,
                 }
             }
-            Self::Choice(test, branches) => branches[usize::from(!test.holds(subject)?)].figure(subject)?,
+            Self::Choice(test, branches) => {
+                chosen(test.holds(subject), || branches[0].figure(subject), || branches[1].figure(subject))?
+            }
             Self::Widened(digits, scale) => match digits.figure(subject)? {
                 Some(Figure::Integer(digits)) => Some(Figure::Double(widen(digits, *scale))),
                 other => other,
@@ -157,6 +207,6 @@ impl Term {
     }
 }
 
-fn at<T>(place: Place, computed: Result<T, &'static str>) -> Result<T, String> {
-    computed.map_err(|why| format!("cannot be evaluated: {place}: {why}"))
+fn at<T>(place: Place, computed: Result<T, &'static str>) -> Evaluated<T> {
+    computed.map_err(|_| Unknown::Failed(place))
 }

@@ -4,8 +4,9 @@ use serde_json::{Value as Json, json};
 
 use crate::Plugin;
 use crate::columns::{Column, ColumnType};
+use crate::parse;
 use crate::settings::{self, Settings, start_of};
-use crate::window::{Count, STATE_VERSION, fingerprint};
+use crate::window::{Count, Counting, STATE_VERSION, fingerprint};
 
 /// The one criterion.
 const CRITERION: &str = "condition";
@@ -36,7 +37,7 @@ pub fn manifest(plugin: &Plugin) -> String {
         "late": if counting.is_some() { "ignore" } else { "judge" },
         "remembers": counting.is_some(),
         "state_version": STATE_VERSION,
-        "state_shape": state_shape(settings),
+        "state_shape": state_shape(settings, counting.as_ref()),
     })
     .to_string()
 }
@@ -56,13 +57,14 @@ fn told_of(name: &str, personal: bool, from: &str) -> Json {
 }
 
 /// What the marks in a state mean: whose events are counted, and which. The lengths of windows and the condition may change without
-/// making a state another one.
-fn state_shape(settings: &Settings) -> String {
+/// making a state another one, except that events which wait for the watermark are judged by what was kept of them.
+fn state_shape(settings: &Settings, counting: Option<&Counting>) -> String {
     let Some(key) = &settings.key else { return String::new() };
     let count = |(name, count): (&String, &settings::Count)| {
-        let condition = count.condition.as_deref().unwrap_or_default().trim();
-        format!("{name}:{:08x}", fingerprint(condition))
+        let condition = count.condition.as_deref().map(parse::words).unwrap_or_default();
+        format!("{name}:{:08x}", fingerprint(&condition))
     };
     let counts: Vec<_> = settings.counts.iter().map(count).collect();
-    format!("counts({} by {key};{})", settings.topic, counts.join(","))
+    let waiting = counting.and_then(Counting::waits_with).map(|columns| format!(" waiting({columns})"));
+    format!("counts({} by {key};{}){}", settings.topic, counts.join(","), waiting.unwrap_or_default())
 }

@@ -1,6 +1,7 @@
 //! A plan over the columns of a batch: each test is applied to all rows at once, but only to those that the tests before it leave open.
 
 mod bits;
+mod failures;
 mod foreign;
 mod numbers;
 mod rows;
@@ -9,12 +10,15 @@ mod texts;
 use std::borrow::Cow;
 
 pub use bits::Bits;
+use failures::Failure;
+pub use failures::Failures;
 pub use foreign::Interpreter;
-pub use numbers::{Numbers, Values as NumberValues};
+pub use numbers::Values as NumberValues;
+use numbers::{Evaluated, Numbers};
 pub use rows::Rows;
 
 use crate::place::Place;
-use crate::plan::Test;
+use crate::plan::{Number, Test};
 
 /// Where a test holds, and where it cannot be evaluated; elsewhere it does not hold.
 #[derive(Clone, Debug)]
@@ -93,14 +97,6 @@ fn either(a: Option<Bits>, b: Option<Bits>) -> Option<Bits> {
     }
 }
 
-/// Why something cannot be evaluated for a row.
-#[derive(Clone, Debug)]
-struct Failure {
-    row: usize,
-    place: Place,
-    why: Cow<'static, str>,
-}
-
 /// The evaluation of plans over one batch.
 pub struct Evaluation<'a> {
     rows: &'a Rows<'a>,
@@ -117,24 +113,29 @@ impl<'a> Evaluation<'a> {
     /// For which rows of `among` the test holds. An error says where and why it cannot be evaluated for the first row of those for
     /// which it cannot.
     pub fn holds(&mut self, test: &'a Test, among: &Bits) -> Result<Bits, String> {
-        let truth = self.truth(test, among);
-        self.all_known(truth.failed.as_ref())?;
-        Ok(truth.holds)
+        let (holds, failures) = self.tested(test, among);
+        failures.iter().next().map_or(Ok(holds), |failure| Err(failure.to_string()))
     }
 
-    /// The rows of `among` for which a number is not null. An error says where and why it cannot be computed for one of them.
-    pub fn known<T: Clone>(&self, numbers: &Numbers<'_, T>, among: &Bits) -> Result<Bits, String> {
-        self.all_known(numbers.gaps.failed.as_ref())?;
-        Ok(numbers.gaps.known(among).into_owned())
+    /// For which rows of `among` the test holds, and for which it cannot be evaluated.
+    pub fn tested(&mut self, test: &'a Test, among: &Bits) -> (Bits, Failures) {
+        let Truth { holds, failed } = self.truth(test, among);
+        (holds, self.failures_of(failed.as_ref()))
     }
 
-    /// An error when something has failed for a row.
-    fn all_known(&self, failed: Option<&Bits>) -> Result<(), String> {
-        let Some(row) = failed.and_then(|failed| failed.iter().next()) else { return Ok(()) };
-        Err(match self.failures.iter().find(|failure| failure.row == row) {
-            Some(Failure { place, why, .. }) => format!("cannot be evaluated: {place}: {why}"),
-            None => "cannot be evaluated".to_owned(),
-        })
+    /// The values of a number, for which rows of `among` there is one, and for which it cannot be computed.
+    pub fn computed<T: Evaluated>(
+        &mut self,
+        number: &'a Number<T>,
+        among: &Bits,
+    ) -> (NumberValues<'a, T>, Bits, Failures) {
+        let Numbers { values, gaps } = self.numbers(number, among);
+        let known = gaps.known(among).into_owned();
+        (values, known, self.failures_of(gaps.failed.as_ref()))
+    }
+
+    fn failures_of(&mut self, failed: Option<&Bits>) -> Failures {
+        Failures::of(std::mem::take(&mut self.failures), failed)
     }
 
     fn fail(&mut self, row: usize, place: Place, why: impl Into<Cow<'static, str>>) {

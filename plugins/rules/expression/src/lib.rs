@@ -13,8 +13,8 @@
 //! `docs/expressions.md` is the language for those who write conditions. In short: columns are texts, integers, decimals (exact hundredths),
 //! doubles, and true or false; numbers of all types compare and add; **a comparison with null is false**, `!=` too, and `has(x)` or
 //! `x == null` ask for it; a row whose condition cannot be evaluated (division by zero, a number beyond 64 bits, a key that a map does not
-//! have) is refused with the reason, unless another part of the condition decides alone; what cannot work at all is refused when the rule is
-//! configured, with line and column.
+//! have) is refused with the reason, unless another part of the condition, or a count, decides alone; what cannot work at all is refused when
+//! the rule is configured, with line and column.
 //!
 //! # How
 //!
@@ -127,7 +127,7 @@ impl RulePlugin for Plugin {
 
     fn advance(&mut self, due: &Keyed) -> Result<RuleOutcome, String> {
         match &self.counting {
-            Some(counting) => counting.advance(due),
+            Some(counting) => counting.advance(due, &self.interpreter),
             None => Ok(rule::nothing(due)),
         }
     }

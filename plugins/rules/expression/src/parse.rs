@@ -49,6 +49,20 @@ pub fn parse(text: &str) -> Result<Parsed<'_>, Refusal> {
     }
 }
 
+/// The words of a text: the same however it is laid out.
+pub fn words(text: &str) -> String {
+    let mut lexer = Lexer::new(text);
+    let mut words = Vec::new();
+    loop {
+        let Token { kind, start, end } = lexer.lex();
+        match kind {
+            TokenKind::TokWhitespace | TokenKind::TokComment => {}
+            TokenKind::TokEnd | TokenKind::TokError => return words.join(" "),
+            _ => words.push(&text[start..end]),
+        }
+    }
+}
+
 fn parser() -> PrattParser {
     PrattParser::new().max_recursion_depth(2 * NESTING_MAX as u16).enable_variadic_operator_asts(true)
 }

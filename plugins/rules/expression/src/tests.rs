@@ -1,8 +1,10 @@
 //! Tests of the whole plugin, natively.
 
+mod changes;
 mod conditions;
 mod counts;
 mod differential;
+mod guards;
 mod manifest;
 mod refusals;
 

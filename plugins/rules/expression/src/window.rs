@@ -5,17 +5,25 @@
 //! grow: a condition that goes with its counts is judged with each arrival, and fires as soon as it holds. One that may stop holding when
 //! counts grow is judged when the watermark has passed the event, so that no event of its window can still come. Either way the set of
 //! events that fire does not depend on the order of arrival.
+//!
+//! Nor does the set of rows that are refused: it is those for which the condition cannot be evaluated whatever is counted. An event for which
+//! counts decide whether it can be is counted like all others; where they decide against it, it does not fire, and the log says so.
+//!
+//! An event that waits for the watermark is judged by the condition that then holds, which tells from the columns that were kept what it has
+//! to know. States of conditions that wait are therefore read only by those that wait, over the same columns (see `describe`).
 
 mod arrivals;
 mod kept;
 
 use tamis_sdk::bindings::types::{Finding, Keyed, RuleOutcome, Severity, Value};
+use tamis_sdk::host::{Level, log};
 use tamis_sdk::rule::{ByKey, NEVER, NOT_JUDGED, empty_outcome, end_state, foreign_state};
 use tamis_sdk::window::{Event, History, IdentityColumns};
 
 use crate::columns::Column;
-use crate::counts::{Known, Split, Subject, Trend};
+use crate::counts::{Known, Split, Subject, Trend, Unknown};
 use crate::evaluate::{Bits, Interpreter, Rows};
+use crate::place::Place;
 use crate::plan::Test;
 use arrivals::Arrivals;
 use kept::{Layout, SETTLED_BYTES};
@@ -23,7 +31,7 @@ use kept::{Layout, SETTLED_BYTES};
 pub use kept::fingerprint;
 
 /// The version of the states that are written here.
-pub const STATE_VERSION: u8 = 1;
+pub const STATE_VERSION: u8 = 2;
 
 /// A declared count.
 #[derive(Clone, Debug)]
@@ -53,6 +61,29 @@ struct Key<'a> {
     times: Vec<Vec<i64>>,
     known: Vec<Known>,
     counts: Vec<i64>,
+    /// How often an event could not be judged so far, and where it failed first.
+    failed: usize,
+    failed_first: Option<Place>,
+}
+
+impl Key<'_> {
+    fn fail(&mut self, place: Place) {
+        self.failed += 1;
+        self.failed_first.get_or_insert(place);
+    }
+
+    /// Says what could not be judged: the rows are in, and cannot be refused any more.
+    fn report(&self) {
+        if let Some(place) = self.failed_first {
+            let failed = self.failed;
+            log(
+                Level::Warn,
+                &format!(
+                    "the condition cannot be evaluated ({place}) for {failed} events with these counts: they do not fire"
+                ),
+            );
+        }
+    }
 }
 
 impl Counting {
@@ -76,11 +107,14 @@ impl Counting {
         let members = rows.groups.as_ref().map_or(&[][..], |groups| &groups.members);
         let judged = Bits::all(table.len).filter(|row| members[row] != NOT_JUDGED);
         let arrivals = Arrivals::of(&table, &judged, &self.counts, &self.condition, interpreter)?;
+        if let Some(why) = arrivals.refused() {
+            return Err(format!("the condition {why}"));
+        }
         let mut outcome = empty_outcome(by_key.keys(), by_key.state_bytes() + 64 * table.len);
         let mut key = Key::default();
         for group in 0..by_key.keys() {
             let state = by_key.state(group);
-            self.open(&mut key, state).ok_or_else(|| foreign_state(STATE_VERSION, group, state))?;
+            self.open(&mut key, state, interpreter).ok_or_else(|| foreign_state(STATE_VERSION, group, state))?;
             for &row in by_key.rows(group) {
                 if let Some(at) = self.arrive(&mut key, &arrivals, row, rows.times[row as usize]) {
                     self.judge_touched(&mut key, at, group, &mut outcome.findings)?;
@@ -88,24 +122,26 @@ impl Counting {
             }
             self.close(&mut key, group, rows.watermark, Some(&identities), &mut outcome)?;
         }
+        key.report();
         Ok(outcome)
     }
 
     /// Judges what the watermark has passed, and forgets what no event to come can count.
-    pub fn advance(&self, due: &Keyed) -> Result<RuleOutcome, String> {
+    pub fn advance(&self, due: &Keyed, interpreter: &Interpreter) -> Result<RuleOutcome, String> {
         let by_key = ByKey::new(due)?;
         let mut outcome = empty_outcome(by_key.keys(), by_key.state_bytes());
         let mut key = Key::default();
         for group in 0..by_key.keys() {
             let state = by_key.state(group);
-            self.open(&mut key, state).ok_or_else(|| foreign_state(STATE_VERSION, group, state))?;
+            self.open(&mut key, state, interpreter).ok_or_else(|| foreign_state(STATE_VERSION, group, state))?;
             self.close(&mut key, group, due.watermark, None, &mut outcome)?;
         }
+        key.report();
         Ok(outcome)
     }
 
     /// Reads the state of a key; nothing when it is none of ours.
-    fn open<'a>(&self, key: &mut Key<'a>, state: &'a [u8]) -> Option<()> {
+    fn open<'a>(&self, key: &mut Key<'a>, state: &'a [u8], interpreter: &Interpreter) -> Option<()> {
         key.history.decode(state, STATE_VERSION, true)?;
         key.times.resize_with(self.counts.len(), Vec::new);
         key.times.iter_mut().for_each(Vec::clear);
@@ -114,16 +150,38 @@ impl Counting {
             let event = &mut events[index];
             let kept = event.kept.of(arena);
             let members = *kept.first().filter(|members| u32::from(**members) >> self.counts.len() == 0)?;
+            let time = event.time;
+            self.memberships(members).for_each(|count| key.times[count].push(time));
             if event.can_fire() && self.layout.is_of(kept) {
                 let cells = self.layout.known(kept, &mut key.known)?;
                 self.layout.cells(cells)?;
+            } else if event.can_fire() && self.waits() {
+                self.renew(&mut key.history, index, interpreter)?;
             } else {
-                // Kept under another condition, it still counts, but is not judged again.
+                // Judged by another condition when it arrived, it still counts, but is not judged again.
                 event.fired = true;
             }
-            let time = event.time;
-            self.memberships(members).for_each(|count| key.times[count].push(time));
         }
+        Some(())
+    }
+
+    /// Makes what is known of an event that waited under another condition what this one has to know; nothing when it was not kept as this
+    /// one keeps events.
+    fn renew(&self, history: &mut History<'_>, index: usize, interpreter: &Interpreter) -> Option<()> {
+        let (events, arena) = history.parts();
+        let Event { time, kept, .. } = events[index];
+        let (members, batch) = (*kept.of(arena).first()?, self.layout.batch(kept.of(arena))?);
+        let rows = Rows::of(&batch, self.layout.columns()).ok()?;
+        let arrivals = Arrivals::of(&rows, &Bits::all(rows.len), &[], &self.condition, interpreter).ok()?;
+        if !arrivals.can_fire(0) {
+            events[index].fired = true;
+            return Some(());
+        }
+        let start = history.arena.len();
+        arrivals.encode(&self.layout, members, 0, &mut history.arena);
+        // The stretch of the arena is that of an event that is taken in, which is done for that alone.
+        let at = history.insert(0, time, start);
+        history.events[index].kept = history.events.remove(at).kept;
         Some(())
     }
 
@@ -177,7 +235,7 @@ impl Counting {
 
     /// Judges an event, unless it has fired or can never.
     fn judge(&self, key: &mut Key<'_>, index: usize, group: usize, findings: &mut Vec<Finding>) -> Result<(), String> {
-        let Key { history, times, known, counts } = key;
+        let Key { history, times, known, counts, .. } = key;
         let (events, arena) = history.parts();
         let event = &mut events[index];
         if !event.can_fire() {
@@ -192,7 +250,7 @@ impl Counting {
         let foreign = || format!("the state of key {group} holds an event of another layout");
         let cells = self.layout.known(event.kept.of(arena), known).ok_or_else(foreign)?;
         let holds = self.condition.remainder.holds(Subject { known, counts });
-        if holds.map_err(|why| format!("the condition {why}"))? {
+        if holds == Ok(true) {
             let mut context = self.layout.cells(cells).ok_or_else(foreign)?;
             for (count, counted) in self.counts.iter().zip(counts) {
                 let start = event.time.saturating_sub(count.window_ms);
@@ -201,8 +259,15 @@ impl Counting {
             let subject = event.subject(arena, group)?;
             findings.push(Finding { subject, severity: self.severity, criteria: 1, context });
             event.fired = true;
+        } else if let Err(Unknown::Failed(place)) = holds {
+            key.fail(place);
         }
         Ok(())
+    }
+
+    /// The columns that are kept of events that wait for the watermark, if they do.
+    pub fn waits_with(&self) -> Option<String> {
+        self.waits().then(|| self.layout.shape())
     }
 
     /// Whether events are judged when the watermark has passed them.

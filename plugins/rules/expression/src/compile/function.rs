@@ -4,11 +4,11 @@ use cel::IdedExpr;
 use cel::common::ast::{CallExpr, EntryExpr, Expr, ListExpr, LiteralValue, operators};
 use regex::RegexBuilder;
 
-use super::signature::{self, Gives, Signature};
+use super::signature::{self, Compiled, Gives, Signature};
 use super::value::{Counting, Kind, Value};
 use super::{Compiler, arithmetic, compare, names};
 use crate::place::Refusal;
-use crate::plan::{Binary, Foreign, Input, IntegerSource, Number, Part, Test, Text, TextTest, Unary};
+use crate::plan::{Binary, Foreign, Input, IntegerSource, Number, Test, Text, TextTest, Unary};
 
 /// How deep calls that the interpreter evaluates may stand in each other: it needs much of the stack.
 const FOREIGN_DEPTH_MAX: usize = 12;
@@ -66,27 +66,26 @@ impl<'a> Compiler<'a> {
         target: Option<&Value>,
         arguments: &[Value],
     ) -> Result<Option<Value>, Refusal> {
-        let find = |part, text: &Text, sought: &Text| {
-            Value::truth(Test::of_texts(TextTest::Find(part, [text.clone(), sought.clone()])))
-        };
-        Ok(Some(match (name, target, arguments) {
-            ("startsWith", Some(Value::Text(text)), [Value::Text(sought)]) => find(Part::Start, text, sought),
-            ("endsWith", Some(Value::Text(text)), [Value::Text(sought)]) => find(Part::End, text, sought),
-            ("contains", Some(Value::Text(text)), [Value::Text(sought)]) => find(Part::Anywhere, text, sought),
-            ("matches", Some(Value::Text(text)), [pattern]) | ("matches", None, [Value::Text(text), pattern]) => {
-                Value::truth(self.matches(id, text, pattern)?)
+        let Some(compiled) = Compiled::of(name) else { return Ok(None) };
+        Ok(Some(match (compiled, target, arguments) {
+            (Compiled::Find(part), Some(Value::Text(text)), [Value::Text(sought)]) => {
+                Value::truth(Test::of_texts(TextTest::Find(part, [text.clone(), sought.clone()])))
             }
-            ("size", Some(Value::Text(text)), []) | ("size", None, [Value::Text(text)]) => {
+            (Compiled::Matches, Some(Value::Text(text)), [pattern])
+            | (Compiled::Matches, None, [Value::Text(text), pattern]) => Value::truth(self.matches(id, text, pattern)?),
+            (Compiled::Size, Some(Value::Text(text)), []) | (Compiled::Size, None, [Value::Text(text)]) => {
                 Value::Integer(Number::Special(Box::new(IntegerSource::Size(text.clone()))))
             }
-            ("size", Some(Value::List(list)), []) | ("size", None, [Value::List(list)]) => {
+            (Compiled::Size, Some(Value::List(list)), []) | (Compiled::Size, None, [Value::List(list)]) => {
                 Value::Integer(Number::Constant(list.len() as i64))
             }
-            ("math.abs", None, [number]) => arithmetic::unary(Unary::Magnitude, number.clone(), self.place(id))?,
-            ("double", None, [number @ (Value::Integer(_) | Value::Decimal(..) | Value::Double(_))]) => {
-                return Ok(number.clone().widened().map(Value::Double));
+            (Compiled::Magnitude, None, [number]) => {
+                arithmetic::unary(Unary::Magnitude, number.clone(), self.place(id))?
             }
-            ("int", None, [same @ Value::Integer(_)]) | ("string", None, [same @ Value::Text(_)]) => same.clone(),
+            (Compiled::Double, None, [number]) => return Ok(number.clone().widened().map(Value::Double)),
+            (Compiled::Integer, None, [same @ Value::Integer(_)]) | (Compiled::Text, None, [same @ Value::Text(_)]) => {
+                same.clone()
+            }
             _ => return Ok(None),
         }))
     }

@@ -1,7 +1,7 @@
 //! The functions: what they take and what they give.
 
 use super::value::{Kind, Value};
-use crate::plan::{Foreign, Number, Text};
+use crate::plan::{Foreign, Number, Part, Text};
 
 /// What a function takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,12 +64,49 @@ const FOREIGN: [Signature; 24] = [
     Signature("math.sqrt", None, &[Takes::Number], Gives::Double),
 ];
 
-/// The functions that are compiled.
-const COMPILED: [&str; 7] = ["startsWith", "endsWith", "contains", "matches", "size", "math.abs", "has"];
+/// A function that needs no interpreter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Compiled {
+    /// A text in a text.
+    Find(Part),
+    /// A pattern in a text.
+    Matches,
+    /// The length of a text or list.
+    Size,
+    /// The absolute value of a number.
+    Magnitude,
+    /// A number as a double.
+    Double,
+    /// An integer as it is.
+    Integer,
+    /// A text as it is.
+    Text,
+}
 
-/// The names of all functions.
+/// The functions that need no interpreter. Some have a name in common with one of its own, which takes the rest.
+const COMPILED: [(&str, Compiled); 9] = [
+    ("startsWith", Compiled::Find(Part::Start)),
+    ("endsWith", Compiled::Find(Part::End)),
+    ("contains", Compiled::Find(Part::Anywhere)),
+    ("matches", Compiled::Matches),
+    ("size", Compiled::Size),
+    ("math.abs", Compiled::Magnitude),
+    ("double", Compiled::Double),
+    ("int", Compiled::Integer),
+    ("string", Compiled::Text),
+];
+
+/// The names of all functions. `has` is one to those who write conditions, and an operator here.
 pub fn names() -> impl Iterator<Item = &'static str> {
-    FOREIGN.iter().map(|signature| signature.0).chain(COMPILED)
+    let foreign = FOREIGN.iter().map(|signature| signature.0);
+    foreign.chain(COMPILED.iter().map(|(name, _)| *name)).chain(["has"])
+}
+
+impl Compiled {
+    /// The function of this name.
+    pub fn of(name: &str) -> Option<Self> {
+        COMPILED.iter().find(|(known, _)| *known == name).map(|(_, compiled)| *compiled)
+    }
 }
 
 impl Signature {
@@ -90,7 +127,7 @@ impl Signature {
 
     /// What it is called on and what else it takes, as the interpreter takes them.
     pub fn converted(&self, target: Option<Value>, arguments: Vec<Value>) -> (Option<Value>, Vec<Value>) {
-        let target = target.map(|target| self.1.map_or(target.clone(), |on| on.converted(target)));
+        let target = self.1.zip(target).map(|(on, target)| on.converted(target));
         (target, self.2.iter().zip(arguments).map(|(takes, value)| takes.converted(value)).collect())
     }
 

@@ -22,8 +22,8 @@ pub struct Split {
     pub remainder: Remainder,
     /// What is evaluated when an event arrives.
     pub own: Vec<Own>,
-    /// The test of these without which the condition never holds.
-    pub gate: Option<usize>,
+    /// Whether the first of these is a test without which the condition never holds.
+    pub gated: bool,
     /// How the condition goes with its counts.
     pub trend: Trend,
 }
@@ -33,16 +33,13 @@ impl Split {
     pub fn of(condition: Test) -> Self {
         let mut own = Vec::new();
         let remainder = remainder(condition, &mut own);
-        let gate = match &remainder {
-            Remainder::Own(index) => Some(*index),
-            Remainder::All(all) => all.iter().find_map(|one| match one {
-                Remainder::Own(index) => Some(*index),
-                _ => None,
-            }),
-            _ => None,
+        let gated = match &remainder {
+            Remainder::Own(_) => true,
+            Remainder::All(all) => matches!(all.first(), Some(Remainder::Own(_))),
+            _ => false,
         };
         let trend = Trend::of(&remainder);
-        Self { remainder, own, gate, trend }
+        Self { remainder, own, gated, trend }
     }
 }
 

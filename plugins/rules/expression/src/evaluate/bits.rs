@@ -75,6 +75,11 @@ impl Bits {
         self.words[row / 64] |= 1 << (row % 64);
     }
 
+    /// Takes a row out.
+    pub fn remove(&mut self, row: usize) {
+        self.words[row / 64] &= !(1 << (row % 64));
+    }
+
     /// The rows, ascending.
     pub fn iter(&self) -> impl Iterator<Item = usize> {
         self.words.iter().enumerate().flat_map(|(index, word)| ones(*word).map(move |bit| index * 64 + bit))
@@ -152,6 +157,9 @@ mod tests {
             check(Bits::all(a.len()), |_, _| true);
             let bitmap: Vec<u8> = a.chunks(8).map(|byte| byte.iter().rev().fold(0, |bits, bit| bits << 1 | u8::from(*bit))).collect();
             assert_eq!(Bits::from_bitmap(&bitmap, a.len()), x);
+            let mut rest = x.clone();
+            y.iter().for_each(|row| rest.remove(row));
+            assert_eq!(rest, x.without(&y));
         }
     }
 

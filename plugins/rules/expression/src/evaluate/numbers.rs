@@ -105,12 +105,12 @@ impl<'a> Evaluation<'a> {
             }
             Number::Unary(operator, operand, place) => {
                 let Numbers { values, gaps } = self.numbers(operand, among);
-                self.computed(gaps, among, *place, |row| T::unary(*operator, values.at(row)))
+                self.each_known(gaps, among, *place, |row| T::unary(*operator, values.at(row)))
             }
             Number::Binary(operator, operands, place) => {
                 let [left, right] = [0, 1].map(|i| self.numbers(&operands[i], among));
                 let (left, right, gaps) = (left.values, right.values, left.gaps.and(right.gaps));
-                self.computed(gaps, among, *place, |row| T::binary(*operator, left.at(row), right.at(row)))
+                self.each_known(gaps, among, *place, |row| T::binary(*operator, left.at(row), right.at(row)))
             }
             Number::Choice(test, branches) => {
                 let (decided, undecided) = self.decided(test, among);
@@ -132,7 +132,7 @@ impl<'a> Evaluation<'a> {
     }
 
     /// What is computed of rows that have values; those for which it cannot be have failed.
-    fn computed<T: Evaluated>(
+    fn each_known<T: Evaluated>(
         &mut self,
         mut gaps: Gaps<'a>,
         among: &Bits,

@@ -4,6 +4,9 @@
 //! no decimals and refuses the mixture), and doubles that are infinite. Amounts are doubles to the interpreter, which compares them with
 //! literals of two digits as exactly as we do. The elements of lists do not fail: to the interpreter a list with one that does fails as a
 //! whole, while we evaluate the elements one by one.
+//!
+//! To the interpreter counts are integers that it is told; what it cannot evaluate with them does not fire, and what is refused it can evaluate
+//! with no counts.
 
 use std::sync::Arc;
 
@@ -11,7 +14,9 @@ use cel::{Context, Env, Program, Value, extensions};
 use proptest::prelude::*;
 use serde_json::{Value as Json, json};
 use tamis_sdk::rule::RulePlugin;
+use tamis_sdk::testing::{Record, Run};
 
+use super::guards::refusal;
 use super::{config, holds};
 use crate::Plugin;
 
@@ -22,7 +27,9 @@ fn interpreted(program: &Program, env: &Arc<Env>, row: &Json) -> Result<bool, ()
         let value = match cell {
             Json::String(text) => Value::from(text.as_str()),
             Json::Bool(flag) => Value::Bool(*flag),
-            Json::Number(number) if ["i", "j"].contains(&name.as_str()) => Value::Int(number.as_i64().unwrap()),
+            Json::Number(number) if ["i", "j", "n", "m"].contains(&name.as_str()) => {
+                Value::Int(number.as_i64().unwrap())
+            }
             number => Value::Float(number.as_f64().unwrap()),
         };
         context.add_variable_from_value(name.as_str(), value);
@@ -87,6 +94,53 @@ fn amount() -> impl Strategy<Value = String> {
     ]
 }
 
+/// An integer with the counts `n` and `m`, and with maps that do not have every text.
+fn counted(truth: BoxedStrategy<String>) -> BoxedStrategy<String> {
+    let leaf = prop_oneof![
+        3 => pick(&["n", "m"]),
+        1 => (0..8i64).prop_map(|n| n.to_string()),
+        1 => pick(&["i", "7 / i", "60 / (i + j)", "i * j", "{'a': 1, 'ab': 2}[t]", "{'': 2, 'x': 3}[u]", "int(t)"]),
+    ];
+    leaf.prop_recursive(2, 6, 2, move |inner| {
+        let truth = truth.clone();
+        prop_oneof![
+            2 => (inner.clone(), pick(&["+", "-", "*"]), inner.clone()).prop_map(|(a, op, b)| format!("({a} {op} {b})")),
+            1 => inner.clone().prop_map(|a| format!("-({a})")),
+            1 => (truth, inner.clone(), inner).prop_map(|(c, a, b)| format!("({c} ? {a} : {b})")),
+        ]
+    })
+    .boxed()
+}
+
+/// A condition with counts, and with parts that guard others.
+fn counted_truth() -> BoxedStrategy<String> {
+    let guards = pick(&[
+        "i != 0",
+        "i + j != 0",
+        "t in ['a', 'ab']",
+        "u in {'': 1, 'x': 2}",
+        "f",
+        "true",
+        "7 / i > 1",
+        "{'x': true}[u]",
+    ]);
+    let compared = |inner: BoxedStrategy<String>| {
+        (counted(inner.clone()), pick(RELATIONS), counted(inner)).prop_map(|(a, op, b)| format!("{a} {op} {b}"))
+    };
+    let leaf = prop_oneof![2 => guards.clone(), 3 => compared(guards.boxed()), 1 => truth()];
+    leaf.prop_recursive(3, 16, 3, move |inner| {
+        prop_oneof![
+            4 => (inner.clone(), pick(&["&&", "||"]), inner.clone()).prop_map(|(a, op, b)| format!("({a} {op} {b})")),
+            1 => inner.clone().prop_map(|a| format!("!({a})")),
+            1 => (inner.clone(), inner.clone(), inner.clone()).prop_map(|(c, a, b)| format!("({c} ? {a} : {b})")),
+            1 => (inner.clone(), pick(&["==", "!="]), inner.clone()).prop_map(|(a, op, b)| format!("({a}) {op} ({b})")),
+            2 => compared(inner.clone().boxed()),
+            1 => counted(inner.boxed()).prop_map(|a| format!("{a} in [1, 2, 5]")),
+        ]
+    })
+    .boxed()
+}
+
 fn truth() -> BoxedStrategy<String> {
     pick(&["f", "g", "true", "false", "i > 0", "t == u"])
         .prop_recursive(4, 24, 3, |inner| {
@@ -128,6 +182,14 @@ fn row() -> impl Strategy<Value = Json> {
     )
 }
 
+/// A row as an event; amounts in cents.
+fn record(index: usize, row: &Json) -> Record {
+    row.as_object().unwrap().iter().fold(Record::new(index as i64, index), |record, (name, cell)| {
+        let cents = |cell: &Json| json!((cell.as_f64().unwrap() * 100.0).round() as i64);
+        record.with(name, if ["a", "b"].contains(&name.as_str()) { cents(cell) } else { cell.clone() })
+    })
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 500, ..ProptestConfig::default() })]
 
@@ -149,6 +211,41 @@ proptest! {
         }
         let (rows, expected): (Vec<_>, Vec<_>) = whole.into_iter().unzip();
         prop_assert_eq!(holds(&condition, &rows), Ok(expected), "{}", condition);
+    }
+
+    #[test]
+    fn what_is_counted_fires_where_the_interpreter_says_so(condition in counted_truth(), rows in proptest::collection::vec(row(), 1..14), batch in 1..6usize) {
+        let mut config: Json = serde_json::from_str(&config(&condition)).unwrap();
+        config["key"] = json!("all");
+        config["counts"] = json!({"n": {"window_ms": 6}, "m": {"where": "f", "window_ms": 9}});
+        prop_assume!(Plugin::configure(&config.to_string()).is_ok());
+        let mut env = Env::stdlib();
+        env.add_extension(extensions::strings).unwrap();
+        let (program, env) = (Program::compile(&condition).unwrap(), Arc::new(env));
+        let with = |row: &Json, n: usize, m: usize| {
+            let mut row = row.clone();
+            (row["n"], row["m"]) = (json!(n), json!(m));
+            interpreted(&program, &env, &row)
+        };
+        let (refused, counted): (Vec<Json>, Vec<Json>) = rows.into_iter().partition(|row| refusal(&config, row).is_some());
+        for row in &refused {
+            let evaluated = (0..10).flat_map(|n| (0..10).map(move |m| (n, m))).find(|(n, m)| with(row, *n, *m).is_ok());
+            prop_assert_eq!(evaluated, None, "{} refuses {}", condition, row);
+        }
+        // They come in order, a millisecond apart.
+        let mut expected = Vec::new();
+        for (index, row) in counted.iter().enumerate() {
+            let window = |length: usize| &counted[(index + 1).saturating_sub(length)..=index];
+            let (n, m) = (window(6).len(), window(9).iter().filter(|row| row["f"] == true).count());
+            if with(row, n, m) == Ok(true) {
+                expected.push(index);
+            }
+        }
+        let records: Vec<_> = counted.iter().enumerate().map(|(index, row)| record(index, row)).collect();
+        let fired = Run::<Plugin>::new(&config.to_string()).all(&records, batch);
+        let mut found: Vec<usize> = fired.iter().map(|fired| fired.id.parse().unwrap()).collect();
+        found.sort_unstable();
+        prop_assert_eq!(found, expected, "{} of {:?}", condition, counted);
     }
 
     #[test]

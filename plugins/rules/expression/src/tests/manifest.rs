@@ -71,6 +71,16 @@ fn a_rule_with_counts_remembers_and_tells_them() {
     assert_eq!(kept, shape(config("failed > 9 || amount > 1", " status == 'failed'", 90_000, "customer_id")));
     assert_ne!(kept, shape(config("failed > 3", "status == 'pending'", 60_000, "customer_id")));
     assert_ne!(kept, shape(config("failed > 3", "status == 'failed'", 60_000, "session_id")));
+    assert_eq!(kept, shape(config("failed > 3", "status=='failed' // or not\n", 60_000, "customer_id")));
+    assert_ne!(kept, shape(config("failed > 3", "status == ' failed'", 60_000, "customer_id")));
+
+    // What waits for the watermark is judged by what was kept of it: by conditions that wait, over the same columns.
+    let waiting = |condition: &str| shape(config(condition, "status == 'failed'", 60_000, "customer_id"));
+    let waits = waiting("failed == 3 && amount > 5 && psp == 'x'");
+    assert_ne!(waits, waiting("failed > 3 && amount > 5 && psp == 'x'"));
+    assert_ne!(waits, waiting("failed == 3 && amount > 5"));
+    assert_eq!(waits, waiting("amount > 9 && (paid == 2 || psp in ['x', 'y'])"));
+    assert!(waits.as_str().unwrap().ends_with(" waiting(amount decimal,psp text)"), "{waits}");
 }
 
 #[test]
@@ -100,4 +110,14 @@ fn a_state_shape_stays_short() {
         .collect();
     let manifest = described(json!({"topic": "payments", "condition": "true", "key": "psp", "counts": counts}));
     assert!(manifest["state_shape"].as_str().unwrap().len() < 1000);
+    // The schema of manifests allows 4000 bytes.
+    let columns: Vec<_> = (0..40).map(|n| format!("{}{n:02}", "c".repeat(58))).collect();
+    let condition = columns.iter().map(|name| format!("has({name})")).collect::<Vec<_>>().join(" && ");
+    let columns: serde_json::Map<_, _> = columns.into_iter().map(|name| (name, json!({"type": "float64"}))).collect();
+    let counts: serde_json::Map<_, _> =
+        (0..8).map(|n| (format!("{}{n}", "n".repeat(59)), json!({"window_ms": 1}))).collect();
+    let condition = format!("{condition} && {}0 == 1", "n".repeat(59));
+    let config =
+        json!({"topic": "t".repeat(120), "condition": condition, "key": "all", "counts": counts, "columns": columns});
+    assert!(described(config)["state_shape"].as_str().unwrap().len() < 4000);
 }

@@ -2,21 +2,22 @@
 
 use super::Count;
 use super::kept::Layout;
-use crate::counts::{Figure, Known, Own, Split};
-use crate::evaluate::{Bits, Evaluation, Interpreter, NumberValues, Numbers, Rows};
+use crate::counts::{Figure, Known, Own, Remainder, Split, Subject, Unknown};
+use crate::evaluate::{Bits, Evaluation, Failures, Interpreter, NumberValues, Rows};
 
 /// The events of a batch.
 pub struct Arrivals<'a> {
     rows: &'a Rows<'a>,
     /// Of each count, the events in it.
     members: Vec<Bits>,
-    /// What is known of the events, by the index of [`Own`].
-    known: Vec<OfRows<'a>>,
-    /// The events for which the condition can hold; none = all.
-    gate: Option<usize>,
+    /// What is known of the events that can fire, by the index of [`Own`].
+    known: Vec<(OfRows<'a>, Failures)>,
+    /// The events for which the condition can hold, or fail.
+    can_fire: Bits,
+    refused: Option<String>,
 }
 
-/// What is known of each event.
+/// What is known of each event for which it can be evaluated.
 enum OfRows<'a> {
     Truths(Bits),
     /// Numbers, and where they are not null.
@@ -25,7 +26,7 @@ enum OfRows<'a> {
 }
 
 impl<'a> Arrivals<'a> {
-    /// Evaluates what needs no counts, for the rows that are judged. An error says where and why it cannot be.
+    /// Evaluates what needs no counts, for the rows that are judged. An error says where and why it is not known whether one is counted.
     pub fn of(
         rows: &'a Rows<'a>,
         judged: &Bits,
@@ -44,11 +45,49 @@ impl<'a> Arrivals<'a> {
                 }
             });
         }
+        let mut can_fire = judged.clone();
         let mut known = Vec::with_capacity(condition.own.len());
         for own in &condition.own {
-            known.push(of_rows(&mut evaluation, own, judged).map_err(|why| format!("the condition {why}"))?);
+            let (values, failures) = of_rows(&mut evaluation, own, &can_fire);
+            if let (OfRows::Truths(holds), true, true) = (&values, condition.gated, known.is_empty()) {
+                can_fire.clone_from(holds);
+                failures.iter().for_each(|failure| can_fire.insert(failure.row));
+            }
+            known.push((values, failures));
         }
-        Ok(Self { rows, members, known, gate: condition.gate })
+        let mut arrivals = Self { rows, members, known, can_fire, refused: None };
+        arrivals.decide_failed(&condition.remainder);
+        Ok(arrivals)
+    }
+
+    /// Of the events for which something cannot be evaluated: which can fire nevertheless, and which the condition fails for whatever is
+    /// counted.
+    fn decide_failed(&mut self, remainder: &Remainder) {
+        let mut failed = Bits::none(self.rows.len);
+        for (_, failures) in &self.known {
+            failures.iter().for_each(|failure| failed.insert(failure.row));
+        }
+        let mut known = Vec::with_capacity(self.known.len());
+        for row in failed.iter() {
+            known.clear();
+            known.extend((0..self.known.len()).map(|index| self.known(index, row)));
+            match remainder.holds(Subject { known: &known, counts: &[] }) {
+                Ok(true) | Err(Unknown::Counts) => {}
+                Ok(false) => self.can_fire.remove(row),
+                Err(Unknown::Failed(place)) if self.refused.is_none() => {
+                    let mut failures = self.known.iter().filter_map(|(_, failures)| failures.at(row));
+                    let failure = failures.find(|failure| failure.place == place);
+                    self.refused =
+                        Some(failure.map_or_else(|| format!("cannot be evaluated: {place}"), ToString::to_string));
+                }
+                Err(Unknown::Failed(_)) => {}
+            }
+        }
+    }
+
+    /// Where and why the condition cannot be evaluated for an event, whatever is counted.
+    pub fn refused(&self) -> Option<&str> {
+        self.refused.as_deref()
     }
 
     /// The counts that an event is in, a bit each.
@@ -61,7 +100,7 @@ impl<'a> Arrivals<'a> {
 
     /// Whether the condition can hold for an event.
     pub fn can_fire(&self, row: usize) -> bool {
-        self.gate.is_none_or(|gate| self.known(gate, row) == Known::Truth(true))
+        self.can_fire.contains(row)
     }
 
     /// Appends what is kept of an event that can fire.
@@ -70,7 +109,11 @@ impl<'a> Arrivals<'a> {
     }
 
     fn known(&self, index: usize, row: usize) -> Known {
-        match &self.known[index] {
+        let (values, failures) = &self.known[index];
+        if let Some(failure) = failures.at(row) {
+            return Known::Failed(failure.place);
+        }
+        match values {
             OfRows::Truths(holds) => Known::Truth(holds.contains(row)),
             OfRows::Integers(values, known) => {
                 Known::Figure(known.contains(row).then(|| Figure::Integer(values.at(row))))
@@ -82,20 +125,19 @@ impl<'a> Arrivals<'a> {
     }
 }
 
-fn of_rows<'a>(evaluation: &mut Evaluation<'a>, own: &'a Own, judged: &Bits) -> Result<OfRows<'a>, String> {
-    Ok(match own {
-        Own::Test(test) => OfRows::Truths(evaluation.holds(test, judged)?),
+fn of_rows<'a>(evaluation: &mut Evaluation<'a>, own: &'a Own, among: &Bits) -> (OfRows<'a>, Failures) {
+    match own {
+        Own::Test(test) => {
+            let (holds, failures) = evaluation.tested(test, among);
+            (OfRows::Truths(holds), failures)
+        }
         Own::Integer(number) => {
-            let numbers = evaluation.numbers(number, judged);
-            let known = evaluation.known(&numbers, judged)?;
-            let Numbers { values, .. } = numbers;
-            OfRows::Integers(values, known)
+            let (values, known, failures) = evaluation.computed(number, among);
+            (OfRows::Integers(values, known), failures)
         }
         Own::Double(number) => {
-            let numbers = evaluation.numbers(number, judged);
-            let known = evaluation.known(&numbers, judged)?;
-            let Numbers { values, .. } = numbers;
-            OfRows::Doubles(values, known)
+            let (values, known, failures) = evaluation.computed(number, among);
+            (OfRows::Doubles(values, known), failures)
         }
-    })
+    }
 }
