@@ -143,7 +143,7 @@ def watch(host, until, arguments):
         work.start()
     events, began = 0, time.time()
     print("sample resident_mib handles threads events api_ms_p50 api_ms_p99", flush=True)
-    for sample in range(1, int((until - began) / arguments.sample_seconds) + 1):
+    for sample in range(1, round((until - began) / arguments.sample_seconds) + 1):
         time.sleep(max(0, began + sample * arguments.sample_seconds - 0.5 - time.time()))
         for work in works:
             work.check()
