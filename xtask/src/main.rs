@@ -91,7 +91,8 @@ fn test() -> Result<()> {
     run("tests", components.known_to(cargo(["test", "--release", "--locked", "--workspace"])))?;
     run("host", cargo(["build", "--release", "--locked", "--workspace", "--bins"]))?;
     contract::check(&components)?;
-    let mut documentation = cargo(["doc", "--release", "--workspace", "--no-deps", "--document-private-items"]);
+    let mut documentation =
+        cargo(["doc", "--release", "--locked", "--workspace", "--no-deps", "--document-private-items"]);
     documentation.env("RUSTDOCFLAGS", "--deny=warnings --allow=rustdoc::private_intra_doc_links");
     run("documentation", documentation)
 }

@@ -11,6 +11,8 @@ use crate::app::App;
 use crate::problem::Problem;
 use crate::streams::StreamState;
 
+/// A stream writes down how it is each second; one that has not for so long hangs, or is busy with what takes too long.
+const SILENT_MS_MAX: i64 = 30_000;
 /// How long an answer of the disk holds: whoever asks needs no token.
 const DISK_ANSWER_HOLDS: Duration = Duration::from_secs(1);
 /// A name that no topic can have.
@@ -69,17 +71,21 @@ pub(crate) async fn readiness(app: &App) -> ReadinessReport {
 
 /// It judges by the newest rules, or there is none that runs. Names and causes are for those who have a token.
 async fn stream(app: &App, newest: u64) -> Result<(), String> {
-    let (state, revision, refused) = {
+    let (state, revision, refused, updated_at) = {
         let status = app.api.streams.status.borrow();
-        (status.state, status.revision, status.refused.as_ref().map(|(revision, _)| *revision))
+        let refused = status.refused.as_ref().map(|(revision, _)| *revision);
+        (status.state, status.revision, refused, status.updated_at)
     };
-    if state == StreamState::Running && revision >= newest {
+    let silent_ms = app.api.clock.now() - updated_at;
+    let is_silent = state == StreamState::Running && silent_ms > SILENT_MS_MAX;
+    if state == StreamState::Running && revision >= newest && !is_silent {
         return Ok(());
     }
     if app.catalog().running_rules().await.is_ok_and(|running| running.rules.is_empty()) {
         return Ok(());
     }
     Err(match (state, refused) {
+        _ if is_silent => format!("nothing has been heard of it for {} s", silent_ms / 1000),
         (StreamState::Running, Some(refused)) if refused >= newest => {
             format!("the engine refused revision {refused} of the rules, and goes on with {revision}")
         }

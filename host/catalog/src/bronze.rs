@@ -2,9 +2,8 @@
 
 use sqlx::FromRow;
 use tamis_model::Result;
-use tamis_model::error::Context;
 
-use crate::Catalog;
+use crate::{Catalog, Stored};
 
 /// One content of one path of a source.
 #[derive(Clone, Debug, PartialEq, Eq, FromRow)]
@@ -40,7 +39,7 @@ impl Catalog {
     /// The version of each original path that counts, in order of path (bytewise).
     pub async fn latest_files(&self, source: &str) -> Result<Vec<BronzeFile>> {
         let sql = format!("SELECT {COLUMNS} FROM bronze_files WHERE source = ? AND latest = 1 ORDER BY original_path");
-        sqlx::query_as(&sql).bind(source).fetch_all(&self.readers).await.outage("list Bronze files of", source)
+        sqlx::query_as(&sql).bind(source).fetch_all(&self.readers).await.stored("list Bronze files of", source)
     }
 
     /// Every version of every path of a source that is wholly in Bronze, oldest first.
@@ -49,7 +48,7 @@ impl Catalog {
             "SELECT {COLUMNS} FROM bronze_files WHERE source = ? AND state = 'ready' \
              ORDER BY original_path, ingested_at, sha256"
         );
-        sqlx::query_as(&sql).bind(source).fetch_all(&self.readers).await.outage("list Bronze files of", source)
+        sqlx::query_as(&sql).bind(source).fetch_all(&self.readers).await.stored("list Bronze files of", source)
     }
 
     /// The sources that have at least one file in Bronze, by name.
@@ -57,7 +56,7 @@ impl Catalog {
         sqlx::query_scalar("SELECT DISTINCT source FROM bronze_files WHERE latest = 1 ORDER BY source")
             .fetch_all(&self.readers)
             .await
-            .outage("list", "sources")
+            .stored("list", "sources")
     }
 
     /// Settles where a content belongs, before it is put there. A content that is known keeps its place,
@@ -77,7 +76,7 @@ impl Catalog {
         .bind(&file.bronze_path)
         .execute(&mut *transaction)
         .await
-        .outage("reserve place of", &file.original_path)?;
+        .stored("reserve place of", &file.original_path)?;
         let (bronze_path, state): (String, String) = sqlx::query_as(
             "SELECT bronze_path, state FROM bronze_files WHERE source = ? AND original_path = ? AND sha256 = ?",
         )
@@ -86,8 +85,8 @@ impl Catalog {
         .bind(&file.sha256)
         .fetch_one(&mut *transaction)
         .await
-        .outage("reserve place of", &file.original_path)?;
-        transaction.commit().await.outage("reserve place of", &file.original_path)?;
+        .stored("reserve place of", &file.original_path)?;
+        transaction.commit().await.stored("reserve place of", &file.original_path)?;
         Ok(Reservation { bronze_path, present: state == "ready" })
     }
 
@@ -100,7 +99,7 @@ impl Catalog {
             .bind(&file.original_path)
             .execute(&mut *transaction)
             .await
-            .outage("catalogue", &file.original_path)?;
+            .stored("catalogue", &file.original_path)?;
         sqlx::query(
             "UPDATE bronze_files SET state = 'ready', latest = 1, source_modified_ns = ? \
              WHERE source = ? AND original_path = ? AND sha256 = ?",
@@ -111,8 +110,8 @@ impl Catalog {
         .bind(&file.sha256)
         .execute(&mut *transaction)
         .await
-        .outage("catalogue", &file.original_path)?;
-        transaction.commit().await.outage("catalogue", &file.original_path)
+        .stored("catalogue", &file.original_path)?;
+        transaction.commit().await.stored("catalogue", &file.original_path)
     }
 }
 

@@ -42,6 +42,10 @@ use sqlx::{FromRow, Sqlite, SqlitePool, Transaction};
 use tamis_model::error::Context;
 use tamis_model::{Error, Kind, Result};
 
+/// The name of the database in a home.
+pub const FILE: &str = "tamis.db";
+/// What SQLite answers when there is not even room for what readers and writers share.
+const IOERR_SHMSIZE: &str = "4874";
 /// How long a writer waits for another process before it gives up.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
 /// Connections that read at the same time.
@@ -69,7 +73,7 @@ impl Catalog {
             .busy_timeout(BUSY_TIMEOUT);
         let connect = async |connections_max, options| {
             let pool = SqlitePoolOptions::new().max_connections(connections_max).connect_with(options).await;
-            pool.outage("open catalogue", path.display())
+            pool.map_err(words).outage("open catalogue", path.display())
         };
         let writer = connect(1, options.clone()).await?;
         sqlx::migrate!().run(&writer).await.invalid("migrate catalogue", path.display())?;
@@ -86,7 +90,7 @@ impl Catalog {
     /// A transaction that takes the write lock at once: a deferred one that reads first cannot wait for
     /// another writer, SQLite refuses it.
     async fn write(&self, operation: &'static str, object: &str) -> Result<Transaction<'static, Sqlite>> {
-        self.writer.begin_with("BEGIN IMMEDIATE").await.outage(operation, object)
+        self.writer.begin_with("BEGIN IMMEDIATE").await.stored(operation, object)
     }
 
     /// The rows that `query` finds for a run, its one parameter.
@@ -94,11 +98,22 @@ impl Catalog {
     where
         T: for<'r> FromRow<'r, SqliteRow> + Send + Unpin,
     {
-        sqlx::query_as(query).bind(run_id).fetch_all(&self.readers).await.outage(operation, run_id)
+        sqlx::query_as(query).bind(run_id).fetch_all(&self.readers).await.stored(operation, run_id)
     }
 }
 
-/// Adds the operation and the object to an error of the database, and tells an outage from what is not as this
+/// What a database says is wrong, once: sqlx has its words twice.
+fn words(error: sqlx::Error) -> String {
+    match error.as_database_error() {
+        Some(said) if said.code().is_some_and(|code| code == IOERR_SHMSIZE) => {
+            format!("{said}: there may be no room on the disk")
+        }
+        Some(said) => said.to_string(),
+        None => error.to_string(),
+    }
+}
+
+/// Adds the operation, the object and the file to an error of the database, and tells an outage from what is not as this
 /// program wrote it.
 pub(crate) trait Stored<T> {
     /// A statement on `object` failed.
@@ -114,7 +129,7 @@ impl<T> Stored<T> for Result<T, sqlx::Error> {
                 _ => false,
             };
             let kind = if is_corrupt { Kind::Corrupt } else { Kind::Outage };
-            Error::new(kind, operation, object).because(error)
+            Error::new(kind, operation, object).because(format!("{FILE}: {}", words(error)))
         })
     }
 }

@@ -157,7 +157,7 @@ impl Catalog {
             .execute(&self.writer)
             .await
             .map(drop)
-            .outage("record plugin", &manifest.name)
+            .stored("record plugin", &manifest.name)
     }
 }
 

@@ -3,10 +3,9 @@
 use sqlx::FromRow;
 use tamis_model::Result;
 use tamis_model::accounting::RowCounts;
-use tamis_model::error::Context;
 use tamis_model::time::{Millis, rfc3339_millis};
 
-use crate::Catalog;
+use crate::{Catalog, Stored};
 
 /// The accounting of one file in one run.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
@@ -107,7 +106,7 @@ impl Catalog {
                 .bind(&file.quarantined)
                 .execute(&mut *transaction)
                 .await
-                .corrupt("record accounting of", &file.original_path)?;
+                .stored("record accounting of", &file.original_path)?;
         }
         for column in columns {
             sqlx::query("INSERT INTO run_columns VALUES (?, ?, ?, ?)")
@@ -117,9 +116,9 @@ impl Catalog {
                 .bind(column.cells_nullified)
                 .execute(&mut *transaction)
                 .await
-                .outage("record nullified cells of", &column.column_name)?;
+                .stored("record nullified cells of", &column.column_name)?;
         }
-        transaction.commit().await.outage("record accounting of run", run_id)
+        transaction.commit().await.stored("record accounting of run", run_id)
     }
 
     /// Records that a run wrote a table.
@@ -131,7 +130,7 @@ impl Catalog {
             .execute(&self.writer)
             .await
             .map(drop)
-            .outage("record table", dataset)
+            .stored("record table", dataset)
     }
 
     /// Records that something happened in a run.
@@ -155,7 +154,7 @@ impl Catalog {
         .execute(&self.writer)
         .await
         .map(drop)
-        .outage("record event of run", run_id)
+        .stored("record event of run", run_id)
     }
 
     /// The files of a run, by source and path.

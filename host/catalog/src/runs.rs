@@ -1,7 +1,6 @@
 //! Table `runs`: one execution of a job.
 
 use sqlx::FromRow;
-use tamis_model::error::Context;
 use tamis_model::time::{Millis, rfc3339_millis};
 use tamis_model::{Error, Result};
 
@@ -71,7 +70,7 @@ impl Catalog {
         .bind(job)
         .execute(&mut *transaction)
         .await
-        .outage("close dead runs of", job)?;
+        .stored("close dead runs of", job)?;
         sqlx::query("INSERT INTO runs (id, job, as_of, state, started_at) VALUES (?, ?, ?, 'running', ?)")
             .bind(id)
             .bind(job)
@@ -79,8 +78,8 @@ impl Catalog {
             .bind(&now)
             .execute(&mut *transaction)
             .await
-            .outage("start run", id)?;
-        transaction.commit().await.outage("start run", id)
+            .stored("start run", id)?;
+        transaction.commit().await.stored("start run", id)
     }
 
     /// Closes the record of a run.
@@ -94,7 +93,7 @@ impl Catalog {
             .execute(&self.writer)
             .await
             .map(drop)
-            .outage("finish run", id)
+            .stored("finish run", id)
     }
 
     /// The last `count_max` runs, newest first.
@@ -103,7 +102,7 @@ impl Catalog {
             .bind(count_max)
             .fetch_all(&self.readers)
             .await
-            .outage("list", "runs")
+            .stored("list", "runs")
     }
 
     /// All runs, newest first.
@@ -118,7 +117,7 @@ impl Catalog {
             .bind(id)
             .fetch_all(&self.readers)
             .await
-            .outage("find run", id)?;
+            .stored("find run", id)?;
         match <[Run; 1]>::try_from(found) {
             Ok([run]) => Ok(Some(run)),
             Err(found) if found.is_empty() => Ok(None),

@@ -123,12 +123,12 @@ impl Catalog {
         page.fetch(&self.readers, query, |token: &Token| token.id.clone()).await.stored("list", "tokens")
     }
 
-    /// Whether a token was ever made here.
-    pub async fn any_token_exists(&self) -> Result<bool> {
-        sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM tokens)")
-            .fetch_one(&self.readers)
-            .await
-            .stored("look for", "tokens")
+    /// Whether a token that is good may make others: without one, nobody can come in as administrator.
+    pub async fn can_anybody_make_tokens(&self, now: Millis) -> Result<bool> {
+        let good = sqlx::query_as("SELECT * FROM tokens WHERE revoked_at IS NULL AND expires_at > ? ORDER BY id");
+        let good: Vec<Token> =
+            good.bind(rfc3339_millis(now)).fetch_all(&self.readers).await.stored("list", "tokens")?;
+        Ok(good.iter().any(|token| token.may(Permission::TokensWrite)))
     }
 }
 

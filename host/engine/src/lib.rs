@@ -36,6 +36,6 @@ pub use clock::{Clock, SystemClock};
 pub use outbox::Sinks;
 pub use report::{Progress, Report};
 pub use rules::{Role, RulePlan, RuleSet, SHADOW_ALERTS};
-pub use sink::{Settle, Sink};
+pub use sink::{Settle, Sink, Unstaged};
 pub use source::{Chunk, Read, Source};
 pub use stream::{Command, Step, Stream, StreamParts, StreamSettings};

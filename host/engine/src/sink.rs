@@ -28,6 +28,23 @@ pub trait Sink<T>: Send {
     }
 }
 
+/// A sink that only looks at output as it comes: there is nothing to commit.
+pub struct Unstaged<F>(pub F);
+
+impl<T, F: FnMut(&[T]) -> Result<()> + Send> Sink<T> for Unstaged<F> {
+    fn write(&mut self, output: &[T]) -> Result<()> {
+        (self.0)(output)
+    }
+
+    fn stage(&mut self) -> Result<serde_json::Value> {
+        Ok(serde_json::Value::Null)
+    }
+
+    fn commit(&mut self, _staged: &serde_json::Value) -> Result<()> {
+        Ok(())
+    }
+}
+
 /// Which of its gathered output a sink makes visible.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Settle {

@@ -172,4 +172,24 @@ mod tests {
     fn the_command_line_is_consistent() {
         Cli::command().debug_assert();
     }
+
+    #[test]
+    fn what_can_be_typed() {
+        let check = |words: &str, is_accepted: bool| {
+            let parsed = Cli::try_parse_from(format!("tamis {words}").split(' '));
+            assert_eq!(parsed.is_ok(), is_accepted, "{words}: {:?}", parsed.err().map(|error| error.to_string()));
+        };
+        check("list set countries NG RU", true);
+        check("list set countries --why none", false);
+        check("list set countries --empty", true);
+        check("list set countries NG --empty", false);
+        check("token create ana --role analyst --local", true);
+        check("token create ana --role boss", false);
+        check("rule change r --on-failure halt", true);
+        check("rule change r --on-failure disable", false);
+        check(
+            r#"rule change r --on-failure {"disable":{"bad_percent_max":5,"rows_min":100,"window_rows":10000}}"#,
+            true,
+        );
+    }
 }

@@ -55,7 +55,7 @@ impl Home {
 
     /// Metadata: plugins, files, runs.
     pub fn metadata(&self) -> PathBuf {
-        self.0.join("tamis.db")
+        self.0.join(tamis_catalog::FILE)
     }
 
     /// Components, one `.wasm` file a plugin.

@@ -11,6 +11,7 @@ pub mod host;
 pub mod plan;
 pub mod plugin;
 pub mod serve;
+mod signals;
 pub mod streams;
 pub mod table;
 pub mod topics;

@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 use tamis_api::StreamState;
 use tamis_catalog::roles::Role;
+use tamis_engine::Clock;
 
 use crate::home::{Home, Obeys};
 
@@ -34,6 +35,12 @@ async fn a_host_is_ready_when_the_stream_runs_by_the_newest_rules() {
     });
     assert_eq!(missing(&home).await, json!([["stream", "it is halted"]]), "what it failed on is not for everybody");
     home.status.send_modify(|status| status.state = StreamState::Running);
+    home.clock.advance(30_000);
+    assert_eq!(missing(&home).await, json!([]));
+    home.clock.advance(1_500);
+    assert_eq!(missing(&home).await, json!([["stream", "nothing has been heard of it for 31 s"]]), "it hangs");
+    home.status.send_modify(|status| status.updated_at = home.clock.now());
+    assert_eq!(missing(&home).await, json!([]));
 
     let newest = home.catalog().rule_set_revision().await.unwrap() + 1;
     for (obeys, reason) in [

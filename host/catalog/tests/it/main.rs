@@ -4,6 +4,7 @@
 
 mod audit;
 mod backtests;
+mod errors;
 mod events;
 mod home;
 mod lifecycle;

@@ -22,9 +22,7 @@ fn token(id: &str) -> NewToken {
 #[tokio::test]
 async fn a_token_is_good_until_it_ends_or_is_revoked() {
     let home = Home::open().await;
-    assert!(!home.catalog.any_token_exists().await.unwrap());
     let made = home.catalog.create_token(&token("0000000a"), &by(&alice())).await.unwrap();
-    assert!(home.catalog.any_token_exists().await.unwrap());
     assert_eq!(made.secret_sha256, [7; 32]);
     assert_eq!([0, 99_999, 100_000].map(|now| made.is_good(now)), [true, true, false]);
     assert_eq!(home.catalog.token("0000000a").await.unwrap(), Some(made));
@@ -34,7 +32,22 @@ async fn a_token_is_good_until_it_ends_or_is_revoked() {
     assert!(!revoked.is_good(0));
     assert_eq!(home.catalog.revoke_token("0000000a", &by(&alice())).await.unwrap(), revoked, "no later");
     assert_eq!(home.catalog.revoke_token("0000000b", &by(&alice())).await.unwrap_err().kind(), Kind::Missing);
-    assert!(home.catalog.any_token_exists().await.unwrap(), "a revoked one was made, too");
+}
+
+#[tokio::test]
+async fn whoever_has_the_home_is_locked_out_when_no_good_token_makes_others() {
+    let home = Home::open().await;
+    let admin = NewToken { role: Role::Admin, ..token("0000000a") };
+    let open = async |now| home.catalog.can_anybody_make_tokens(now).await.unwrap();
+    assert!(!open(8).await, "there is none");
+    home.catalog.create_token(&token("0000000b"), &by(&alice())).await.unwrap();
+    let narrow = NewToken { id: "0000000c".to_owned(), scopes: Some(vec![Permission::Read]), ..admin.clone() };
+    home.catalog.create_token(&narrow, &by(&alice())).await.unwrap();
+    assert!(!open(8).await, "analysts and administrators who may only look make none");
+    home.catalog.create_token(&admin, &by(&alice())).await.unwrap();
+    assert_eq!([open(8).await, open(99_999).await, open(100_000).await], [true, true, false], "it ends");
+    home.catalog.revoke_token("0000000a", &by(&alice())).await.unwrap();
+    assert!(!open(8).await, "it was revoked");
 }
 
 #[tokio::test]
@@ -67,7 +80,7 @@ async fn what_is_no_token_is_refused() {
         let error = home.catalog.create_token(&token, &by(&alice())).await.unwrap_err();
         assert_eq!(error.kind(), Kind::Invalid, "{token:?}");
     }
-    assert!(!home.catalog.any_token_exists().await.unwrap());
+    assert_eq!(home.catalog.tokens(&FIRST).await.unwrap().items, []);
     home.catalog.create_token(&token("0000000a"), &by(&alice())).await.unwrap();
     assert_eq!(conflict(home.catalog.create_token(&token("0000000a"), &by(&alice())).await), Conflict::Exists);
 }

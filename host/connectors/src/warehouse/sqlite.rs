@@ -12,7 +12,6 @@ use futures::future::BoxFuture;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 use sqlx::{Connection, Row, SqlitePool};
 use tamis_model::alert::Alert;
-use tamis_model::error::Context;
 use tamis_model::time::{Millis, rfc3339_millis};
 use tamis_model::{Error, Kind, Result};
 
@@ -20,7 +19,7 @@ pub use self::alert_list::{AlertCursor, AlertFilter, StoredAlert};
 use self::statements::insert_rows;
 use super::{Cell, QualityResult, Warehouse, WarehouseTable, cell};
 use crate::rows::{Rows, conform};
-use crate::sql::quoted;
+use crate::sql::{Outage, quoted};
 
 /// How long a writer waits for another one.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(30);
@@ -59,8 +58,18 @@ impl SqliteWarehouse {
         self.pool.close().await;
     }
 
+    /// A table, as errors name it.
+    fn table(&self, name: &str) -> String {
+        format!("{} table {name}", self.object)
+    }
+
+    /// What else is in the file, as errors name it.
+    fn of(&self, name: &str) -> String {
+        format!("{name} in {}", self.object)
+    }
+
     async fn load_rows(&self, run_id: &str, table: &WarehouseTable, mut batches: Rows) -> Result<u64> {
-        let object = format!("{} table {}", self.object, table.name);
+        let object = self.table(&table.name);
         let create = statements::create_loaded(run_id, table)?;
         let mut connection = self.pool.acquire().await.outage("load", &object)?;
         write(&mut connection, async |connection| {
@@ -91,14 +100,15 @@ impl SqliteWarehouse {
     async fn publish_tables(&self, run_id: &str, tables: &[String]) -> Result<()> {
         let mut transaction = self.pool.begin_with("BEGIN IMMEDIATE").await.outage("publish to", &self.object)?;
         for name in tables {
-            if state_by(&mut transaction, name, "loaded").await.outage("publish", name)?.as_deref() == Some(run_id) {
-                switch(&mut transaction, name).await.outage("publish table", name)?;
+            let object = self.table(name);
+            if state_by(&mut transaction, name, "loaded").await.outage("publish", &object)?.as_deref() == Some(run_id) {
+                switch(&mut transaction, name).await.outage("publish", &object)?;
                 continue;
             }
-            let published = state_by(&mut transaction, name, "published").await.outage("publish", name)?;
+            let published = state_by(&mut transaction, name, "published").await.outage("publish", &object)?;
             if published.as_deref() != Some(run_id) {
                 let reason = "the run has not loaded it to its end";
-                return Err(Error::new(Kind::Missing, "publish table", name).because(reason));
+                return Err(Error::new(Kind::Missing, "publish", object).because(reason));
             }
         }
         transaction.commit().await.outage("publish to", &self.object)
@@ -214,7 +224,7 @@ impl Warehouse for SqliteWarehouse {
         Box::pin(async move {
             let select = "SELECT COALESCE(MAX(sequence), 0) FROM alerts WHERE pipeline = ?";
             let row = sqlx::query(select).bind(pipeline).fetch_one(&self.pool).await;
-            row.and_then(|row| row.try_get(0)).outage("read the last alert of", pipeline)
+            row.and_then(|row| row.try_get(0)).outage("read the last alert of", self.of(pipeline))
         })
     }
 
@@ -222,7 +232,7 @@ impl Warehouse for SqliteWarehouse {
         Box::pin(async move {
             let delete = "DELETE FROM alerts WHERE pipeline = ? AND sequence > ?";
             let deleted = sqlx::query(delete).bind(pipeline).bind(mark).execute(&self.pool).await;
-            deleted.map(drop).outage("cut back the alerts of", pipeline)
+            deleted.map(drop).outage("cut back the alerts of", self.of(pipeline))
         })
     }
 
@@ -231,8 +241,8 @@ impl Warehouse for SqliteWarehouse {
         run_id: &'a str,
         results: &'a [QualityResult],
     ) -> BoxFuture<'a, Result<()>> {
-        Box::pin(
-            async move { self.replace_results(run_id, results).await.outage("keep the quality results of", run_id) },
-        )
+        Box::pin(async move {
+            self.replace_results(run_id, results).await.outage("keep the quality results of", self.of(run_id))
+        })
     }
 }

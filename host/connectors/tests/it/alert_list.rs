@@ -184,3 +184,16 @@ async fn opening_does_not_wait_for_a_writer() {
     writer.execute("ROLLBACK").await.unwrap();
     first.close().await;
 }
+
+#[tokio::test]
+async fn what_the_database_says_stands_once_in_an_error_with_the_name_of_its_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("warehouse.db");
+    let warehouse = SqliteWarehouse::open(&path).await.unwrap();
+    let mut file = SqliteConnection::connect_with(&SqliteConnectOptions::new().filename(&path)).await.unwrap();
+    file.execute("DROP TABLE alerts").await.unwrap();
+    let error = warehouse.alert("a1").await.unwrap_err();
+    let expected = format!("cannot find alert a1 in {}: (code: 1) no such table: alerts", path.display());
+    assert_eq!(error.chain(), expected);
+    assert!(error.can_retry());
+}

@@ -4,8 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
-use serde_json::Value;
-use tamis_engine::{Sink, Sinks};
+use tamis_engine::{Sinks, Unstaged};
 use tamis_model::Result;
 use tamis_model::aggregate::AggregateRow;
 use tamis_model::alert::Alert;
@@ -52,38 +51,20 @@ impl Output {
 
     /// The sinks of a version.
     pub fn sinks(&self, side: Side, comparison: &Arc<Mutex<Comparison>>) -> Sinks {
-        let alerts = Alerts { side, comparison: Arc::clone(comparison) };
+        let (records, rows, comparison) = (self.clone(), self.clone(), Arc::clone(comparison));
+        let alerts = Unstaged(move |output: &[Alert]| {
+            let mut comparison = lock(&comparison);
+            output.iter().try_for_each(|alert| comparison.take(side, alert))
+        });
         Sinks {
-            records: Box::new(self.clone()),
+            records: Box::new(Unstaged(move |output: &[Record]| records.take_letters(output))),
             alerts: vec![("backtest".to_owned(), Box::new(alerts))],
-            aggregates: Some(Box::new(self.clone())),
+            aggregates: Some(Box::new(Unstaged(move |output: &[AggregateRow]| rows.count(output)))),
         }
     }
-}
 
-struct Alerts {
-    side: Side,
-    comparison: Arc<Mutex<Comparison>>,
-}
-
-impl Sink<Alert> for Alerts {
-    fn write(&mut self, output: &[Alert]) -> Result<()> {
-        let mut comparison = lock(&self.comparison);
-        output.iter().try_for_each(|alert| comparison.take(self.side, alert))
-    }
-
-    fn stage(&mut self) -> Result<Value> {
-        Ok(Value::Null)
-    }
-
-    fn commit(&mut self, _: &Value) -> Result<()> {
-        Ok(())
-    }
-}
-
-/// Of the records only the dead letters of the rule: those of records that could not be decoded are in the engine's report.
-impl Sink<Record> for Output {
-    fn write(&mut self, output: &[Record]) -> Result<()> {
+    /// Of the records only the dead letters of the rule: those of records that could not be decoded are in the engine's report.
+    fn take_letters(&self, output: &[Record]) -> Result<()> {
         let letters = output.iter().filter(|record| record.topic == DEAD_LETTERS);
         for letter in letters.filter(|letter| header(letter, "tamis.rule").is_some()) {
             lock(&self.failures).take(letter, self.window);
@@ -91,27 +72,9 @@ impl Sink<Record> for Output {
         Ok(())
     }
 
-    fn stage(&mut self) -> Result<Value> {
-        Ok(Value::Null)
-    }
-
-    fn commit(&mut self, _: &Value) -> Result<()> {
-        Ok(())
-    }
-}
-
-impl Sink<AggregateRow> for Output {
-    fn write(&mut self, output: &[AggregateRow]) -> Result<()> {
+    fn count(&self, output: &[AggregateRow]) -> Result<()> {
         let in_window = output.iter().filter(|row| self.window.has(row.window_start)).count();
         self.emitted.fetch_add(in_window as u64, Ordering::Relaxed);
-        Ok(())
-    }
-
-    fn stage(&mut self) -> Result<Value> {
-        Ok(Value::Null)
-    }
-
-    fn commit(&mut self, _: &Value) -> Result<()> {
         Ok(())
     }
 }

@@ -1,12 +1,15 @@
 //! Requests to the admin API, and its answers: JSON, or problem details that become errors.
 
+use std::net::IpAddr;
+use std::path::Path;
 use std::time::Duration;
 
 use serde_json::Value;
 use tamis_model::error::Context;
 use tamis_model::{Error, Kind, Result};
 use ureq::Agent;
-use ureq::http::{Method, Request};
+use ureq::http::{Method, Request, Uri};
+use ureq::tls::{Certificate, PemItem, RootCerts, TlsConfig, parse_pem};
 
 use super::Server;
 
@@ -49,9 +52,17 @@ impl Client {
                 return Err(Error::invalid("speak to", &server.server, reason));
             }
         };
-        let config = Agent::config_builder().http_status_as_error(false).timeout_global(Some(TIMEOUT)).build();
+        let in_the_clear = is_in_the_clear(server)?;
+        let mut config = Agent::config_builder().http_status_as_error(false).timeout_global(Some(TIMEOUT));
+        if in_the_clear {
+            // A proxy would see the token.
+            config = config.proxy(None);
+        }
+        if let Some(path) = &server.ca {
+            config = config.tls_config(TlsConfig::builder().root_certs(authorities(path)?).build());
+        }
         let base = format!("{}/api/v1", server.server.trim_end_matches('/'));
-        Ok(Self { agent: config.into(), base, token: token.trim().to_owned() })
+        Ok(Self { agent: config.build().into(), base, token: token.trim().to_owned() })
     }
 
     /// Reads something.
@@ -126,6 +137,39 @@ impl Client {
     }
 }
 
+/// Whether requests go unencrypted, which they may to this machine and to where somebody says so.
+fn is_in_the_clear(server: &Server) -> Result<bool> {
+    let refuse = |reason: &str| Err(Error::invalid("speak to", &server.server, reason));
+    let uri: Uri = server.server.parse().invalid("speak to", &server.server)?;
+    match (uri.scheme_str(), uri.host()) {
+        (Some("https"), Some(_)) => Ok(false),
+        (Some("http"), Some(host)) if server.plain_http || is_this_machine(host) => Ok(true),
+        (Some("http"), Some(_)) => refuse("the token would go in the clear: use https, or say --plain-http"),
+        _ => refuse("it is no URL of http or https"),
+    }
+}
+
+fn is_this_machine(host: &str) -> bool {
+    let address = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
+    address.map_or(host.eq_ignore_ascii_case("localhost"), |address| address.is_loopback())
+}
+
+/// The certificates in a file, which vouch for the host from then on, and no others.
+fn authorities(path: &Path) -> Result<RootCerts> {
+    let pem = std::fs::read(path).invalid("read certificates from", path.display())?;
+    let certificates = parse_pem(&pem).filter_map(|item| match item {
+        Ok(PemItem::Certificate(certificate)) => Some(Ok(certificate)),
+        Ok(_) => None,
+        Err(error) => Some(Err(error)),
+    });
+    let certificates: Result<Vec<Certificate<'static>>, ureq::Error> = certificates.collect();
+    let certificates = certificates.invalid("read certificates from", path.display())?;
+    match certificates.is_empty() {
+        true => Err(Error::invalid("read certificates from", path.display(), "there is none in it")),
+        false => Ok(RootCerts::from(certificates)),
+    }
+}
+
 /// A part of a path or query, as it must stand in a URL.
 pub(super) fn escaped(text: &str) -> String {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.' | b'~');
@@ -160,6 +204,31 @@ mod tests {
         check(412, r#"{"title": "Changed"}"#, Kind::Conflict, "412: Changed");
         check(503, "busy", Kind::Outage, "503: busy");
         check(422, "{}", Kind::Invalid, "422: {}");
+    }
+
+    #[test]
+    fn the_token_goes_in_the_clear_only_on_this_machine_or_when_somebody_says_so() {
+        let check = |url: &str, plain_http: bool, expected: std::result::Result<bool, &str>| {
+            let server = Server { server: url.to_owned(), token_file: None, ca: None, plain_http };
+            match (is_in_the_clear(&server), expected) {
+                (Ok(found), Ok(expected)) => assert_eq!(found, expected, "{url}"),
+                (Err(error), Err(words)) => assert!(error.chain().contains(words), "{}", error.chain()),
+                (found, expected) => panic!("{url}: {found:?} instead of {expected:?}"),
+            }
+        };
+        for url in ["http://127.0.0.1:8710", "http://localhost:8710/", "http://[::1]:8710", "HTTP://LOCALHOST"] {
+            check(url, false, Ok(true));
+        }
+        check("https://tamis.example.com", false, Ok(false));
+        for url in
+            ["http://tamis.example.com", "http://10.0.0.7:8710", "http://127.0.0.1@10.0.0.7", "http://127.0.0.1.x.com"]
+        {
+            check(url, false, Err("in the clear"));
+            check(url, true, Ok(true));
+        }
+        for url in ["ftp://127.0.0.1", "127.0.0.1:8710", "tamis"] {
+            check(url, true, Err("cannot speak to"));
+        }
     }
 
     #[test]

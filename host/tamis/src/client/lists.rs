@@ -25,7 +25,11 @@ pub enum Command {
         /// Its name.
         list: String,
         /// All of its values from now on.
+        #[arg(required_unless_present = "empty")]
         values: Vec<String>,
+        /// It is to have no value: no rule that compares with it finds anything in it.
+        #[arg(long, conflicts_with = "values")]
+        empty: bool,
         /// Why.
         #[arg(long)]
         why: Option<String>,
@@ -36,7 +40,7 @@ pub(super) fn run(client: &Client, command: &Command, json: bool) -> Result<Exit
     match command {
         Command::All => show::lists(&client.items("/lists", usize::MAX)?, json),
         Command::Show { list } => show::one(&client.get(&path(list))?.body, json),
-        Command::Set { list, values, why } => {
+        Command::Set { list, values, why, .. } => {
             let seen = match client.get(&path(list)) {
                 Ok(answer) => answer.etag,
                 Err(error) if error.kind() == Kind::Missing => None,

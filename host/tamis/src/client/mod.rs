@@ -1,4 +1,5 @@
-//! Commands for people who change rules: they speak to a running `tamis serve` as `curl` would, and need no home folder.
+//! Commands for people who change rules: they speak to a running `tamis serve` as `curl` would, and need no home folder
+//! (but `tamis token create --local`, for whoever has the folder and no token).
 
 mod http;
 mod lists;
@@ -20,6 +21,8 @@ pub use tokens::Command as TokenCommand;
 
 use http::Client;
 
+use crate::home::Home;
+
 /// Which host is spoken to, and with which token.
 #[derive(Args, Clone, Debug)]
 pub struct Server {
@@ -29,6 +32,12 @@ pub struct Server {
     /// A file that holds the token; else it is in the environment, TAMIS_TOKEN.
     #[arg(long, global = true, value_name = "FILE")]
     pub token_file: Option<PathBuf>,
+    /// The certificates (PEM) that vouch for the host, when no public authority does.
+    #[arg(long, global = true, env = "TAMIS_CA", value_name = "FILE")]
+    pub ca: Option<PathBuf>,
+    /// Send the token in the clear, over http to another machine: whoever listens on the way has it.
+    #[arg(long, global = true)]
+    pub plain_http: bool,
 }
 
 /// `tamis rule …`.
@@ -42,8 +51,8 @@ pub fn list(server: &Server, command: &ListCommand, json: bool) -> Result<ExitCo
 }
 
 /// `tamis token …`.
-pub fn token(server: &Server, command: &TokenCommand, json: bool) -> Result<ExitCode> {
-    tokens::run(&Client::new(server)?, command, json)
+pub fn token(server: &Server, home: &Home, command: &TokenCommand, json: bool) -> Result<ExitCode> {
+    tokens::run(server, home, command, json)
 }
 
 /// `tamis plugin push`.

@@ -120,9 +120,10 @@ pub struct Draft {
     /// The topic of its alerts.
     #[arg(long, value_name = "TOPIC")]
     route: Option<String>,
-    /// What becomes of events on which it fails.
-    #[arg(long, value_parser = ["dead_letter", "halt"])]
-    on_failure: Option<String>,
+    /// What becomes of events on which it fails, and of the rule: dead_letter, halt, or
+    /// {"disable": {"bad_percent_max": 5, "rows_min": 100, "window_rows": 10000}}.
+    #[arg(long, value_name = "POLICY", value_parser = policy)]
+    on_failure: Option<Value>,
     /// What becomes of the state that the version before it left.
     #[arg(long, value_parser = ["keep", "migrate", "reset"])]
     on_state_change: Option<String>,
@@ -211,7 +212,6 @@ impl Draft {
             ("plugin", &self.plugin),
             ("plugin_version", &self.plugin_version),
             ("route", &self.route),
-            ("on_failure", &self.on_failure),
             ("on_state_change", &self.on_state_change),
             ("why", &self.why),
         ];
@@ -220,6 +220,9 @@ impl Draft {
                 body.insert(name.to_owned(), value.as_str().into());
             }
         }
+        if let Some(on_failure) = &self.on_failure {
+            body.insert("on_failure".to_owned(), on_failure.clone());
+        }
         if let Some(based_on) = self.based_on {
             body.insert("based_on".to_owned(), based_on.into());
         }
@@ -227,6 +230,15 @@ impl Draft {
             body.insert("config".to_owned(), read_json(config)?);
         }
         Ok(body)
+    }
+}
+
+/// A failure policy: a name, or an object of which the host knows what must be in it.
+fn policy(text: &str) -> std::result::Result<Value, String> {
+    match (text, serde_json::from_str(text)) {
+        ("dead_letter" | "halt", _) => Ok(text.into()),
+        (_, Ok(policy @ Value::Object(_))) => Ok(policy),
+        _ => Err("it is dead_letter, halt or a JSON object".to_owned()),
     }
 }
 

@@ -22,6 +22,7 @@ use super::runtime;
 use crate::home::Home;
 use crate::host::Host;
 use crate::plan::Plan;
+use crate::signals::Signals;
 use crate::streams::{Finished, StreamRun, Until};
 use crate::table::{Row, grouped, print};
 
@@ -80,17 +81,17 @@ pub fn rows(report: &Report) -> (Vec<TopicRow>, Vec<RuleRow>) {
     (topics.collect(), rules.collect())
 }
 
-/// The command: runs until the end or an interrupt, then prints what was judged.
+/// The command: runs until the end, SIGTERM or an interrupt, then prints what was judged.
 pub fn command(home: Home, until_end: bool, json: bool) -> Result<ExitCode> {
     let runtime = runtime()?;
     let host = runtime.block_on(Host::open(Plan::new(home, None)?))?;
     let until = if until_end { Until::End } else { Until::Stopped };
     let (stop, commands) = channel();
+    let mut signals = runtime.block_on(async { Signals::listen() })?;
     runtime.spawn(async move {
-        if tokio::signal::ctrl_c().await.is_ok() {
-            // The stream may have ended already.
-            let _ = stop.send(Command::Stop);
-        }
+        signals.came().await;
+        // The stream may have ended already.
+        let _ = stop.send(Command::Stop);
     });
     let report = run_streams(&host, runtime.handle(), until, Vec::new(), &commands, &mut |_| {})?;
     let (topics, rules) = rows(&report);

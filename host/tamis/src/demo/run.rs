@@ -8,8 +8,8 @@ use std::sync::mpsc::channel;
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressStyle};
-use tamis_engine::Sink;
 use tamis_engine::report::Report;
+use tamis_engine::{Sink, Unstaged};
 use tamis_jobs::nightly::{JobEvent, NightlyReport, Observer};
 use tamis_model::alert::Alert;
 use tamis_model::error::Context;
@@ -23,7 +23,8 @@ use crate::commands::{self, run_night, run_streams};
 use crate::home::Home;
 use crate::host::Host;
 use crate::plan::{PEPPER_VARIABLE, Plan};
-use crate::serve::{END_MAX, Served, Supervised, interrupted};
+use crate::serve::{Serving, Socket};
+use crate::signals::Signals;
 use crate::streams::Until;
 
 /// Where the API listens in the live phase.
@@ -125,37 +126,32 @@ fn bar(what: &'static str) -> ProgressBar {
 
 /// Live payments until somebody interrupts; alerts are printed as they fire, and the API is there to change rules.
 fn trickle(host: &Host, runtime: &Runtime, demo: &Demo) -> Result<()> {
-    let console = || -> Vec<(String, Box<dyn Sink<Alert>>)> { vec![("console".to_owned(), Box::new(Console))] };
-    let streams = Supervised::start(host, runtime.handle(), Box::new(console));
+    let console = || -> Vec<(String, Box<dyn Sink<Alert>>)> {
+        // What was shown cannot be taken back.
+        let shown = Unstaged(|alerts: &[Alert]| alerts.iter().try_for_each(summary::alert));
+        vec![("console".to_owned(), Box::new(shown))]
+    };
     let serve = Serve { listen: FREE_PORT.to_owned(), tls_certificates: None, tls_key: None };
-    let served = runtime.block_on(Served::start(host, &streams, &serve))?;
-    served.say(false)?;
-    summary::line("Live payments now; alerts appear as they fire. Ctrl-C ends it.")?;
-    let ended = Arc::new(AtomicBool::new(false));
-    let generated = std::thread::scope(|scope| {
-        let generator = scope.spawn(|| live::trickle(&host.plan.home, demo.seed, Scale(demo.scale), &ended));
-        let interrupted = runtime.block_on(interrupted());
-        ended.store(true, Ordering::Relaxed);
-        let generated = generator.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
-        interrupted.and(generated)
+    let (mut signals, serving) = runtime.block_on(async {
+        let (signals, socket) = (Signals::listen()?, Socket::open(&serve).await?);
+        let serving = Serving::start(host, socket, Box::new(console)).await?;
+        Ok::<_, Error>((signals, serving))
+    })?;
+    let said = runtime.block_on(serving.say(host, false));
+    let live = said.and_then(|()| {
+        summary::line("Live payments now; alerts appear as they fire. Ctrl-C ends it.")?;
+        live_until(&mut signals, host, runtime, demo)
     });
-    runtime.block_on(served.end());
-    streams.end(END_MAX).and(generated)
+    serving.end(runtime).and(live)
 }
 
-/// Shows alerts; what was shown cannot be taken back, so there is nothing to commit.
-struct Console;
-
-impl Sink<Alert> for Console {
-    fn write(&mut self, alerts: &[Alert]) -> Result<()> {
-        alerts.iter().try_for_each(summary::alert)
-    }
-
-    fn stage(&mut self) -> Result<serde_json::Value> {
-        Ok(serde_json::Value::Null)
-    }
-
-    fn commit(&mut self, _staged: &serde_json::Value) -> Result<()> {
-        Ok(())
-    }
+/// Payments until a signal comes.
+fn live_until(signals: &mut Signals, host: &Host, runtime: &Runtime, demo: &Demo) -> Result<()> {
+    let ended = Arc::new(AtomicBool::new(false));
+    std::thread::scope(|scope| {
+        let generator = scope.spawn(|| live::trickle(&host.plan.home, demo.seed, Scale(demo.scale), &ended));
+        runtime.block_on(signals.came());
+        ended.store(true, Ordering::Relaxed);
+        generator.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+    })
 }

@@ -1,19 +1,25 @@
 //! What runs by the clock: the nightly run, once a day.
 //!
-//! A day that was missed is not caught up. A run that something outside made fail is tried again twice, five minutes apart; the run itself
-//! raises the alert.
+//! A day that was missed is not caught up. A run that something outside made fail is tried again twice, five minutes apart. A night that is
+//! given up raises an alert of its own: a run can raise only what it sees, and some never begin.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use chrono::{DateTime, Days, NaiveTime, Utc};
-use tamis_model::Result;
+use chrono::{DateTime, Days, NaiveDate, NaiveTime, Utc};
+use tamis_catalog::Catalog;
+use tamis_catalog::operations::Trouble;
+use tamis_engine::{Clock, SystemClock};
+use tamis_model::{Error, Kind, Result};
+use tokio::task::JoinSet;
 
 use crate::commands::run_night;
 use crate::host::Host;
 
 const RETRIES_MAX: u32 = 2;
 const RETRY_AFTER: Duration = Duration::from_secs(300);
+/// What the alert of a night is about.
+const SUBJECT: &str = "nightly";
 
 /// Runs the night each day at `at`, UTC; `as_of` is that day.
 pub(super) async fn run(host: Host, at: NaiveTime) {
@@ -21,20 +27,37 @@ pub(super) async fn run(host: Host, at: NaiveTime) {
         let next = next(Utc::now(), at);
         let wait = (next - Utc::now()).to_std().unwrap_or_default();
         tokio::time::sleep(wait).await;
-        if let Err(error) = with_retries(&host, next).await {
-            tracing::error!("the night of {}: {}", next.date_naive(), error.chain());
-        }
+        let as_of = next.date_naive();
+        attend(host.catalog(), as_of, with_retries(host.clone(), as_of, RETRY_AFTER)).await;
     }
 }
 
-async fn with_retries(host: &Host, at: DateTime<Utc>) -> Result<()> {
+/// Sees a night to its end, whatever that is: the next one comes all the same.
+async fn attend(catalog: &Catalog, as_of: NaiveDate, night: impl Future<Output = Result<()>> + Send + 'static) {
+    // A task of its own, which is aborted with this one: a panic must not end what waits for the next night.
+    let mut tasks = JoinSet::new();
+    tasks.spawn(night);
+    let failed = match tasks.join_next().await {
+        Some(Ok(Err(error))) => error,
+        Some(Err(panicked)) => Error::new(Kind::Corrupt, "run", format!("the night of {as_of}")).because(panicked),
+        Some(Ok(Ok(()))) | None => return,
+    };
+    let message = format!("the night of {as_of} is given up: {}", failed.chain());
+    tracing::error!("{message}");
+    let raised = catalog.raise_outside_runs(Trouble::RunFailed, SUBJECT, &message, SystemClock.now()).await;
+    if let Err(error) = raised {
+        tracing::error!("{}", error.chain());
+    }
+}
+
+async fn with_retries(host: Host, as_of: NaiveDate, retry_after: Duration) -> Result<()> {
     let mut tries = 0;
     loop {
-        match run_night(host, at.date_naive(), Arc::new(|_| {})).await {
+        match run_night(&host, as_of, Arc::new(|_| {})).await {
             Err(error) if error.can_retry() && tries < RETRIES_MAX => {
                 tries += 1;
-                tracing::warn!("the night of {} is tried again in 5 minutes: {}", at.date_naive(), error.chain());
-                tokio::time::sleep(RETRY_AFTER).await;
+                tracing::warn!("the night of {as_of} is tried again in 5 minutes: {}", error.chain());
+                tokio::time::sleep(retry_after).await;
             }
             ended => return ended.map(drop),
         }
@@ -49,7 +72,42 @@ fn next(now: DateTime<Utc>, at: NaiveTime) -> DateTime<Utc> {
 
 #[cfg(test)]
 mod tests {
+    use tamis_catalog::operations::NumberedAlert;
+    use tamis_catalog::{Page, PageQuery};
+    use tamis_connectors::ProcessLock;
+
     use super::*;
+    use crate::home::Home;
+    use crate::plan::Plan;
+
+    #[tokio::test]
+    async fn a_night_that_never_begins_and_one_that_panics_raise_an_alert() {
+        let folder = tempfile::tempdir().unwrap();
+        let host = Host::open(Plan::new(Home::new(folder.path()), Some(b"pepper")).unwrap()).await.unwrap();
+        let as_of = NaiveDate::from_ymd_opt(2026, 3, 20).unwrap();
+        let alerts = async || {
+            let page = PageQuery { cursor: None, limit: 10 };
+            let Page { items, .. } = host.catalog().all_operational_alerts(&page).await.unwrap();
+            items.into_iter().map(|NumberedAlert { alert, .. }| alert).collect::<Vec<_>>()
+        };
+        attend(host.catalog(), as_of, async { Ok(()) }).await;
+        assert_eq!(alerts().await, []);
+
+        let _held = ProcessLock::acquire(&folder.path().join("nightly.lock"), "the test is at work").unwrap();
+        attend(host.catalog(), as_of, with_retries(host.clone(), as_of, Duration::ZERO)).await;
+        let raised = alerts().await;
+        assert_eq!(raised.len(), 1, "one for all tries: {raised:?}");
+        assert_eq!(
+            (&raised[0].run_id, raised[0].kind.as_str(), raised[0].subject.as_str()),
+            (&None, "run_failed", SUBJECT)
+        );
+        let words = ["the night of 2026-03-20 is given up", "nightly.lock: another run is at work"];
+        assert!(words.iter().all(|words| raised[0].message.contains(words)), "{}", raised[0].message);
+
+        attend(host.catalog(), as_of, async { panic!("as the test wants it") }).await;
+        let raised = alerts().await;
+        assert!(raised.len() == 2 && raised[0].message.contains("panicked"), "{raised:?}");
+    }
 
     #[test]
     fn the_next_time_is_today_or_tomorrow() {

@@ -57,12 +57,15 @@ impl Supervised {
         Streams { status: self.status.subscribe(), commands: self.commands.clone() }
     }
 
-    /// Lets the batch at work end, takes a checkpoint, and waits for that.
-    pub fn end(self, wait_max: Duration) -> Result<()> {
+    /// Tells it to end: when the batch at work has, with a checkpoint.
+    pub fn stop(&self) {
         tell(&self.commands, Command::Stop);
-        let began = Instant::now();
+    }
+
+    /// Waits until one that was told to end has.
+    pub fn end(self, deadline: Instant) -> Result<()> {
         while !self.thread.is_finished() {
-            if began.elapsed() > wait_max {
+            if Instant::now() > deadline {
                 let reason = "it goes on at its last checkpoint at the next start";
                 return Err(Error::new(Kind::Outage, "end within its time", "the stream").because(reason));
             }
@@ -163,4 +166,36 @@ impl Supervisor {
 enum Next {
     Again,
     End,
+}
+
+/// Whoever asks how the stream is learns it when its thread panicked, too.
+impl Drop for Supervisor {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.is(StreamState::Failed, Some("its thread panicked; the log says where".to_owned()));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::commands::runtime;
+    use crate::home::Home;
+    use crate::plan::Plan;
+
+    #[test]
+    fn a_stream_whose_thread_panics_has_failed() {
+        let (folder, runtime) = (tempfile::tempdir().unwrap(), runtime().unwrap());
+        let plan = Plan::new(Home::new(folder.path()), Some(b"pepper")).unwrap();
+        let host = runtime.block_on(Host::open(plan)).unwrap();
+        let stream = Supervised::start(&host, runtime.handle(), Box::new(|| panic!("as the test wants it")));
+        let mut status = stream.status.subscribe();
+        let failed = status.wait_for(|status| status.state == StreamState::Failed);
+        let failed = runtime.block_on(async { tokio::time::timeout(Duration::from_secs(60), failed).await.unwrap() });
+        assert!(failed.unwrap().error.as_ref().is_some_and(|error| error.contains("panicked")));
+        stream.stop();
+        let error = stream.end(Instant::now() + Duration::from_secs(60)).unwrap_err();
+        assert!(error.chain().contains("panicked"), "{}", error.chain());
+    }
 }

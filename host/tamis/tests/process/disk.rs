@@ -15,8 +15,9 @@ const PAYMENTS: u64 = 6_000;
 const TRY_AGAIN: i32 = 75;
 /// Room on the disk, in percent of what the output needs.
 const ROOM_PERCENT: [u64; 7] = [0, 2, 5, 10, 20, 30, 40];
-/// What systems and SQLite say when there is none left; the last is SQLITE_IOERR_SHMSIZE, when there is not even room to open.
-const NO_ROOM: [&str; 3] = ["No space left on device", "database or disk is full", "(code: 4874) disk I/O error"];
+/// What systems and SQLite say when there is none left; the last when there is not even room to open.
+const NO_ROOM: [&str; 3] =
+    ["No space left on device", "database or disk is full", "disk I/O error: there may be no room on the disk"];
 const READ_ONLY: [&str; 2] = ["Read-only file system", "attempt to write a readonly database"];
 
 /// A home of its own file system that has run once, so that databases and compiled plugins are there, and whose payments then came.
@@ -47,9 +48,9 @@ fn left(home: &Mounted) -> Results {
 /// The part of the home that the words of a run name.
 fn place(ended: &Ended) -> Option<&'static str> {
     let places = ["tamis.db", "warehouse.db", "topics", "lake", "checkpoints", "cache"];
-    let named = places.into_iter().find(|place| ended.said.contains(&format!("/home/{place}")));
-    // The catalogue says what it could not note down, not in which file: there is only one.
-    named.or_else(|| ended.said.contains("error returned from database").then_some("catalogue"))
+    let is_named =
+        |place: &&str| [format!("/home/{place}"), format!(" {place}: ")].iter().any(|name| ended.said.contains(name));
+    places.into_iter().find(is_named)
 }
 
 /// What an undisturbed run leaves, and how many bytes that takes.

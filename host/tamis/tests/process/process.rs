@@ -58,6 +58,21 @@ impl Home {
     }
 }
 
+/// Tells a process to end, as a service manager does.
+pub fn terminate(child: &Child) {
+    let killed = Command::new("kill").args(["-TERM", &child.id().to_string()]).status().unwrap();
+    assert!(killed.success());
+}
+
+/// Waits for something to hold.
+pub fn until(what: &str, holds: impl Fn() -> bool) {
+    let began = Instant::now();
+    while !holds() {
+        assert!(began.elapsed() < PATIENCE, "{what} does not come to hold");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
 /// The folder of the components that `cargo xtask test` builds.
 pub fn components() -> PathBuf {
     std::env::var_os("TAMIS_PLUGINS")
@@ -67,7 +82,7 @@ pub fn components() -> PathBuf {
 
 /// The API of a host that serves.
 pub struct Api {
-    url: String,
+    pub url: String,
     /// The first token of the home.
     pub token: Option<String>,
     agent: Agent,
@@ -98,8 +113,7 @@ impl Served {
     /// Tells it to end, as a service manager does. How it ended, and how long that took.
     pub fn terminate(mut self) -> (ExitStatus, Duration) {
         let began = Instant::now();
-        let killed = Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status().unwrap();
-        assert!(killed.success());
+        terminate(&self.child);
         let status = self.child.wait().unwrap();
         (status, began.elapsed())
     }
@@ -123,6 +137,15 @@ impl Api {
         let config = Agent::config_builder().http_status_as_error(false).timeout_global(Some(PATIENCE)).build();
         let text = |name: &str| said[name].as_str().map(str::to_owned);
         Some(Self { url: text("url").unwrap(), token: text("token"), agent: config.into() })
+    }
+
+    /// A token for somebody, from the first one.
+    pub fn token_for(&self, subject: &str, role: &str) -> String {
+        let expires_at = chrono::Utc::now() + chrono::Days::new(30);
+        let body = json!({"name": subject, "subject": subject, "role": role, "expires_at": expires_at.to_rfc3339()});
+        let admin = self.token.as_deref().expect("the first start makes a token");
+        let made = self.ask(admin, "POST", "/api/v1/tokens", Some(&body), None).expect(201);
+        made["text"].as_str().unwrap_or_else(|| panic!("{made}")).to_owned()
     }
 
     /// Asks the API, with a token. Status, tag and body of the answer.
@@ -175,11 +198,7 @@ impl Api {
 
     /// Waits for something to hold.
     pub fn until(&self, what: &str, holds: impl Fn(&Self) -> bool) {
-        let began = Instant::now();
-        while !holds(self) {
-            assert!(began.elapsed() < PATIENCE, "{what} does not come to hold");
-            std::thread::sleep(Duration::from_millis(20));
-        }
+        until(what, || holds(self));
     }
 }
 

@@ -14,15 +14,6 @@ const ROUNDS: usize = 10;
 const EVENTS_A_TURN: u64 = 10;
 const TOPIC: &str = "alerts_fraud_payments";
 
-/// A token for somebody.
-fn token(served: &Served, subject: &str, role: &str) -> String {
-    let admin = served.token.as_deref().unwrap();
-    let expires_at = "2027-03-01T00:00:00.000Z";
-    let body = json!({"name": subject, "subject": subject, "role": role, "expires_at": expires_at});
-    let made = served.ask(admin, "POST", "/api/v1/tokens", Some(&body), None).expect(201);
-    made["text"].as_str().unwrap_or_else(|| panic!("{made}")).to_owned()
-}
-
 /// The setting by which a version is told from the others; every risky payment is above it.
 fn limit(version: u64) -> u64 {
     40 + version
@@ -56,7 +47,7 @@ fn twenty_rules_change_two_hundred_times_and_every_event_is_judged_by_one_versio
     feed::append(home.path(), 0..1);
     let served = Served::start(&home);
     served.until_ready();
-    let (analyst, reviewer) = (token(&served, "ana", "analyst"), token(&served, "rea", "reviewer"));
+    let (analyst, reviewer) = (served.token_for("ana", "analyst"), served.token_for("rea", "reviewer"));
     let rules: Vec<String> = (0..RULES).map(|n| format!("rule-{n}")).collect();
     for rule in &rules {
         change(&served, &analyst, &reviewer, rule, 1);

@@ -6,11 +6,11 @@ use std::str::FromStr;
 use serde::{Serialize, Serializer};
 use sqlx::{FromRow, QueryBuilder, Sqlite};
 use tamis_model::alert::AlertMode;
-use tamis_model::error::Context;
 use tamis_model::rule::Severity;
 use tamis_model::{Error, Result};
 
 use super::SqliteWarehouse;
+use crate::sql::Outage;
 
 const MODES: [AlertMode; 2] = [AlertMode::Live, AlertMode::Shadow];
 const SEVERITIES: [Severity; 4] = [Severity::Info, Severity::Warning, Severity::High, Severity::Critical];
@@ -55,7 +55,8 @@ impl FromStr for AlertCursor {
 
     fn from_str(text: &str) -> Result<Self> {
         let parts = text.split_once(',').ok_or("it is not <event time>,<alert id>");
-        let (event_time, alert_id) = parts.invalid("read cursor", format!("{text:?}"))?;
+        let (event_time, alert_id) =
+            parts.map_err(|reason| Error::invalid("read cursor", format!("{text:?}"), reason))?;
         Ok(Self { event_time: event_time.to_owned(), alert_id: alert_id.to_owned() })
     }
 }
@@ -128,7 +129,7 @@ impl SqliteWarehouse {
     pub async fn alert(&self, alert_id: &str) -> Result<Option<StoredAlert>> {
         let select = format!("{SELECT} WHERE alert_id = ?");
         let found = sqlx::query_as(&select).bind(alert_id).fetch_optional(&self.pool).await;
-        found.outage("find alert", alert_id)
+        found.outage("find alert", self.of(alert_id))
     }
 }
 

@@ -1,8 +1,9 @@
 //! The tables that the warehouse has of its own, and how an older file gets them.
 
 use sqlx::{Connection, Executor, SqliteConnection, SqlitePool};
-use tamis_model::error::Context;
 use tamis_model::{Error, Result};
+
+use crate::sql::Outage;
 
 /// What was done to the file since it was made, in order; its `user_version` counts the steps it has behind it.
 const STEPS: [&str; 2] =

@@ -24,15 +24,7 @@ pub struct People {
 impl People {
     /// The people of a home that starts for the first time.
     pub fn of(served: &Served) -> Self {
-        let admin = served.token.as_deref().unwrap();
-        let token = |subject: &str, role: &str| {
-            let expires_at = "2027-03-01T00:00:00.000Z";
-            let body = json!({"name": subject, "subject": subject, "role": role, "expires_at": expires_at});
-            let made = served.ask(admin, "POST", "/api/v1/tokens", Some(&body), None).expect(201);
-            let text = ["text", "secret"].iter().find_map(|name| made[*name].as_str());
-            text.unwrap_or_else(|| panic!("{made}")).to_owned()
-        };
-        let (analyst, reviewer) = (token("ana", "analyst"), token("rea", "reviewer"));
+        let (analyst, reviewer) = (served.token_for("ana", "analyst"), served.token_for("rea", "reviewer"));
         Self { analyst, reviewer, made: AtomicU64::new(0), refused: AtomicU64::new(0) }
     }
 
