@@ -3,12 +3,14 @@
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, channel};
+use std::time::{Duration, Instant};
 
 use serde::Serialize;
 use tamis_catalog::run_details::RunFile;
 use tamis_catalog::runs::{RunEnd, RunState};
 use tamis_connectors::ProcessLock;
 use tamis_engine::report::{Progress, Report};
+use tamis_engine::rules::Trip;
 use tamis_engine::stream::Command;
 use tamis_engine::{Clock, Sink, SystemClock};
 use tamis_model::Result;
@@ -16,6 +18,7 @@ use tamis_model::accounting::RowCounts;
 use tamis_model::alert::Alert;
 use tamis_model::error::Context;
 use tamis_model::time::utc_date;
+use tamis_registry::Registry;
 use tokio::runtime::Handle;
 
 use super::runtime;
@@ -26,6 +29,8 @@ use crate::streams::{Finished, StreamRun, Until};
 use crate::table::{Row, grouped, print};
 
 const JOB: &str = "streams";
+/// Between two tries to record that a version was stopped, at least.
+const TRIPS_EVERY: Duration = Duration::from_secs(1);
 
 /// What a topic came to, in total since the first run.
 #[derive(Debug, Serialize)]
@@ -115,20 +120,23 @@ pub(crate) fn run_streams(
     let started = SystemClock.now();
     let id = tamis_jobs::nightly::run_id(&SystemClock);
     runtime.block_on(catalog.start_run(&id, JOB, &utc_date(started), started))?;
-    let observer = &mut |progress: &Progress<'_>| {
-        for trip in progress.trips {
-            // The engine has stopped the version already, and says so again after a restart.
-            if let Err(error) = runtime.block_on(registry.record_trip(trip, SystemClock.now())) {
-                tracing::error!("{}", error.chain());
-            }
+    let (mut trips, mut revision) = (Trips::new(registry, runtime), None);
+    let observe = &mut |progress: &Progress<'_>| {
+        trips.record(progress.trips);
+        if revision != Some(progress.report.revision) {
+            revision = Some(progress.report.revision);
+            let tried = progress.rules().into_iter().filter(|gauge| gauge.trial);
+            registry.set_tried(tried.map(|gauge| (gauge.rule, gauge.version)));
         }
         observer(progress);
     };
     let run = StreamRun { plan, rules, until, also };
-    let result = run.run(Arc::clone(warehouse), runtime.clone(), commands, observer).and_then(|finished| {
+    let result = run.run(Arc::clone(warehouse), runtime.clone(), commands, observe).and_then(|finished| {
         runtime.block_on(catalog.record_source(&id, &accounts(&finished), &[]))?;
         Ok(finished.report)
     });
+    registry.set_tried([]);
+    trips.record_all();
     let end = match &result {
         Ok(_) => RunEnd { state: RunState::Succeeded, quality_score: None, error: None },
         Err(error) => RunEnd { state: RunState::Failed, quality_score: None, error: Some(error.chain()) },
@@ -137,6 +145,45 @@ pub(crate) fn run_streams(
     match (result, closed) {
         (Err(error), _) | (Ok(_), Err(error)) => Err(error),
         (Ok(report), Ok(())) => Ok(report),
+    }
+}
+
+/// The versions that the engine has stopped, until the registry has heard of them. It says so again after a restart, but not before.
+struct Trips<'a> {
+    registry: &'a Registry,
+    runtime: &'a Handle,
+    waiting: Vec<Trip>,
+    again_at: Instant,
+}
+
+impl<'a> Trips<'a> {
+    fn new(registry: &'a Registry, runtime: &'a Handle) -> Self {
+        Self { registry, runtime, waiting: Vec::new(), again_at: Instant::now() }
+    }
+
+    /// Records new ones at once, and those that could not be recorded now and then.
+    fn record(&mut self, new: &[Trip]) {
+        for trip in new {
+            let what = |trip: &Trip| (trip.rule.clone(), trip.version, trip.trial);
+            self.waiting.retain(|waiting| what(waiting) != what(trip));
+            self.waiting.push(trip.clone());
+        }
+        if !new.is_empty() || (!self.waiting.is_empty() && Instant::now() >= self.again_at) {
+            self.record_all();
+        }
+    }
+
+    fn record_all(&mut self) {
+        let began = Instant::now();
+        self.waiting.retain(|trip| {
+            let recorded = self.runtime.block_on(self.registry.record_trip(trip, SystemClock.now()));
+            recorded.is_err_and(|error| {
+                tracing::error!("{}", error.chain());
+                error.can_retry()
+            })
+        });
+        // The stream stands still meanwhile: it must not wait for a lock most of its time.
+        self.again_at = Instant::now() + TRIPS_EVERY.max(began.elapsed() * 10);
     }
 }
 

@@ -85,6 +85,7 @@ impl Supervisor {
         let mut pause = PAUSE_MIN;
         loop {
             let began = Instant::now();
+            let opens_with = *self.host.registry.revisions().borrow();
             let result = self.run();
             let Err(error) = result else {
                 return self.is(StreamState::Stopped, None);
@@ -97,7 +98,8 @@ impl Supervisor {
             self.is(state, Some(error.chain()));
             let wait = error.can_retry().then_some(pause);
             pause = (pause * 2).min(PAUSE_MAX);
-            if self.wait(wait) == Next::End {
+            let failed_with = opens_with.max(self.status.borrow().revision);
+            if self.wait(wait, failed_with) == Next::End {
                 return self.is(StreamState::Stopped, None);
             }
             self.is(StreamState::Starting, None);
@@ -138,8 +140,8 @@ impl Supervisor {
         });
     }
 
-    /// Answers commands while nothing runs: for `pause`, or until the rules are changed.
-    fn wait(&self, pause: Option<Duration>) -> Next {
+    /// Answers commands while nothing runs: for `pause`, or until there are other rules than those of revision `failed_with`.
+    fn wait(&self, pause: Option<Duration>, failed_with: u64) -> Next {
         let until = pause.map(|pause| Instant::now() + pause);
         loop {
             let left = until.map_or(Duration::MAX, |until| until.saturating_duration_since(Instant::now()));
@@ -147,10 +149,12 @@ impl Supervisor {
             match self.commands.recv_timeout(left.min(PAUSE_MAX)) {
                 Ok(Command::Stop) | Err(RecvTimeoutError::Disconnected) => return Next::End,
                 Ok(Command::Redrive(_, reply)) => reply(Err(stopped())),
-                Ok(Command::Rules(_, reply)) => {
+                Ok(Command::Rules(rules, reply)) => {
                     // It opens with what the catalogue has then.
                     reply(Err(stopped()));
-                    return Next::Again;
+                    if rules.revision != failed_with {
+                        return Next::Again;
+                    }
                 }
                 Err(RecvTimeoutError::Timeout) if left.is_zero() => return Next::Again,
                 Err(RecvTimeoutError::Timeout) => {}
