@@ -209,7 +209,11 @@ fn accounts(finished: &Finished) -> Vec<RunFile> {
 
 #[cfg(test)]
 mod tests {
+    use tamis_catalog::plugins::Build;
+    use tamis_catalog::rule_versions::{FailurePolicy, NewVersion, OnStateChange, VersionContent, VersionStep};
+    use tamis_catalog::rules::RuleStep;
     use tamis_catalog::runs::Run;
+    use tamis_catalog::{Actor, Catalog, Change};
     use tamis_model::Kind;
     use tokio::runtime::Runtime;
 
@@ -246,6 +250,60 @@ mod tests {
         run(&host, &runtime).unwrap();
         let states: Vec<_> = runs(&host, &runtime).iter().map(|run| run.state).collect();
         assert_eq!(states, [RunState::Succeeded, RunState::Failed], "the lock is free: the run before has died");
+    }
+
+    /// A rule of the catalogue whose version 1 is active; its plugin has no bytes.
+    async fn activate(catalog: &Catalog, rule: &str) -> Result<()> {
+        let (author, other) = (Actor::local(), Actor::system());
+        let change = Change { actor: &author, why: Some("a test"), at: 1 };
+        let text = r#"{"name": "a", "version": "1.0.0", "title": "A test", "world": "rule"}"#;
+        let manifest = serde_json::from_str(text).expect("it is a manifest");
+        let plugin_sha256 = "a".repeat(64);
+        catalog.begin_upload(&plugin_sha256, 1, &change).await?;
+        catalog.finish_upload(&plugin_sha256, Build::Ready(Box::new(manifest)), 1).await?;
+        let content = VersionContent {
+            plugin: "a".to_owned(),
+            plugin_version: "1.0.0".to_owned(),
+            plugin_sha256,
+            config: serde_json::Map::new(),
+            route: None,
+            on_failure: FailurePolicy::DeadLetter,
+            on_state_change: OnStateChange::Keep,
+        };
+        catalog.create_rule(rule, &NewVersion { content, based_on: None }, &change).await?;
+        catalog.change_version(rule, 1, VersionStep::Submit, None, &change).await?;
+        catalog.change_version(rule, 1, VersionStep::Approve, None, &Change { actor: &other, ..change }).await?;
+        catalog.change_rule(rule, &RuleStep::Activate { version: 1 }, None, &change).await.map(drop)
+    }
+
+    #[test]
+    fn that_a_version_was_stopped_is_recorded_when_the_database_has_room_again() {
+        let (folder, runtime) = (tempfile::tempdir().unwrap(), runtime().unwrap());
+        let host = host(&folder, &runtime);
+        runtime.block_on(activate(host.catalog(), "a")).unwrap();
+        let database = format!("sqlite:{}", host.plan.home.metadata().display());
+        let execute = |statement: &'static str| {
+            runtime.block_on(async {
+                let database = sqlx::SqlitePool::connect(&database).await.unwrap();
+                sqlx::query(statement).execute(&database).await.unwrap();
+            });
+        };
+        execute("CREATE TRIGGER full BEFORE INSERT ON audit BEGIN SELECT raise(ABORT, 'no room'); END");
+        let mut trips = Trips::new(&host.registry, runtime.handle());
+        let trip = Trip { rule: "a".to_owned(), version: 1, trial: false, reason: "it failed".to_owned() };
+        let is_disabled = || runtime.block_on(host.catalog().rule("a")).unwrap().unwrap().pointers.disabled;
+        trips.record(std::slice::from_ref(&trip));
+        trips.record(&[trip]);
+        assert_eq!((trips.waiting.len(), is_disabled()), (1, false));
+        execute("DROP TRIGGER full");
+        trips.record(&[]);
+        assert!(!is_disabled(), "it waits between two tries");
+        trips.again_at = Instant::now();
+        trips.record(&[]);
+        assert_eq!((trips.waiting.len(), is_disabled()), (0, true));
+        let missing = Trip { rule: "gone".to_owned(), version: 1, trial: false, reason: String::new() };
+        trips.record(&[missing]);
+        assert_eq!(trips.waiting, [], "what can never be recorded is not kept");
     }
 
     #[test]

@@ -77,3 +77,40 @@ async fn hand_over(registry: &Registry, commands: &Sender<Command>) -> Result<()
     }
     answer.await.unwrap_or_else(|_| Err(gone())).map_err(Refusal::Stream)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc::channel;
+
+    use tamis_catalog::{Actor, Catalog, Change};
+    use tamis_engine::RuleSet;
+
+    use super::*;
+    use crate::home::Home;
+    use crate::host::Host;
+    use crate::plan::Plan;
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn what_another_process_changes_is_seen() {
+        let folder = tempfile::tempdir().unwrap();
+        let home = Home::new(folder.path());
+        let metadata = home.metadata();
+        let host = Host::open(Plan::new(home, Some(b"pepper")).unwrap()).await.unwrap();
+        let (commands, received) = channel();
+        let status = watch::Sender::new(StreamStatus::starting(0));
+        let follower = tokio::spawn(follow(host.registry.clone(), status.clone(), commands));
+        let other = Catalog::open(&metadata).await.unwrap();
+        let change = Change { actor: &Actor::local(), why: None, at: 1 };
+        let told = tokio::task::spawn_blocking(move || {
+            let Command::Rules(RuleSet { revision, .. }, reply) = received.recv().unwrap() else {
+                panic!("rules come")
+            };
+            reply(Ok(()));
+            revision
+        });
+        other.put_list("bins", &[], None, &change).await.unwrap();
+        let told = tokio::time::timeout(Duration::from_secs(20), told).await.unwrap().unwrap();
+        assert_eq!(told, other.rule_set_revision().await.unwrap());
+        follower.abort();
+    }
+}

@@ -168,3 +168,39 @@ enum Next {
     Again,
     End,
 }
+
+#[cfg(test)]
+mod tests {
+    use tamis_engine::RuleSet;
+
+    use super::*;
+    use crate::home::Home;
+    use crate::plan::Plan;
+
+    #[test]
+    fn only_other_rules_end_the_pause_of_a_stream_that_failed() {
+        let (folder, runtime) = (tempfile::tempdir().unwrap(), crate::commands::runtime().unwrap());
+        let plan = Plan::new(Home::new(folder.path()), Some(b"pepper")).unwrap();
+        let host = runtime.block_on(Host::open(plan)).unwrap();
+        let (commands, received) = channel();
+        let status = watch::Sender::new(StreamStatus::starting(0));
+        let runtime = runtime.handle().clone();
+        let supervisor = Supervisor { host, runtime, status, commands: received, also: Box::new(Vec::new) };
+        let pause = Duration::from_millis(300);
+        let check = |revisions: &[u64], pause: Option<Duration>, waits: bool| {
+            for revision in revisions {
+                let rules = RuleSet { revision: *revision, rules: Vec::new() };
+                commands.send(Command::Rules(rules, Box::new(|reply| assert!(reply.is_err())))).unwrap();
+            }
+            let began = Instant::now();
+            assert!(supervisor.wait(pause, 7) == Next::Again);
+            assert_eq!(began.elapsed() >= Duration::from_millis(300), waits, "{revisions:?}");
+        };
+        check(&[], Some(pause), true);
+        check(&[7, 7], Some(pause), true);
+        check(&[7, 8], Some(pause), false);
+        check(&[7, 8], None, false);
+        commands.send(Command::Stop).unwrap();
+        assert!(supervisor.wait(None, 7) == Next::End);
+    }
+}
