@@ -39,6 +39,26 @@ pub struct AuditEntry<'a> {
     pub after: Option<&'a Value>,
 }
 
+impl<'a> AuditEntry<'a> {
+    /// That something was done, with what was there before and is now, as far as it differs.
+    pub(crate) fn done(
+        action: Action,
+        object: &'a str,
+        change: Change<'a>,
+        before: &'a Value,
+        after: &'a Value,
+    ) -> Self {
+        let (before, after) = (Some(before), Some(after));
+        Self { action, object, change, outcome: Outcome::Done, reason: None, before, after }
+    }
+
+    /// That something was refused, and why.
+    pub fn refused(action: Action, object: &'a str, change: Change<'a>, reason: &'a str) -> Self {
+        let (before, after) = (None, None);
+        Self { action, object, change, outcome: Outcome::Refused, reason: Some(reason), before, after }
+    }
+}
+
 /// A row of the log.
 #[derive(Clone, Debug, PartialEq, FromRow, serde::Serialize, utoipa::ToSchema)]
 pub struct AuditRecord {

@@ -10,7 +10,7 @@ use sqlx::{Sqlite, Transaction};
 use tamis_model::time::{Millis, rfc3339_millis};
 use tamis_model::{Error, Kind, Result};
 
-use crate::audit::{AuditEntry, Outcome};
+use crate::audit::AuditEntry;
 use crate::conflict::Conflict;
 use crate::named::named;
 use crate::{Catalog, Stored, audit, events};
@@ -172,11 +172,9 @@ impl<'a> Write<'a> {
     /// Commits what was done with its audit row and its event, or takes it back.
     pub async fn finish<T>(self, result: Result<Written<T>>) -> Result<T> {
         let Self { mut transaction, change, catalog, action, object } = self;
-        let entry =
-            AuditEntry { action, object, change, outcome: Outcome::Done, reason: None, before: None, after: None };
         match result {
             Ok(Written { value, before, after }) => {
-                let entry = AuditEntry { before: Some(&before), after: Some(&after), ..entry };
+                let entry = AuditEntry::done(action, object, change, &before, &after);
                 audit::append(&mut transaction, &entry).await?;
                 if action.is_for_everybody() {
                     let data = json!({
@@ -191,8 +189,7 @@ impl<'a> Write<'a> {
                 transaction.rollback().await.stored(action.operation(), object)?;
                 if error.kind() == Kind::Conflict {
                     let reason = error.chain();
-                    let entry = AuditEntry { outcome: Outcome::Refused, reason: Some(&reason), ..entry };
-                    catalog.append_audit(&entry).await?;
+                    catalog.append_audit(&AuditEntry::refused(action, object, change, &reason)).await?;
                 }
                 Err(error)
             }

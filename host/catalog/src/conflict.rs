@@ -18,11 +18,13 @@ pub enum Conflict {
     /// There is one of this name.
     #[error("it is there already")]
     Exists,
-    /// Authors never approve their own changes.
-    #[error("{author} is its author, somebody else must approve it")]
+    /// Nobody approves what is their own.
+    #[error("{subject} {part}, somebody else must approve it")]
     OwnChange {
-        /// The subject of both.
-        author: String,
+        /// Who.
+        subject: String,
+        /// What makes it their own: `is its author`.
+        part: &'static str,
     },
     /// It cannot be done as things stand.
     #[error("{0}")]

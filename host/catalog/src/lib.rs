@@ -13,6 +13,7 @@ pub mod conflict;
 pub mod dead_letter_redrives;
 mod diff;
 pub mod events;
+pub mod expected;
 pub mod lists;
 mod named;
 mod names;
@@ -30,6 +31,7 @@ pub mod tokens;
 
 pub use change::{Action, Actor, Change};
 pub use conflict::Conflict;
+pub use expected::{Checked, Expected, Moved};
 pub use page::{Page, PageQuery};
 
 use std::fmt::Display;

@@ -5,10 +5,10 @@ use std::collections::HashSet;
 use serde_json::{Value, json};
 use sqlx::types::Json;
 use sqlx::{FromRow, SqliteExecutor};
-use tamis_model::time::Millis;
 use tamis_model::{Error, Result};
 
-use crate::change::{Action, Actor, Change, Write, Written};
+use crate::change::{Action, Change, Write, Written};
+use crate::expected::Expected;
 use crate::page::{Page, PageQuery};
 use crate::{Catalog, Stored, names, rule_sets};
 
@@ -63,48 +63,44 @@ const SUMMARY: &str = "SELECT *, json_array_length(items) AS values_count FROM l
 const IS_CURRENT: &str = "revision = (SELECT max(revision) FROM list_revisions WHERE name = list.name)";
 
 impl Catalog {
-    /// Gives a list that is at revision `expected_revision` (0 = it is not there yet, none = at any) other values.
+    /// Gives a list other values, if things stand as expected; revision 0 = it is not there yet.
     pub async fn put_list(
         &self,
         name: &str,
         values: &[String],
-        expected_revision: Option<u64>,
+        expected: impl Into<Expected>,
         change: &Change<'_>,
     ) -> Result<List> {
+        let expected = expected.into();
         names::check_list_name(name)?;
         check_values(name, values)?;
         let mut write = self.change(Action::ListPut, name, change).await?;
-        let result = put(&mut write, values, expected_revision).await;
+        let result = put(&mut write, values, &expected).await;
         write.finish(result).await
     }
 
-    /// The list of this name; one that is not there is made by the host with these values.
-    pub async fn ensure_list(&self, name: &str, values: &[String], now: Millis) -> Result<List> {
-        let system = Actor::system();
-        let change = Change { actor: &system, why: Some("declared by a plugin, with its default"), at: now };
-        match self.list(name).await? {
-            Some(list) => Ok(list),
-            None => match self.put_list(name, values, Some(0), &change).await {
-                Ok(list) => Ok(list),
-                // Somebody was faster.
-                Err(error) => self.list(name).await?.ok_or(error),
-            },
+    /// The list of this name; one that is not there is made with these values, by whoever puts the plugin to work that declares it.
+    /// Nothing runs by it yet, so the rule set stays at its revision.
+    pub async fn ensure_list(&self, name: &str, values: &[String], change: &Change<'_>) -> Result<List> {
+        if let Some(list) = self.list(name).await? {
+            return Ok(list);
         }
+        names::check_list_name(name)?;
+        check_values(name, values)?;
+        let change = Change { why: Some("declared by a plugin, with its default"), ..*change };
+        let mut write = self.change(Action::ListPut, name, &change).await?;
+        // Somebody may have been faster.
+        if let Some(list) = find(&mut *write.transaction, name).await? {
+            return Ok(list);
+        }
+        let none = List { name: name.to_owned(), revision: 0, values: Vec::new() };
+        let result = insert(&mut write, none, values).await;
+        write.finish(result).await
     }
 
     /// A list as it is.
     pub async fn list(&self, name: &str) -> Result<Option<List>> {
         find(&self.readers, name).await
-    }
-
-    /// A list as it was.
-    pub async fn list_at(&self, name: &str, revision: u64) -> Result<Option<List>> {
-        sqlx::query_as("SELECT * FROM list_revisions WHERE name = ? AND revision = ?")
-            .bind(name)
-            .bind(revision.cast_signed())
-            .fetch_optional(&self.readers)
-            .await
-            .stored("find list", name)
     }
 
     /// All lists, by name.
@@ -139,10 +135,24 @@ async fn find(executor: impl SqliteExecutor<'_>, name: &str) -> Result<Option<Li
         .stored("find list", name)
 }
 
-async fn put(write: &mut Write<'_>, values: &[String], expected_revision: Option<u64>) -> Result<Written<List>> {
+/// The revision of a list, as the connection sees it; 0 = it is not there.
+pub(crate) async fn revision(executor: impl SqliteExecutor<'_>, name: &str) -> sqlx::Result<u64> {
+    let query = sqlx::query_scalar("SELECT coalesce(max(revision), 0) FROM list_revisions WHERE name = ?");
+    query.bind(name).fetch_one(executor).await
+}
+
+async fn put(write: &mut Write<'_>, values: &[String], expected: &Expected) -> Result<Written<List>> {
     let found = find(&mut *write.transaction, write.object).await?;
     let old = found.unwrap_or(List { name: write.object.to_owned(), revision: 0, values: Vec::new() });
-    write.expect_revision(expected_revision, old.revision)?;
+    write.expect_revision(expected.revision, old.revision)?;
+    write.expect_checked(&expected.checked, None).await?;
+    let written = insert(write, old, values).await?;
+    rule_sets::bump(write).await?;
+    Ok(written)
+}
+
+/// Writes the revision behind `old`.
+async fn insert(write: &mut Write<'_>, old: List, values: &[String]) -> Result<Written<List>> {
     let list = List { name: old.name, revision: old.revision + 1, values: values.to_vec() };
     let (added, removed) = (without(&list.values, &old.values), without(&old.values, &list.values));
     let query = sqlx::query(
@@ -159,7 +169,6 @@ async fn put(write: &mut Write<'_>, values: &[String], expected_revision: Option
         .bind(write.at())
         .bind(write.change.why);
     write.execute(query).await?;
-    rule_sets::bump(write).await?;
     let before = if old.revision == 0 { Value::Null } else { json!({"revision": old.revision, "removed": removed}) };
     let after = json!({"revision": list.revision, "added": added});
     Ok(Written { value: list, before, after })

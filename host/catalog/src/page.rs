@@ -3,8 +3,8 @@
 use sqlx::query::QueryAs;
 use sqlx::sqlite::{SqliteArguments, SqliteRow};
 use sqlx::{FromRow, Sqlite, SqlitePool};
-use tamis_model::Result;
 use tamis_model::error::Context;
+use tamis_model::{Error, Result};
 
 /// Items of a page at most.
 pub const PAGE_ITEMS_MAX: u32 = 500;
@@ -64,6 +64,11 @@ impl PageQuery<'_> {
         let next_cursor = if more { items.last().map(key) } else { None };
         Page { items, next_cursor }
     }
+}
+
+/// A cursor that is none of the list's.
+pub(crate) fn unknown(cursor: &str) -> Error {
+    Error::invalid("read cursor", cursor, "no page of this list ends there")
 }
 
 #[cfg(test)]

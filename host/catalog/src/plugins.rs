@@ -10,7 +10,7 @@ use tamis_model::time::{Millis, rfc3339_millis};
 
 use crate::change::{Action, Actor, Change, Write, Written};
 use crate::named::named;
-use crate::page::{Page, PageQuery};
+use crate::page::{self, Page, PageQuery};
 use crate::{Catalog, Stored};
 
 named! {
@@ -137,6 +137,11 @@ impl Catalog {
 
     /// All versions of a plugin, refused ones included, newest first.
     pub async fn plugin_versions(&self, name: &str, page: &PageQuery<'_>) -> Result<Page<PluginVersion>> {
+        if let Some(cursor) = page.cursor
+            && self.plugin_by_sha256(cursor).await?.is_none()
+        {
+            return Err(page::unknown(cursor));
+        }
         let query = "SELECT * FROM plugin_versions WHERE name = ?1 AND (?2 IS NULL OR id < \
              (SELECT id FROM plugin_versions WHERE sha256 = ?2)) ORDER BY id DESC LIMIT ?3";
         let query = sqlx::query_as(query).bind(name).bind(page.cursor);

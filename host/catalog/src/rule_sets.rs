@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use sqlx::SqlitePool;
+use sqlx::{SqliteExecutor, SqlitePool};
 use tamis_model::Result;
 
 use crate::change::Write;
@@ -39,12 +39,9 @@ const VERSIONS: &str = "SELECT version.* FROM rules JOIN rule_versions AS versio
      ON rule = name AND number IN (active_version, trial ->> '$.version') WHERE disabled = 0";
 
 impl Catalog {
-    /// The revision of all that runs; goes up with each change of what a rule runs and of a list.
+    /// The revision of all that runs; goes up with each change of what a rule runs and of a list that people change.
     pub async fn rule_set_revision(&self) -> Result<u64> {
-        sqlx::query_scalar("SELECT revision FROM rule_set")
-            .fetch_one(&self.readers)
-            .await
-            .stored("find", "rule set revision")
+        revision(&self.readers).await.stored("find", "rule set revision")
     }
 
     /// All that runs, as it is at one moment.
@@ -53,10 +50,15 @@ impl Catalog {
     }
 }
 
+/// The revision of all that runs, as the connection sees it.
+pub(crate) async fn revision(executor: impl SqliteExecutor<'_>) -> sqlx::Result<u64> {
+    sqlx::query_scalar("SELECT revision FROM rule_set").fetch_one(executor).await
+}
+
 async fn read(pool: &SqlitePool) -> sqlx::Result<RunningRules> {
     // All reads of one transaction see the same moment.
     let mut transaction = pool.begin().await?;
-    let revision = sqlx::query_scalar("SELECT revision FROM rule_set").fetch_one(&mut *transaction).await?;
+    let revision = revision(&mut *transaction).await?;
     let rules: Vec<Rule> = sqlx::query_as(RULES).fetch_all(&mut *transaction).await?;
     let versions: Vec<RuleVersion> = sqlx::query_as(VERSIONS).fetch_all(&mut *transaction).await?;
     let lists = current_lists(&mut *transaction).await?;

@@ -8,7 +8,7 @@ use tamis_model::{Error, Result};
 
 use crate::change::{Action, Change, Write, Written};
 use crate::conflict::Conflict;
-use crate::page::{Page, PageQuery};
+use crate::page::{self, Page, PageQuery};
 use crate::roles::{Permission, Role};
 use crate::{Catalog, Stored};
 
@@ -117,6 +117,11 @@ impl Catalog {
 
     /// All tokens, newest first.
     pub async fn tokens(&self, page: &PageQuery<'_>) -> Result<Page<Token>> {
+        if let Some(cursor) = page.cursor
+            && self.token(cursor).await?.is_none()
+        {
+            return Err(page::unknown(cursor));
+        }
         let query = "SELECT * FROM tokens WHERE ?1 IS NULL OR (created_at, id) < \
              (SELECT created_at, id FROM tokens WHERE id = ?1) ORDER BY created_at DESC, id DESC LIMIT ?2";
         let query = sqlx::query_as(query).bind(page.cursor);

@@ -8,7 +8,6 @@ use tamis_catalog::rule_versions::{FailurePolicy, NewVersion, OnStateChange, Rul
 use tamis_catalog::rules::Rule;
 use tamis_catalog::{Action, Change, PageQuery};
 use tamis_engine::rules::{self, Budget, OnFailure, Role, RulePlan, RuleSet};
-use tamis_engine::{Clock, SystemClock};
 use tamis_model::dead_letter::DEAD_LETTERS;
 use tamis_model::error::Context;
 use tamis_model::{Error, Kind, Result};
@@ -37,7 +36,7 @@ pub struct Draft {
 impl Registry {
     /// Makes a rule with a draft as its first version.
     pub async fn create_rule(&self, name: &str, draft: &Draft, change: &Change<'_>) -> Result<Rule> {
-        let checked = self.checked_content(name, draft, None).await;
+        let checked = self.checked_content(name, draft, None, change).await;
         let content = self.kept(Action::RuleCreate, name, change, checked).await?;
         self.0.catalog.create_rule(name, &NewVersion { content, based_on: None }, change).await
     }
@@ -48,7 +47,7 @@ impl Registry {
             Some(number) => self.version(rule, number).await?,
             None => self.newest_version(rule).await?,
         };
-        let checked = self.checked_content(rule, draft, Some(&base.content)).await;
+        let checked = self.checked_content(rule, draft, Some(&base.content), change).await;
         let content = self.kept(Action::VersionCreate, rule, change, checked).await?;
         let version = NewVersion { content, based_on: Some(base.number) };
         self.0.catalog.create_version(rule, &version, None, change).await
@@ -57,13 +56,24 @@ impl Registry {
     /// The plan of what is not (yet) a version of a rule: for a backtest.
     pub async fn draft_plan(&self, name: &str, draft: &Draft) -> Result<RulePlan> {
         let content = self.content(name, draft, None).await?;
-        self.check(name, &content, Role::Active).await
+        self.check(name, &content, Role::Active, None).await
     }
 
     /// The plan of a version of a rule, as the lists are now.
     pub async fn version_plan(&self, rule: &str, number: u32, role: Role) -> Result<RulePlan> {
+        self.checked_version(rule, number, role, None).await
+    }
+
+    /// The same; lists that it declares are made by `change` when they are not there.
+    pub(crate) async fn checked_version(
+        &self,
+        rule: &str,
+        number: u32,
+        role: Role,
+        change: Option<&Change<'_>>,
+    ) -> Result<RulePlan> {
         let RuleVersion { number, content, .. } = self.version(rule, number).await?;
-        Ok(RulePlan { version: number, ..self.check(rule, &content, role).await? })
+        Ok(RulePlan { version: number, ..self.check(rule, &content, role, change).await? })
     }
 
     pub(crate) async fn version(&self, rule: &str, number: u32) -> Result<RuleVersion> {
@@ -83,9 +93,10 @@ impl Registry {
         rule: &str,
         draft: &Draft,
         base: Option<&VersionContent>,
+        change: &Change<'_>,
     ) -> Result<VersionContent> {
         let content = self.content(rule, draft, base).await?;
-        self.check(rule, &content, Role::Active).await?;
+        self.check(rule, &content, Role::Active, Some(change)).await?;
         Ok(content)
     }
 
@@ -114,24 +125,36 @@ impl Registry {
         })
     }
 
-    /// Whether a version could run: its configuration fits, its topics and columns are there, its code starts. Lists that it declares are
-    /// made when they are not there.
-    pub(crate) async fn check(&self, rule: &str, content: &VersionContent, role: Role) -> Result<RulePlan> {
-        if let Some(route) = &content.route {
-            self.check_route(rule, route)?;
-        }
+    /// Whether a version could run: its configuration fits, its topics and columns are there, its alerts have somewhere to go, its code
+    /// starts. Lists that it declares and that are not there are made by `change`; where nothing is changed they have their defaults.
+    async fn check(
+        &self,
+        rule: &str,
+        content: &VersionContent,
+        role: Role,
+        change: Option<&Change<'_>>,
+    ) -> Result<RulePlan> {
         let plugin = self.plugin(&content.plugin_sha256).await?;
         let mut found = Vec::new();
-        for (setting, list) in lists::declared(plugin.manifest()) {
+        for (setting, name) in lists::declared(plugin.manifest()) {
             let values = lists::default_values(plugin.manifest(), setting);
-            found.push(self.0.catalog.ensure_list(list, &values, SystemClock.now()).await?);
-        }
-        if !found.is_empty() {
-            // A list that was made counts as a change of the rule set, although nothing runs by it yet.
-            self.announce().await?;
+            found.push(match change {
+                Some(change) => self.0.catalog.ensure_list(name, &values, change).await?,
+                None => {
+                    let list = self.0.catalog.list(name).await?;
+                    list.unwrap_or_else(|| List { name: name.to_owned(), revision: 0, values })
+                }
+            });
         }
         let plan = self.plan(rule, content, role, &found).await?;
-        let registry = self.clone();
+        // Also where it is the plugin that says so.
+        self.check_route(rule, &plan.route)?;
+        self.check_start(plan).await
+    }
+
+    /// The plan, if its topics and columns are there and its code starts.
+    pub(crate) async fn check_start(&self, plan: RulePlan) -> Result<RulePlan> {
+        let (registry, rule) = (self.clone(), plan.name.clone());
         // What a plugin does when it is configured may take its deadline.
         tokio::task::spawn_blocking(move || {
             RuleSet { revision: 0, rules: vec![Arc::new(plan.clone())] }.check(&registry.0.schemas)?;
@@ -156,7 +179,12 @@ impl Registry {
             Some((list.revision, &list.values[..]))
         };
         let (config, revisions) = lists::filled(plugin.manifest(), &content.config, list);
-        let plan = rule_plan(rule, &plugin, plugin.effective_config(&Value::Object(config))?)?;
+        let name = rule.to_owned();
+        // Some plugins are asked what they are under a configuration, which may take their deadline.
+        let plan = tokio::task::spawn_blocking(move || {
+            rule_plan(&name, &plugin, plugin.effective_config(&Value::Object(config))?)
+        });
+        let plan = plan.await.outage("plan rule", rule)??;
         Ok(RulePlan {
             role,
             route: content.route.clone().unwrap_or(plan.route),

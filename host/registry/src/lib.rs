@@ -7,16 +7,17 @@
 pub mod change;
 pub mod draft;
 mod lists;
+mod loaded;
 mod rule_plan;
 pub mod seed;
 pub mod snapshot;
 pub mod upload;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
-use tamis_catalog::audit::{AuditEntry, Outcome};
+use tamis_catalog::audit::AuditEntry;
 use tamis_catalog::plugins::PluginState;
 use tamis_catalog::{Action, Catalog, Change};
 use tamis_engine::rules::RulePlan;
@@ -25,6 +26,8 @@ use tamis_model::topic::TopicSchema;
 use tamis_model::{Error, Kind, Result};
 use tamis_plugin::{Plugin, Sandbox};
 use tokio::sync::{Semaphore, watch};
+
+use loaded::Loaded;
 
 pub use draft::Draft;
 pub use rule_plan::rule_plan;
@@ -40,9 +43,11 @@ struct Parts {
     components: PathBuf,
     schemas: Vec<TopicSchema>,
     /// What was loaded in this process, by SHA-256.
-    loaded: Mutex<HashMap<String, Arc<Plugin>>>,
+    loaded: Mutex<Loaded<Plugin>>,
     /// The versions of the last snapshot.
     running: Mutex<HashMap<(String, u32), Arc<RulePlan>>>,
+    /// The versions that a stream tries now.
+    tried: Mutex<HashSet<(String, u32)>>,
     revisions: watch::Sender<u64>,
     /// Whose turn it is to compile.
     builds: Semaphore,
@@ -61,9 +66,9 @@ impl Registry {
     ) -> Result<Self> {
         std::fs::create_dir_all(&components).outage("create folder", components.display())?;
         let revisions = watch::Sender::new(catalog.rule_set_revision().await?);
-        let (loaded, running) = Default::default();
+        let (loaded, running, tried) = Default::default();
         let builds = Semaphore::new(BUILDS_MAX);
-        Ok(Self(Arc::new(Parts { sandbox, catalog, components, schemas, loaded, running, revisions, builds })))
+        Ok(Self(Arc::new(Parts { sandbox, catalog, components, schemas, loaded, running, tried, revisions, builds })))
     }
 
     /// What it keeps things in.
@@ -76,7 +81,8 @@ impl Registry {
         &self.0.schemas
     }
 
-    /// The revision of the rule set, whenever something that runs was changed through this registry.
+    /// The revision of the rule set, whenever something that runs was changed through this registry, or [`Registry::look`] has found that
+    /// it was.
     pub fn revisions(&self) -> watch::Receiver<u64> {
         self.0.revisions.subscribe()
     }
@@ -95,13 +101,12 @@ impl Registry {
     }
 
     fn loaded(&self, sha256: &str) -> Option<Arc<Plugin>> {
-        self.0.loaded.lock().expect("nobody panics with it").get(sha256).cloned()
+        self.0.loaded.lock().expect("nobody panics with it").get(sha256)
     }
 
-    /// Keeps what was loaded, for everybody who asks for it in this process.
+    /// Keeps what was loaded, for everybody who asks for it in this process as long as somebody uses it.
     pub fn keep_loaded(&self, plugin: &Arc<Plugin>) {
-        let mut loaded = self.0.loaded.lock().expect("nobody panics with it");
-        loaded.insert(plugin.sha256().to_owned(), Arc::clone(plugin));
+        self.0.loaded.lock().expect("nobody panics with it").keep(plugin.sha256(), plugin);
     }
 
     /// Loads a component of the folder, unless it is known, beside everything else that is going on.
@@ -132,25 +137,26 @@ impl Registry {
         if let Err(error) = &result
             && error.kind() == Kind::Conflict
         {
-            let (outcome, reason) = (Outcome::Refused, error.chain());
-            let entry = AuditEntry {
-                action,
-                object,
-                change: *change,
-                outcome,
-                reason: Some(&reason),
-                before: None,
-                after: None,
-            };
-            self.0.catalog.append_audit(&entry).await?;
+            let reason = error.chain();
+            self.0.catalog.append_audit(&AuditEntry::refused(action, object, *change, &reason)).await?;
         }
         result
     }
 
+    /// Looks for what was changed, by another process too, and tells whoever runs rules. The revision of the rule set now.
+    pub async fn look(&self) -> Result<u64> {
+        let revision = self.0.catalog.rule_set_revision().await?;
+        // Of two who look at a time the one who saw less may come last.
+        self.0.revisions.send_if_modified(|last| {
+            let is_newer = revision > *last;
+            *last = revision.max(*last);
+            is_newer
+        });
+        Ok(*self.0.revisions.borrow())
+    }
+
     /// Tells whoever runs rules that something of them was changed.
     async fn announce(&self) -> Result<()> {
-        let revision = self.0.catalog.rule_set_revision().await?;
-        self.0.revisions.send_if_modified(|last| std::mem::replace(last, revision) != revision);
-        Ok(())
+        self.look().await.map(drop)
     }
 }

@@ -31,6 +31,16 @@ impl Registry {
         Ok(RuleSet { revision: running.revision, rules: plans })
     }
 
+    /// Says which versions a stream tries now: each has a state of its own, with which it can go on as the active one.
+    pub fn set_tried(&self, trials: impl IntoIterator<Item = (String, u32)>) {
+        *self.0.tried.lock().expect("nobody panics with it") = trials.into_iter().collect();
+    }
+
+    /// Whether a stream tries a version now.
+    pub(crate) fn is_tried(&self, rule: &str, version: u32) -> bool {
+        self.0.tried.lock().expect("nobody panics with it").contains(&(rule.to_owned(), version))
+    }
+
     async fn running_plan(&self, version: &RuleVersion, role: Role, lists: &[List]) -> Result<Arc<RulePlan>> {
         let place = (version.rule.clone(), version.number);
         let ran = self.0.running.lock().expect("nobody panics with it").get(&place).cloned();

@@ -32,7 +32,10 @@ impl Registry {
             return Ok(begun);
         }
         let path = self.component(&sha256);
-        tokio::task::spawn_blocking(move || store(&path, &bytes)).await.outage("store component", &sha256)??;
+        let stored = tokio::task::spawn_blocking(move || store(&path, &bytes)).await.outage("store component", &sha256);
+        if let Err(error) = stored.and_then(|stored| stored) {
+            return Err(self.give_up(&sha256, error, change.at).await);
+        }
         let (registry, at) = (self.clone(), change.at);
         let build = async move { registry.build(&sha256, at).await };
         match wait {
@@ -60,10 +63,21 @@ impl Registry {
                 ),
             },
             Ok(plugin) => Build::Ready(Box::new(plugin.manifest().clone())),
-            // Nothing was found out about the component: whoever uploads it again may have more luck.
+            Err(error) if error.can_retry() => return Err(self.give_up(sha256, error, at).await),
             Err(error) => Build::Error { identity: None, reason: error.chain() },
         };
         self.0.catalog.finish_upload(sha256, build, at).await
+    }
+
+    /// Keeps that the host could not take a component in, of which nothing was found out: whoever uploads it again may have more luck.
+    async fn give_up(&self, sha256: &str, error: Error, at: Millis) -> Error {
+        let build =
+            Build::Error { identity: None, reason: format!("the host failed, upload it again: {}", error.chain()) };
+        if let Err(unkept) = self.0.catalog.finish_upload(sha256, build, at).await {
+            // The next upload of the same bytes, or the next start, finds it pending and goes on.
+            tracing::error!("{}", unkept.chain());
+        }
+        error
     }
 
     /// The newest plugin of this name that is ready, or that of the version `version`.

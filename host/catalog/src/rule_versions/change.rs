@@ -102,6 +102,28 @@ async fn expect_ready(write: &mut Write<'_>, content: &VersionContent) -> Result
     }
 }
 
+/// Nobody approves what they made themselves, nor with a token that its author made.
+async fn expect_other_eyes(write: &mut Write<'_>, version: &RuleVersion) -> Result<()> {
+    let (subject, author) = (write.subject(), &version.author);
+    let query = "SELECT (SELECT uploaded_by FROM plugin_versions WHERE sha256 = ?), \
+         (SELECT created_by FROM tokens WHERE id = ?)";
+    let (uploader, token_maker): (Option<String>, Option<String>) = sqlx::query_as(query)
+        .bind(&version.content.plugin_sha256)
+        .bind(&write.change.actor.token_id)
+        .fetch_one(&mut *write.transaction)
+        .await
+        .stored(write.operation(), write.object)?;
+    let (whose, part) = match () {
+        () if author == subject => (subject, "is its author"),
+        () if uploader.as_deref() == Some(subject) => (subject, "uploaded its plugin"),
+        () if token_maker.as_ref() == Some(author) => {
+            (author.as_str(), "is its author and made the token that approves it")
+        }
+        () => return Ok(()),
+    };
+    Err(write.refuse(Conflict::OwnChange { subject: whose.to_owned(), part }))
+}
+
 async fn create(
     write: &mut Write<'_>,
     new: &NewVersion,
@@ -135,11 +157,9 @@ async fn apply(
         return Err(write.refuse(Conflict::State(format!("version {number} is {}", version.state))));
     };
     match step {
-        VersionStep::Approve if version.author == write.subject() => {
-            return Err(write.refuse(Conflict::OwnChange { author: version.author }));
-        }
+        VersionStep::Approve => expect_other_eyes(write, &version).await?,
         VersionStep::Reject => write.expect_why()?,
-        VersionStep::Approve | VersionStep::Submit => {}
+        VersionStep::Submit => {}
     }
     let approved = (step == VersionStep::Approve).then(|| (write.subject(), write.at())).unzip();
     let query = sqlx::query(

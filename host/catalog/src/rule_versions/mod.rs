@@ -117,7 +117,7 @@ pub struct RuleVersion {
     pub created_at: String,
     /// Why, in their words.
     pub why: Option<String>,
-    /// Who approved it: never its author.
+    /// Who approved it: never its author, nor who uploaded its plugin.
     pub approved_by: Option<String>,
     /// RFC 3339.
     pub approved_at: Option<String>,

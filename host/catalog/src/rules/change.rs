@@ -10,6 +10,7 @@ use super::{Pointers, Rule, RuleStep, Trip, find};
 use crate::change::{Action, Actor, Change, Write, Written};
 use crate::conflict::Conflict;
 use crate::diff::diff;
+use crate::expected::Expected;
 use crate::operations::{OperationalAlert, Trouble};
 use crate::rule_versions::{NewVersion, VersionState, change as rule_versions};
 use crate::{Catalog, names, operations, rule_history, rule_sets};
@@ -23,16 +24,17 @@ impl Catalog {
         write.finish(result).await
     }
 
-    /// Does a step to a rule that is at revision `expected_revision` (none = at any).
+    /// Does a step to a rule, if things stand as expected.
     pub async fn change_rule(
         &self,
         name: &str,
         step: &RuleStep,
-        expected_revision: Option<u64>,
+        expected: impl Into<Expected>,
         change: &Change<'_>,
     ) -> Result<Rule> {
+        let expected = expected.into();
         let mut write = self.change(step.action(), name, change).await?;
-        let result = apply(&mut write, step, expected_revision).await;
+        let result = apply(&mut write, step, &expected).await;
         write.finish(result).await
     }
 
@@ -90,8 +92,9 @@ async fn create(write: &mut Write<'_>, first: &NewVersion) -> Result<Written<Rul
     Ok(Written { value: load(write, None).await?, before: Value::Null, after })
 }
 
-async fn apply(write: &mut Write<'_>, step: &RuleStep, expected_revision: Option<u64>) -> Result<Written<Rule>> {
-    let rule = load(write, expected_revision).await?;
+async fn apply(write: &mut Write<'_>, step: &RuleStep, expected: &Expected) -> Result<Written<Rule>> {
+    let rule = load(write, expected.revision).await?;
+    write.expect_checked(&expected.checked, Some(rule.revision)).await?;
     if step.needs_why() {
         write.expect_why()?;
     }

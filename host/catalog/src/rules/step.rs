@@ -17,7 +17,7 @@ pub enum RuleStep {
     Try(Trial),
     /// Stops trying.
     EndTrial,
-    /// Lets a version judge, whether or not the rule was disabled.
+    /// Lets a version judge, whether or not the rule was disabled; of one that was, nothing but that version runs.
     Activate {
         /// Which.
         version: u32,
@@ -103,7 +103,10 @@ impl Pointers {
             RuleStep::EndTrial => next.trial = None,
             RuleStep::Activate { version } => {
                 approved()?;
-                next.disabled = false;
+                if self.disabled {
+                    // Whoever activates a version asks for no other one to run.
+                    (next.disabled, next.trial) = (false, None);
+                }
                 if let Some(active) = self.active_version.filter(|active| active != version) {
                     next.live_before.push(active);
                     next.live_before.drain(..next.live_before.len().saturating_sub(LIVE_BEFORE_MAX));

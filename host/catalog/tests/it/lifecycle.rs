@@ -1,8 +1,10 @@
 //! The way of a rule version from draft to live, and who may take it there.
 
 use tamis_catalog::change::Action;
+use tamis_catalog::roles::Role;
 use tamis_catalog::rule_versions::{FailurePolicy, NewVersion, RuleVersion, VersionState, VersionStep};
 use tamis_catalog::rules::RuleStep;
+use tamis_catalog::tokens::NewToken;
 use tamis_catalog::{Actor, Change, Conflict, PageQuery};
 use tamis_model::Kind;
 
@@ -66,11 +68,45 @@ async fn an_author_never_approves_whatever_their_token() {
         let again = Actor { token_id: Some("ffffffff".to_owned()), ..author.clone() };
         for actor in [&author, &again] {
             let refused = home.catalog.change_version(RULE, 1, Approve, None, &by(actor)).await;
-            assert_eq!(conflict(refused), Conflict::OwnChange { author: author.subject.clone() });
+            let (subject, part) = (author.subject.clone(), "is its author");
+            assert_eq!(conflict(refused), Conflict::OwnChange { subject, part });
         }
         let approved = home.catalog.change_version(RULE, 1, Approve, None, &by(&bob())).await.unwrap();
         assert_eq!((approved.state, approved.approved_by.as_deref()), (Approved, Some("bob")));
     }
+}
+
+#[tokio::test]
+async fn four_eyes_are_of_two_people() {
+    let home = Home::open().await;
+    // Alice uploads the plugin, bob writes the version.
+    home.upload("1.0.0").await;
+    home.catalog.create_rule(RULE, &version("1.0.0", 3), &by(&bob())).await.unwrap();
+    home.catalog.change_version(RULE, 1, Submit, None, &by(&bob())).await.unwrap();
+    for (id, made_by) in [("0000000b", bob()), ("0000000c", alice())] {
+        let token = NewToken {
+            id: id.to_owned(),
+            name: id.to_owned(),
+            subject: "rob".to_owned(),
+            role: Role::Reviewer,
+            scopes: None,
+            secret_sha256: [0; 32],
+            expires_at: 1_000,
+        };
+        home.catalog.create_token(&token, &by(&made_by)).await.unwrap();
+    }
+    let approve = async |subject: &str, token_id: Option<&str>| {
+        let actor = Actor { subject: subject.to_owned(), token_id: token_id.map(str::to_owned) };
+        home.catalog.change_version(RULE, 1, Approve, None, &by(&actor)).await
+    };
+    let check = async |approver: &str, token_id: Option<&str>, subject: &str, part: &'static str| {
+        let refused = Conflict::OwnChange { subject: subject.to_owned(), part };
+        assert_eq!(conflict(approve(approver, token_id).await), refused, "{approver} with {token_id:?}");
+    };
+    check("bob", Some("0000000c"), "bob", "is its author").await;
+    check("alice", None, "alice", "uploaded its plugin").await;
+    check("rob", Some("0000000b"), "bob", "is its author and made the token that approves it").await;
+    assert_eq!(approve("rob", Some("0000000c")).await.unwrap().state, Approved);
 }
 
 #[tokio::test]

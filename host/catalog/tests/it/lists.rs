@@ -25,8 +25,6 @@ async fn each_change_is_a_revision() {
 
     let list = |revision, values: &[&str]| Some(List { name: NAME.to_owned(), revision, values: texts(values) });
     assert_eq!(home.catalog.list(NAME).await.unwrap(), list(3, &[]));
-    assert_eq!(home.catalog.list_at(NAME, 1).await.unwrap(), list(1, &["KP", "IR"]));
-    assert_eq!(home.catalog.list_at(NAME, 4).await.unwrap(), None);
     assert_eq!(home.catalog.list("other").await.unwrap(), None);
 
     let history = home.catalog.list_history(NAME, &FIRST).await.unwrap().items;
@@ -45,10 +43,14 @@ async fn each_change_is_a_revision() {
 #[tokio::test]
 async fn a_declared_list_is_made_once() {
     let home = Home::open().await;
-    let made = home.catalog.ensure_list(NAME, &texts(&["KP"]), 1).await.unwrap();
-    assert_eq!(home.catalog.list_history(NAME, &FIRST).await.unwrap().items[0].summary.subject, "system");
+    let made = home.catalog.ensure_list(NAME, &texts(&["KP"]), &by(&alice())).await.unwrap();
+    assert_eq!((made.revision, &made.values), (1, &texts(&["KP"])));
+    let told = home.catalog.list_history(NAME, &FIRST).await.unwrap().items.swap_remove(0).summary;
+    let why = "declared by a plugin, with its default";
+    assert_eq!((told.subject.as_str(), told.why.as_deref()), ("alice", Some(why)));
+    assert_eq!(home.catalog.rule_set_revision().await.unwrap(), 0, "nothing runs by it");
     home.catalog.put_list(NAME, &texts(&["IR"]), Some(made.revision), &by(&bob())).await.unwrap();
-    let kept = home.catalog.ensure_list(NAME, &texts(&["KP"]), 2).await.unwrap();
+    let kept = home.catalog.ensure_list(NAME, &texts(&["KP"]), &by(&alice())).await.unwrap();
     assert_eq!((kept.revision, kept.values), (2, texts(&["IR"])));
 }
 

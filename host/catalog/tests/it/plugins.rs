@@ -96,6 +96,8 @@ async fn plugins_are_listed_by_their_newest_version() {
     let versions: Vec<_> =
         page.items.iter().chain(&rest.items).map(|plugin| plugin.version.as_deref().unwrap()).collect();
     assert_eq!(versions, ["9.0.0", "1.0.1", "2.0.0", "1.0.0"]);
+    let unknown = PageQuery { cursor: Some("0000"), ..FIRST };
+    assert_eq!(home.catalog.plugin_versions(PLUGIN, &unknown).await.unwrap_err().kind(), Kind::Invalid);
 }
 
 #[tokio::test]

@@ -59,6 +59,6 @@ async fn the_revision_goes_up_when_another_thing_runs_and_only_then() {
     assert_eq!(home.catalog.rule_history("a", &FIRST).await.unwrap().items[0].action.name(), "rule.disable");
     home.catalog.put_list("countries", &[], None, &by(&alice())).await.unwrap();
     assert_eq!(revision().await, 3);
-    home.catalog.ensure_list("countries", &["FR".to_owned()], 9).await.unwrap();
+    home.catalog.ensure_list("countries", &["FR".to_owned()], &by(&alice())).await.unwrap();
     assert_eq!(revision().await, 3, "it is there");
 }

@@ -1,9 +1,10 @@
 //! Many who write at once: each change is whole, none is lost, and of those who saw the same revision one wins.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use tamis_catalog::rules::RuleStep;
-use tamis_catalog::{Catalog, Conflict};
+use tamis_catalog::{Catalog, Checked, Conflict, Expected, Moved};
 use tokio::task::JoinSet;
 
 use crate::home::{FIRST, Home, alice, by, conflict, shadow};
@@ -34,6 +35,43 @@ async fn of_those_who_saw_the_same_revision_one_wins() {
     let revisions: Vec<_> = history.iter().map(|row| row.revision).collect();
     assert_eq!(revisions, (1..=11).rev().collect::<Vec<_>>());
     assert_eq!(home.catalog.rule_set_revision().await.unwrap(), 10);
+}
+
+#[tokio::test]
+async fn what_was_checked_is_written_only_while_the_check_holds() {
+    let home = Home::with_rule(RULE).await;
+    home.approve(RULE, 1).await;
+    for values in [&["1".to_owned()][..], &[]] {
+        home.catalog.put_list("bins", values, None, &by(&alice())).await.unwrap();
+    }
+    let rule = home.catalog.rule(RULE).await.unwrap().unwrap().revision;
+    let set = home.catalog.rule_set_revision().await.unwrap();
+    let lists = |revision| BTreeMap::from([("bins".to_owned(), revision)]);
+    let none = Checked::default();
+    let traces = home.traces(RULE).await;
+    for moved in [
+        Checked { rule_set: Some(set - 1), ..none.clone() },
+        Checked { rule: Some(rule - 1), ..none.clone() },
+        none.clone().with_lists(&lists(1)),
+        none.clone().with_lists(&lists(1)).with_lists(&lists(2)),
+        none.clone().with_lists(&lists(2)).with_lists(&lists(1)),
+        Checked { lists: BTreeMap::from([("gone".to_owned(), 1)]), ..none },
+    ] {
+        let expected = Expected { revision: None, checked: moved };
+        let step = RuleStep::Activate { version: 1 };
+        let error = home.catalog.change_rule(RULE, &step, expected.clone(), &by(&alice())).await.unwrap_err();
+        assert!(Moved::is_reason_of(&error) && error.can_retry(), "{expected:?}: {}", error.chain());
+        let error = home.catalog.put_list("bins", &[], expected.clone(), &by(&alice())).await.unwrap_err();
+        assert!(Moved::is_reason_of(&error), "{expected:?}: {}", error.chain());
+        assert_eq!(home.traces(RULE).await, traces, "nobody was refused");
+    }
+    // Who has not seen what is there must look again: that comes first.
+    let checked = Checked { rule_set: Some(set - 1), ..Checked::default() };
+    let stale = home.catalog.put_list("bins", &[], Expected { revision: Some(1), checked }, &by(&alice())).await;
+    assert_eq!(conflict(stale), Conflict::Revision { expected: 1, found: 2 });
+    let checked = Checked { rule: Some(rule), rule_set: Some(set), lists: lists(2) };
+    let expected = Expected { revision: Some(rule), checked };
+    home.catalog.change_rule(RULE, &RuleStep::Activate { version: 1 }, expected, &by(&alice())).await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]

@@ -132,22 +132,22 @@ impl TopicWriter {
         Ok(self.topics.get_mut(name).expect("the topic was just taken"))
     }
 
-    /// Locks a topic, opens its partitions and makes it this writer's own.
+    /// Locks a topic, opens its partitions and makes it this writer's own. Nothing of another writer's is touched: to open a log
+    /// cuts its torn end off, which the other one may be writing.
     fn take(&mut self, name: &str) -> Result<()> {
         plain_name::check("use topic", name)?;
         let folder = self.folder.join(name);
+        self.owner(&folder)?;
         durable::create_folder(&folder).outage("create", folder.display())?;
         let lock = owner::lock(&folder)?;
+        // Another one may have been faster.
+        let owner = self.owner(&folder)?;
         let mut logs = BTreeMap::new();
         for number in partition_numbers(&folder)? {
             logs.insert(number, Log::open(folder.join(number.to_string()))?);
         }
-        let base = match owner::read(&folder)? {
-            Some(owner) if owner.writer == self.name => owner.base,
-            Some(owner) => {
-                let reason = format!("it belongs to the writer {:?}", owner.writer);
-                return Err(Error::invalid("write to topic", folder.display(), reason));
-            }
+        let base = match owner {
+            Some(owner) => owner.base,
             None => {
                 let base: BTreeMap<u32, End> = logs.iter().map(|(number, log)| (*number, log.end())).collect();
                 owner::write(&folder, &Owner { writer: self.name.clone(), base: base.clone() })?;
@@ -156,6 +156,17 @@ impl TopicWriter {
         };
         self.topics.insert(name.to_owned(), Topic { folder, base, logs, _lock: lock });
         Ok(())
+    }
+
+    /// What `.owner` of a topic says, if it is this writer; none when it has no owner.
+    fn owner(&self, topic: &Path) -> Result<Option<Owner>> {
+        match owner::read(topic)? {
+            Some(owner) if owner.writer != self.name => {
+                let reason = format!("it belongs to the writer {:?}", owner.writer);
+                Err(Error::invalid("write to topic", topic.display(), reason))
+            }
+            owner => Ok(owner),
+        }
     }
 }
 

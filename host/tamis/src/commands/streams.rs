@@ -3,12 +3,14 @@
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, channel};
+use std::time::{Duration, Instant};
 
 use serde::Serialize;
 use tamis_catalog::run_details::RunFile;
 use tamis_catalog::runs::{RunEnd, RunState};
 use tamis_connectors::ProcessLock;
 use tamis_engine::report::{Progress, Report};
+use tamis_engine::rules::Trip;
 use tamis_engine::stream::Command;
 use tamis_engine::{Clock, Sink, SystemClock};
 use tamis_model::Result;
@@ -16,6 +18,7 @@ use tamis_model::accounting::RowCounts;
 use tamis_model::alert::Alert;
 use tamis_model::error::Context;
 use tamis_model::time::utc_date;
+use tamis_registry::Registry;
 use tokio::runtime::Handle;
 
 use super::runtime;
@@ -27,6 +30,8 @@ use crate::streams::{Finished, StreamRun, Until};
 use crate::table::{Row, grouped, print};
 
 const JOB: &str = "streams";
+/// Between two tries to record that a version was stopped, at least.
+const TRIPS_EVERY: Duration = Duration::from_secs(1);
 
 /// What a topic came to, in total since the first run.
 #[derive(Debug, Serialize)]
@@ -116,20 +121,23 @@ pub(crate) fn run_streams(
     let started = SystemClock.now();
     let id = tamis_jobs::nightly::run_id(&SystemClock);
     runtime.block_on(catalog.start_run(&id, JOB, &utc_date(started), started))?;
-    let observer = &mut |progress: &Progress<'_>| {
-        for trip in progress.trips {
-            // The engine has stopped the version already, and says so again after a restart.
-            if let Err(error) = runtime.block_on(registry.record_trip(trip, SystemClock.now())) {
-                tracing::error!("{}", error.chain());
-            }
+    let (mut trips, mut revision) = (Trips::new(registry, runtime), None);
+    let observe = &mut |progress: &Progress<'_>| {
+        trips.record(progress.trips);
+        if revision != Some(progress.report.revision) {
+            revision = Some(progress.report.revision);
+            let tried = progress.rules().into_iter().filter(|gauge| gauge.trial);
+            registry.set_tried(tried.map(|gauge| (gauge.rule, gauge.version)));
         }
         observer(progress);
     };
     let run = StreamRun { plan, rules, until, also };
-    let result = run.run(Arc::clone(warehouse), runtime.clone(), commands, observer).and_then(|finished| {
+    let result = run.run(Arc::clone(warehouse), runtime.clone(), commands, observe).and_then(|finished| {
         runtime.block_on(catalog.record_source(&id, &accounts(&finished), &[]))?;
         Ok(finished.report)
     });
+    registry.set_tried([]);
+    trips.record_all();
     let end = match &result {
         Ok(_) => RunEnd { state: RunState::Succeeded, quality_score: None, error: None },
         Err(error) => RunEnd { state: RunState::Failed, quality_score: None, error: Some(error.chain()) },
@@ -138,6 +146,45 @@ pub(crate) fn run_streams(
     match (result, closed) {
         (Err(error), _) | (Ok(_), Err(error)) => Err(error),
         (Ok(report), Ok(())) => Ok(report),
+    }
+}
+
+/// The versions that the engine has stopped, until the registry has heard of them. It says so again after a restart, but not before.
+struct Trips<'a> {
+    registry: &'a Registry,
+    runtime: &'a Handle,
+    waiting: Vec<Trip>,
+    again_at: Instant,
+}
+
+impl<'a> Trips<'a> {
+    fn new(registry: &'a Registry, runtime: &'a Handle) -> Self {
+        Self { registry, runtime, waiting: Vec::new(), again_at: Instant::now() }
+    }
+
+    /// Records new ones at once, and those that could not be recorded now and then.
+    fn record(&mut self, new: &[Trip]) {
+        for trip in new {
+            let what = |trip: &Trip| (trip.rule.clone(), trip.version, trip.trial);
+            self.waiting.retain(|waiting| what(waiting) != what(trip));
+            self.waiting.push(trip.clone());
+        }
+        if !new.is_empty() || (!self.waiting.is_empty() && Instant::now() >= self.again_at) {
+            self.record_all();
+        }
+    }
+
+    fn record_all(&mut self) {
+        let began = Instant::now();
+        self.waiting.retain(|trip| {
+            let recorded = self.runtime.block_on(self.registry.record_trip(trip, SystemClock.now()));
+            recorded.is_err_and(|error| {
+                tracing::error!("{}", error.chain());
+                error.can_retry()
+            })
+        });
+        // The stream stands still meanwhile: it must not wait for a lock most of its time.
+        self.again_at = Instant::now() + TRIPS_EVERY.max(began.elapsed() * 10);
     }
 }
 
@@ -163,7 +210,11 @@ fn accounts(finished: &Finished) -> Vec<RunFile> {
 
 #[cfg(test)]
 mod tests {
+    use tamis_catalog::plugins::Build;
+    use tamis_catalog::rule_versions::{FailurePolicy, NewVersion, OnStateChange, VersionContent, VersionStep};
+    use tamis_catalog::rules::RuleStep;
     use tamis_catalog::runs::Run;
+    use tamis_catalog::{Actor, Catalog, Change};
     use tamis_model::Kind;
     use tokio::runtime::Runtime;
 
@@ -200,6 +251,60 @@ mod tests {
         run(&host, &runtime).unwrap();
         let states: Vec<_> = runs(&host, &runtime).iter().map(|run| run.state).collect();
         assert_eq!(states, [RunState::Succeeded, RunState::Failed], "the lock is free: the run before has died");
+    }
+
+    /// A rule of the catalogue whose version 1 is active; its plugin has no bytes.
+    async fn activate(catalog: &Catalog, rule: &str) -> Result<()> {
+        let (author, other) = (Actor::local(), Actor::system());
+        let change = Change { actor: &author, why: Some("a test"), at: 1 };
+        let text = r#"{"name": "a", "version": "1.0.0", "title": "A test", "world": "rule"}"#;
+        let manifest = serde_json::from_str(text).expect("it is a manifest");
+        let plugin_sha256 = "a".repeat(64);
+        catalog.begin_upload(&plugin_sha256, 1, &change).await?;
+        catalog.finish_upload(&plugin_sha256, Build::Ready(Box::new(manifest)), 1).await?;
+        let content = VersionContent {
+            plugin: "a".to_owned(),
+            plugin_version: "1.0.0".to_owned(),
+            plugin_sha256,
+            config: serde_json::Map::new(),
+            route: None,
+            on_failure: FailurePolicy::DeadLetter,
+            on_state_change: OnStateChange::Keep,
+        };
+        catalog.create_rule(rule, &NewVersion { content, based_on: None }, &change).await?;
+        catalog.change_version(rule, 1, VersionStep::Submit, None, &change).await?;
+        catalog.change_version(rule, 1, VersionStep::Approve, None, &Change { actor: &other, ..change }).await?;
+        catalog.change_rule(rule, &RuleStep::Activate { version: 1 }, None, &change).await.map(drop)
+    }
+
+    #[test]
+    fn that_a_version_was_stopped_is_recorded_when_the_database_has_room_again() {
+        let (folder, runtime) = (tempfile::tempdir().unwrap(), runtime().unwrap());
+        let host = host(&folder, &runtime);
+        runtime.block_on(activate(host.catalog(), "a")).unwrap();
+        let database = format!("sqlite:{}", host.plan.home.metadata().display());
+        let execute = |statement: &'static str| {
+            runtime.block_on(async {
+                let database = sqlx::SqlitePool::connect(&database).await.unwrap();
+                sqlx::query(statement).execute(&database).await.unwrap();
+            });
+        };
+        execute("CREATE TRIGGER full BEFORE INSERT ON audit BEGIN SELECT raise(ABORT, 'no room'); END");
+        let mut trips = Trips::new(&host.registry, runtime.handle());
+        let trip = Trip { rule: "a".to_owned(), version: 1, trial: false, reason: "it failed".to_owned() };
+        let is_disabled = || runtime.block_on(host.catalog().rule("a")).unwrap().unwrap().pointers.disabled;
+        trips.record(std::slice::from_ref(&trip));
+        trips.record(&[trip]);
+        assert_eq!((trips.waiting.len(), is_disabled()), (1, false));
+        execute("DROP TRIGGER full");
+        trips.record(&[]);
+        assert!(!is_disabled(), "it waits between two tries");
+        trips.again_at = Instant::now();
+        trips.record(&[]);
+        assert_eq!((trips.waiting.len(), is_disabled()), (0, true));
+        let missing = Trip { rule: "gone".to_owned(), version: 1, trial: false, reason: String::new() };
+        trips.record(&[missing]);
+        assert_eq!(trips.waiting, [], "what can never be recorded is not kept");
     }
 
     #[test]

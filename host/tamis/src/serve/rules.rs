@@ -11,7 +11,7 @@ use tokio::sync::{oneshot, watch};
 
 use super::tell;
 
-/// Between two tries, and between two looks for what another process may have changed.
+/// Between two tries, and between two looks for what another process may have changed: a run that sows, a person at the home.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 
 /// Tells the stream of every change, until it has ended. A set that the stream refuses is not sent again; the one before it goes on, and
@@ -19,20 +19,36 @@ const LOOK_EVERY: Duration = Duration::from_millis(500);
 pub(super) async fn follow(registry: Registry, status: watch::Sender<StreamStatus>, commands: Sender<Command>) {
     let mut revisions = registry.revisions();
     let mut last_refused = 0;
+    let mut trouble = None;
     loop {
+        let looked = registry.look().await.map(drop).map_err(Refusal::Registry);
         let wanted = *revisions.borrow_and_update();
         let runs = status.borrow().revision;
-        if wanted != runs && wanted != last_refused {
-            match hand_over(&registry, &commands).await {
-                Ok(()) => status.send_modify(|status| status.refused = None),
-                // The stream does not run now: it opens with what is current then.
-                Err(error) if error.can_retry() => {}
-                Err(error) => {
-                    tracing::error!(revision = wanted, "the rules cannot be put to work: {}", error.chain());
-                    last_refused = wanted;
-                    status.send_modify(|status| status.refused = Some((wanted, error.chain())));
+        let handed = match looked {
+            Ok(()) if wanted != runs && wanted != last_refused => hand_over(&registry, &commands).await.map(Some),
+            looked => looked.map(|()| None),
+        };
+        match handed {
+            Ok(None) => {}
+            Ok(Some(())) => {
+                trouble = None;
+                status.send_modify(|status| status.refused = None);
+            }
+            // It opens with what is current then.
+            Err(Refusal::Stream(error)) if error.can_retry() => {}
+            Err(Refusal::Registry(error)) if error.can_retry() => {
+                // Once, not at every look.
+                if trouble.as_ref() != Some(&error.chain()) {
+                    tracing::warn!("the rules cannot be read, and are asked for again: {}", error.chain());
+                    trouble = Some(error.chain());
                 }
             }
+            Err(Refusal::Stream(error) | Refusal::Registry(error)) if wanted != last_refused => {
+                tracing::error!(revision = wanted, "the rules cannot be put to work: {}", error.chain());
+                last_refused = wanted;
+                status.send_modify(|status| status.refused = Some((wanted, error.chain())));
+            }
+            Err(_) => {}
         }
         // Nobody changes anything any more when the registry is gone.
         let changed = tokio::time::timeout(LOOK_EVERY, revisions.changed()).await;
@@ -42,14 +58,59 @@ pub(super) async fn follow(registry: Registry, status: watch::Sender<StreamStatu
     }
 }
 
-async fn hand_over(registry: &Registry, commands: &Sender<Command>) -> Result<()> {
-    let rules = registry.rule_set().await?;
+/// Who does not go along.
+enum Refusal {
+    /// The rules cannot be made of what is known.
+    Registry(Error),
+    /// The stream does not run, or cannot go on with them.
+    Stream(Error),
+}
+
+async fn hand_over(registry: &Registry, commands: &Sender<Command>) -> Result<(), Refusal> {
+    let rules = registry.rule_set().await.map_err(Refusal::Registry)?;
     let (reply, answer) = oneshot::channel();
     // Whoever asked may be gone.
     let reply = Box::new(move |result| drop(reply.send(result)));
     let gone = || Error::new(Kind::Outage, "tell", "the stream, which has ended");
     if !tell(commands, Command::Rules(rules, reply)) {
-        return Err(gone());
+        return Err(Refusal::Stream(gone()));
     }
-    answer.await.unwrap_or_else(|_| Err(gone()))
+    answer.await.unwrap_or_else(|_| Err(gone())).map_err(Refusal::Stream)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc::channel;
+
+    use tamis_catalog::{Actor, Catalog, Change};
+    use tamis_engine::RuleSet;
+
+    use super::*;
+    use crate::home::Home;
+    use crate::host::Host;
+    use crate::plan::Plan;
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn what_another_process_changes_is_seen() {
+        let folder = tempfile::tempdir().unwrap();
+        let home = Home::new(folder.path());
+        let metadata = home.metadata();
+        let host = Host::open(Plan::new(home, Some(b"pepper")).unwrap()).await.unwrap();
+        let (commands, received) = channel();
+        let status = watch::Sender::new(StreamStatus::starting(0));
+        let follower = tokio::spawn(follow(host.registry.clone(), status.clone(), commands));
+        let other = Catalog::open(&metadata).await.unwrap();
+        let change = Change { actor: &Actor::local(), why: None, at: 1 };
+        let told = tokio::task::spawn_blocking(move || {
+            let Command::Rules(RuleSet { revision, .. }, reply) = received.recv().unwrap() else {
+                panic!("rules come")
+            };
+            reply(Ok(()));
+            revision
+        });
+        other.put_list("bins", &[], None, &change).await.unwrap();
+        let told = tokio::time::timeout(Duration::from_secs(20), told).await.unwrap().unwrap();
+        assert_eq!(told, other.rule_set_revision().await.unwrap());
+        follower.abort();
+    }
 }

@@ -88,6 +88,7 @@ impl Supervisor {
         let mut pause = PAUSE_MIN;
         loop {
             let began = Instant::now();
+            let opens_with = *self.host.registry.revisions().borrow();
             let result = self.run();
             let Err(error) = result else {
                 return self.is(StreamState::Stopped, None);
@@ -100,7 +101,8 @@ impl Supervisor {
             self.is(state, Some(error.chain()));
             let wait = error.can_retry().then_some(pause);
             pause = (pause * 2).min(PAUSE_MAX);
-            if self.wait(wait) == Next::End {
+            let failed_with = opens_with.max(self.status.borrow().revision);
+            if self.wait(wait, failed_with) == Next::End {
                 return self.is(StreamState::Stopped, None);
             }
             self.is(StreamState::Starting, None);
@@ -141,8 +143,8 @@ impl Supervisor {
         });
     }
 
-    /// Answers commands while nothing runs: for `pause`, or until the rules are changed.
-    fn wait(&self, pause: Option<Duration>) -> Next {
+    /// Answers commands while nothing runs: for `pause`, or until there are other rules than those of revision `failed_with`.
+    fn wait(&self, pause: Option<Duration>, failed_with: u64) -> Next {
         let until = pause.map(|pause| Instant::now() + pause);
         loop {
             let left = until.map_or(Duration::MAX, |until| until.saturating_duration_since(Instant::now()));
@@ -150,10 +152,12 @@ impl Supervisor {
             match self.commands.recv_timeout(left.min(PAUSE_MAX)) {
                 Ok(Command::Stop) | Err(RecvTimeoutError::Disconnected) => return Next::End,
                 Ok(Command::Redrive(_, reply)) => reply(Err(stopped())),
-                Ok(Command::Rules(_, reply)) => {
+                Ok(Command::Rules(rules, reply)) => {
                     // It opens with what the catalogue has then.
                     reply(Err(stopped()));
-                    return Next::Again;
+                    if rules.revision != failed_with {
+                        return Next::Again;
+                    }
                 }
                 Err(RecvTimeoutError::Timeout) if left.is_zero() => return Next::Again,
                 Err(RecvTimeoutError::Timeout) => {}
@@ -179,6 +183,8 @@ impl Drop for Supervisor {
 
 #[cfg(test)]
 mod tests {
+    use tamis_engine::RuleSet;
+
     use super::*;
     use crate::commands::runtime;
     use crate::home::Home;
@@ -197,5 +203,32 @@ mod tests {
         stream.stop();
         let error = stream.end(Instant::now() + Duration::from_secs(60)).unwrap_err();
         assert!(error.chain().contains("panicked"), "{}", error.chain());
+    }
+
+    #[test]
+    fn only_other_rules_end_the_pause_of_a_stream_that_failed() {
+        let (folder, runtime) = (tempfile::tempdir().unwrap(), runtime().unwrap());
+        let plan = Plan::new(Home::new(folder.path()), Some(b"pepper")).unwrap();
+        let host = runtime.block_on(Host::open(plan)).unwrap();
+        let (commands, received) = channel();
+        let status = watch::Sender::new(StreamStatus::starting(0));
+        let runtime = runtime.handle().clone();
+        let supervisor = Supervisor { host, runtime, status, commands: received, also: Box::new(Vec::new) };
+        let pause = Duration::from_millis(300);
+        let check = |revisions: &[u64], pause: Option<Duration>, waits: bool| {
+            for revision in revisions {
+                let rules = RuleSet { revision: *revision, rules: Vec::new() };
+                commands.send(Command::Rules(rules, Box::new(|reply| assert!(reply.is_err())))).unwrap();
+            }
+            let began = Instant::now();
+            assert!(supervisor.wait(pause, 7) == Next::Again);
+            assert_eq!(began.elapsed() >= Duration::from_millis(300), waits, "{revisions:?}");
+        };
+        check(&[], Some(pause), true);
+        check(&[7, 7], Some(pause), true);
+        check(&[7, 8], Some(pause), false);
+        check(&[7, 8], None, false);
+        commands.send(Command::Stop).unwrap();
+        assert!(supervisor.wait(None, 7) == Next::End);
     }
 }

@@ -81,7 +81,7 @@ enum ModePatch {
         #[serde(skip_serializing_if = "Option::is_none")]
         why: Option<Why>,
     },
-    /// A version judges. Needs `rules:activate`.
+    /// A version judges; when the rule was disabled, its trial ends. Needs `rules:activate`.
     Active {
         /// Which version; absent = all goes on that the kill switch stopped.
         #[schema(minimum = 1)]

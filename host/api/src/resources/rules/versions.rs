@@ -113,6 +113,8 @@ async fn submit_rule_version(
 }
 
 /// Lets a version be put to work that somebody else wrote.
+///
+/// Neither its author may, nor who uploaded its plugin, nor whoever has a token that its author made.
 #[utoipa::path(
     post, path = "/rules/{name}/versions/{number}/approve", tag = "rules",
     params(VersionPath, MaybeIfMatchHeader),

@@ -72,6 +72,9 @@ fn an_activation_ends_the_trial_of_its_version_and_takes_the_kill_switch_back() 
     check(&pointers(1, Some(canary(2)), &[]), &step, APPROVED, Ok(pointers(2, None, &[1])));
     check(&disabled(pointers(1, None, &[])), &step, APPROVED, Ok(pointers(2, None, &[1])));
     check(&disabled(pointers(2, None, &[1])), &step, Some(VersionState::Live), Ok(pointers(2, None, &[1])));
+    // Nothing else is revived.
+    check(&disabled(pointers(1, Some(canary(3)), &[])), &step, APPROVED, Ok(pointers(2, None, &[1])));
+    check(&disabled(pointers(2, Some(shadow(3)), &[])), &step, Some(VersionState::Live), Ok(pointers(2, None, &[])));
 }
 
 #[test]
