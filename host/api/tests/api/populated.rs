@@ -88,6 +88,15 @@ impl Home {
         let letters = letters.iter().zip(0..).map(|((value, rule), offset)| letter(value, *rule, offset).into_record());
         writer.write(&letters.collect::<Vec<_>>()).unwrap();
     }
+
+    /// Writes so many dead letters of the record at `offset`.
+    pub fn write_letters_of(&self, offset: i64, count: usize) {
+        let (value, rule) = LETTERS[usize::try_from(offset).unwrap()];
+        let mut writer =
+            TopicWriter::open(self.folder.path().join("topics"), "streams", WriterSettings::default()).unwrap();
+        let letters = std::iter::repeat_with(|| letter(value, rule, offset).into_record());
+        writer.write(&letters.take(count).collect::<Vec<_>>()).unwrap();
+    }
 }
 
 fn letter(value: &str, rule: Option<&str>, offset: i64) -> DeadLetter {
