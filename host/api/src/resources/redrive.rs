@@ -125,7 +125,7 @@ async fn redrive_dead_letters(
     }
     // What comes later than the answer is kept all the same.
     let settled = tokio::spawn(settle(Arc::clone(&app), sent, records));
-    let late = |_| Problem::unavailable("the stream has not judged them yet; it may still");
+    let late = |_| Problem::undecided("the stream has not judged them yet; it may still");
     let settled = tokio::time::timeout(REDRIVE_ANSWER_MAX, settled).await.map_err(late)?;
     for redriven in settled.map_err(|error| Problem::internal(error.to_string()))?? {
         *match redriven {
@@ -243,7 +243,8 @@ fn end(redriven: &Redriven) -> AttemptEnd {
 /// What the stream makes of records; or what their attempts have come to, and what whoever asked is told.
 async fn judge(app: &App, records: Vec<Redrive>) -> Result<Vec<Redriven>, (AttemptEnd, Problem)> {
     let unavailable = |end, detail: &str| (end, Problem::unavailable(detail));
-    let unasked = || unavailable(AttemptEnd::Void, "the stream does not run; nothing was judged, and no attempt counts");
+    let unasked =
+        || unavailable(AttemptEnd::Void, "the stream does not run; nothing was judged, and no attempt counts");
     let (reply, answer) = oneshot::channel();
     // Whoever asked may be gone.
     let reply = Box::new(move |result| drop(reply.send(result)));

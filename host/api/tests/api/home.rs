@@ -86,7 +86,10 @@ impl Home {
         tokio::spawn(follow(registry.clone(), status.clone(), Arc::clone(&obeys)));
         let api = Api {
             registry: registry.clone(),
-            streams: Streams { status: status.subscribe(), commands: stream(Arc::clone(&redriven), Arc::clone(&obeys)) },
+            streams: Streams {
+                status: status.subscribe(),
+                commands: stream(Arc::clone(&redriven), Arc::clone(&obeys)),
+            },
             warehouse: Arc::clone(&warehouse),
             topics: at("topics"),
             jobs: jobs(&registry),

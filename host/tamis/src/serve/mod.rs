@@ -1,5 +1,6 @@
 //! `tamis serve`: streams, schedules and the admin API in one process, until it is told to end.
 
+mod announce;
 mod jobs;
 mod rules;
 mod schedules;
@@ -70,8 +71,9 @@ impl Served {
     /// Opens the socket and starts everything that is not the stream.
     pub async fn start(host: &Host, streams: &Supervised, serve: &Serve) -> Result<Self> {
         let catalog = host.catalog();
-        catalog.close_dead_uploads().await?;
-        catalog.close_dead_backtests(SystemClock.now()).await?;
+        let now = SystemClock.now();
+        catalog.close_dead_uploads(now).await?;
+        catalog.close_dead_backtests(now).await?;
         let listener = TcpListener::bind(&serve.listen).await.invalid("listen on", &serve.listen)?;
         let address = listener.local_addr().outage("listen on", &serve.listen)?;
         let tls = match (&serve.tls_certificates, &serve.tls_key) {

@@ -13,6 +13,7 @@ use tamis_model::{Error, Kind, Result};
 use tokio::runtime::Handle;
 use tokio::sync::watch;
 
+use super::announce::Announcer;
 use super::tell;
 use crate::commands::run_streams;
 use crate::host::Host;
@@ -46,6 +47,7 @@ impl Supervised {
             runtime: runtime.clone(),
             status: status.clone(),
             commands: received,
+            announcer: Announcer::new(host.catalog().clone(), runtime.clone()),
             also,
         };
         let thread = std::thread::spawn(move || supervisor.supervise());
@@ -77,6 +79,7 @@ struct Supervisor {
     runtime: Handle,
     status: watch::Sender<StreamStatus>,
     commands: Receiver<Command>,
+    announcer: Announcer,
     also: Also,
 }
 
@@ -94,7 +97,7 @@ impl Supervisor {
                 pause = PAUSE_MIN;
             }
             let state = if error.kind() == Kind::Plugin { StreamState::Halted } else { StreamState::Failed };
-            self.is(state, Some(error.chain()));
+            self.is(state, Some(&error));
             let wait = error.can_retry().then_some(pause);
             pause = (pause * 2).min(PAUSE_MAX);
             if self.wait(wait) == Next::End {
@@ -129,13 +132,15 @@ impl Supervisor {
             status.rules = Arc::new(progress.rules());
             status.updated_at = now;
         });
+        self.announcer.say(StreamState::Running, None, now);
     }
 
-    fn is(&self, state: StreamState, error: Option<String>) {
+    fn is(&self, state: StreamState, error: Option<&Error>) {
         let now = SystemClock.now();
         self.status.send_modify(|status| {
-            (status.state, status.since, status.error, status.updated_at) = (state, now, error, now);
+            (status.state, status.since, status.error, status.updated_at) = (state, now, error.map(Error::chain), now);
         });
+        self.announcer.say(state, error, now);
     }
 
     /// Answers commands while nothing runs: for `pause`, or until the rules are changed.
