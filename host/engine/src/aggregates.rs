@@ -3,7 +3,6 @@
 use arrow_array::ArrayRef;
 use serde_json::Value as Json;
 use tamis_model::aggregate::{AggregateRow, WINDOW, WINDOW_START};
-use tamis_model::alert::AlertMode;
 use tamis_model::rule::Value;
 use tamis_model::{Error, Kind, Result};
 
@@ -42,7 +41,8 @@ fn one(rule: &RulePlan, emitted: &[ArrayRef], row: usize) -> Result<AggregateRow
         name: output.dataset.clone(),
         window: window.ok_or_else(|| missing(WINDOW))?,
         window_start: window_start.ok_or_else(|| missing(WINDOW_START))?,
-        shadow: rule.role.alert_mode() == AlertMode::Shadow,
+        // A row is about all events of its window, so a canary has none of its own share.
+        shadow: rule.role.is_trial(),
         json: Json::Object(object).to_string(),
     })
 }

@@ -12,7 +12,7 @@ pub(crate) struct Tally {
     /// Events, or keys whose timers were due.
     pub rows: u64,
     pub errors: u64,
-    /// Those that count.
+    /// Findings, of a canary those of the other keys too: it judges everything.
     pub alerts: u64,
     /// Whether isolating its failures was given up.
     pub exhausted: bool,

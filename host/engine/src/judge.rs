@@ -176,7 +176,13 @@ impl RuleRun {
             }
             _ => Err(breach(plan, "it failed on a row that it was not given")),
         });
-        tally.alerts = file(author, &judging, letters.collect::<Result<_>>()?, judged, desk)?;
+        let letters = letters.collect::<Result<_>>()?;
+        // What nobody waits for holds nothing up.
+        if batch.rows.attempt == 1 {
+            check_policy(plan, &judged)?;
+        }
+        tally.alerts = judged.findings.len() as u64;
+        file(author, &judging, letters, judged, desk)?;
         Ok(self.watch(tally, emitted))
     }
 
@@ -235,26 +241,34 @@ impl RuleRun {
             kept.state.write_back(keys, &room.hashes, slots, judged.states.as_strings(), &judged.wakes);
         });
         let judging = Judging { input: 0, columns: &[], times: &[], groups: &[], keys };
-        tally.alerts = file(author, &judging, letters, judged, desk)?;
+        check_policy(plan, &judged)?;
+        tally.alerts = judged.findings.len() as u64;
+        file(author, &judging, letters, judged, desk)?;
         Ok(self.watch(tally, emitted))
     }
 }
 
-/// Hands on what a rule made of a batch: a letter for each event or key that it failed on, unless it is not its own, alerts, rows. Returns how
-/// many alerts count.
+/// Whether the stream may go on. What is on trial holds nobody up.
+fn check_policy(plan: &RulePlan, judged: &Judged) -> Result<()> {
+    match judged.poisoned.first() {
+        Some(poisoned) if plan.on_failure == OnFailure::Halt && !plan.role.is_trial() => {
+            let reason = format!("its failure policy is to halt: {}: {}", poisoned.reason.name(), poisoned.message);
+            Err(Error::new(Kind::Plugin, "judge with", plan).because(reason))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Hands on what a rule made of a batch: a letter for each event or key that it failed on, unless it is not its own, alerts, rows.
 fn file(
     author: Author<'_>,
     judging: &Judging<'_>,
     letters: Vec<Option<DeadLetter>>,
     judged: Judged,
     desk: &mut Desk<'_>,
-) -> Result<u64> {
+) -> Result<()> {
     let Desk { outbox, report, generated_at, .. } = desk;
     let counts = &mut report.counts;
-    if let (OnFailure::Halt, Some(poisoned)) = (author.rule.on_failure, judged.poisoned.first()) {
-        let reason = format!("its failure policy is to halt: {}: {}", poisoned.reason.name(), poisoned.message);
-        return Err(Error::new(Kind::Plugin, "judge with", author.rule).because(reason));
-    }
     counts.of_rule(author.rule).poisoned += letters.len() as u64;
     for letter in letters.into_iter().flatten() {
         outbox.dead_letter(letter, counts);

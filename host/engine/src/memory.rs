@@ -8,7 +8,6 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use serde_json::{Value, json};
-use tamis_model::error::Context as _;
 use tamis_model::position::{Partition, Positions};
 use tamis_model::time::Millis;
 use tamis_model::{Error, Kind, Result};
@@ -56,7 +55,13 @@ impl MemoryTopics {
     /// A source over all topics. A bounded one ends where the records end, another one waits for more.
     /// Its chunks hold up to `chunk_records` records.
     pub fn source(&self, bounded: bool, chunk_records: usize) -> MemorySource {
-        MemorySource { topics: self.clone(), next: Positions::default(), bounded, chunk_records }
+        MemorySource {
+            topics: self.clone(),
+            positions: Positions::default(),
+            next: BTreeMap::new(),
+            bounded,
+            chunk_records,
+        }
     }
 }
 
@@ -64,14 +69,17 @@ impl MemoryTopics {
 #[derive(Debug)]
 pub struct MemorySource {
     topics: MemoryTopics,
-    next: Positions,
+    positions: Positions,
+    /// The next line of each partition that was read.
+    next: BTreeMap<Partition, usize>,
     bounded: bool,
     chunk_records: usize,
 }
 
 impl Source for MemorySource {
     fn open(&mut self, positions: &Positions) -> Result<()> {
-        self.next = positions.clone();
+        self.positions = positions.clone();
+        self.next.clear();
         Ok(())
     }
 
@@ -82,12 +90,13 @@ impl Source for MemorySource {
     fn read(&mut self, partition: &Partition, chunk: &mut Chunk) -> Result<Read> {
         let topics = lock(&self.topics.0);
         let lines = topics.get(partition).ok_or_else(|| Error::new(Kind::Missing, "read partition", partition))?;
-        let first = usize::try_from(self.next.next(partition)).invalid("read partition", partition)?;
-        let read: Vec<_> = lines.iter().skip(first).take(self.chunk_records).collect();
+        let position = self.positions.next(partition);
+        let first = self.next.entry(partition.clone()).or_insert_with(|| behind_offsets_below(lines, position));
+        let read: Vec<_> = lines.iter().skip(*first).take(self.chunk_records).collect();
         if read.is_empty() {
             return Ok(if self.bounded { Read::Ended } else { Read::CaughtUp });
         }
-        self.next.set(partition, (first + read.len()) as i64);
+        *first += read.len();
         chunk.fill(|bytes| {
             for line in read {
                 bytes.extend_from_slice(line);
@@ -100,6 +109,16 @@ impl Source for MemorySource {
     fn release(&mut self, _: &Positions) -> Result<()> {
         Ok(())
     }
+}
+
+/// The place behind the last line whose offset is below `offset`, as the reader of files has it: a line without one is read again
+/// rather than lost.
+fn behind_offsets_below(lines: &[Vec<u8>], offset: i64) -> usize {
+    let is_below = |line: &Vec<u8>| {
+        let record: Option<Value> = serde_json::from_slice(line).ok();
+        record.and_then(|record| record.get("offset")?.as_i64()).is_some_and(|found| found < offset)
+    };
+    lines.iter().rposition(is_below).map_or(0, |last| last + 1)
 }
 
 /// A sink whose output is visible at once and cut back to what was staged by `commit`.

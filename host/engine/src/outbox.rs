@@ -66,7 +66,7 @@ impl Rows<'_> {
 }
 
 impl Outbox {
-    /// Raises the alerts of a rule's findings, unless they were raised before. Returns how many findings count.
+    /// Raises the alerts of a rule's findings, unless they were raised before.
     pub fn raise(
         &mut self,
         author: Author<'_>,
@@ -74,17 +74,16 @@ impl Outbox {
         mut findings: Vec<Finding>,
         generated_at: &str,
         counts: &mut Counts,
-    ) -> Result<u64> {
+    ) -> Result<()> {
         if findings.is_empty() {
-            return Ok(0);
+            return Ok(());
         }
         // The first content stands, so rows speak in the order in which they arrived.
         findings.sort_by_key(|finding| if let Subject::Row(row) = finding.subject { row } else { u32::MAX });
         let counts = counts.of_rule(author.rule);
-        let mut counting = 0;
         for finding in findings {
             let Some(raised) = author.raise(judging, finding, generated_at)? else { continue };
-            counting += 1;
+            counts.findings += 1;
             if !self.recent.insert(&raised.alert.alert_id) {
                 counts.repeated += 1;
                 continue;
@@ -104,8 +103,7 @@ impl Outbox {
             });
             self.alerts.push(raised.alert);
         }
-        counts.findings += counting;
-        Ok(counting)
+        Ok(())
     }
 
     /// Takes the rows that a rule emitted.
@@ -125,6 +123,12 @@ impl Outbox {
         *of(&mut topic.refused, refused.reason) += 1;
         let letter = letter(rows, refused.origin, refused.time.unwrap_or(before), refused.reason, &refused.message);
         self.dead_letter(letter, counts);
+    }
+
+    /// Writes the next dead letter of a record that was refused before: it is counted as a record that was read no more.
+    pub fn refuse_again(&mut self, rows: Rows<'_>, refused: &Refused, counts: &mut Counts) {
+        let time = refused.time.unwrap_or(0);
+        self.dead_letter(letter(rows, refused.origin, time, refused.reason, &refused.message), counts);
     }
 
     /// Adds a dead letter.

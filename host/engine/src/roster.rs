@@ -1,11 +1,11 @@
 //! Who runs: the versions of a rule set, made out of those that ran before it.
 //!
-//! Nothing of what ran before is touched until every version is known to start, so a set that cannot be put to work changes nothing.
+//! A version that cannot be started does not hold the others up: what ran in its place goes on, and a kill switch always takes effect.
 
 use std::sync::Arc;
 
-use tamis_model::Result;
 use tamis_model::rule::Rule;
+use tamis_model::{Error, Result};
 
 use crate::judge::RuleRun;
 use crate::kept::{Inheritance, Kept};
@@ -18,18 +18,29 @@ pub(crate) enum Before {
 }
 
 impl Before {
-    /// The run, if it was one.
-    pub fn run(self) -> Option<RuleRun> {
-        match self {
-            Self::Run(run) => Some(*run),
-            Self::Restored(_) => None,
+    /// What runs, and what rests.
+    pub fn apart(before: Vec<Self>) -> (Vec<RuleRun>, Vec<Kept>) {
+        let (mut runs, mut resting) = (Vec::new(), Vec::new());
+        for before in before {
+            match before {
+                Self::Run(run) => runs.push(*run),
+                Self::Restored(kept) => resting.push(*kept),
+            }
         }
+        (runs, resting)
     }
 
     fn kept(&self) -> &Kept {
         match self {
             Self::Run(run) => &run.kept,
             Self::Restored(kept) => kept,
+        }
+    }
+
+    fn into_kept(self) -> Kept {
+        match self {
+            Self::Run(run) => run.kept,
+            Self::Restored(kept) => *kept,
         }
     }
 }
@@ -41,29 +52,90 @@ enum Start {
     /// With new code and what a version left that is no longer there, or runs with other code: it has this index.
     Takes(Box<dyn Rule>, usize),
     /// With new code and what was made for it.
-    Has(Box<dyn Rule>, Box<Kept>),
+    Has(Box<dyn Rule>, Box<Kept>, Begins),
 }
 
-/// The runs of a set. `before` is emptied, unless there is an error.
-pub(crate) fn assemble(rules: &RuleSet, before: &mut Vec<Before>) -> Result<Vec<RuleRun>> {
-    let starts: Vec<Start> = rules.rules.iter().map(|plan| start(plan, rules, before)).collect::<Result<_>>()?;
-    let mut before: Vec<Option<Before>> = before.drain(..).map(Some).collect();
-    let mut take = |index: usize| before[index].take().expect("one version takes it");
-    let runs = rules.rules.iter().zip(starts).map(|(plan, start)| {
-        let plan = Arc::clone(plan);
-        match start {
+/// How what was made for a version came about.
+enum Begins {
+    /// It can be made again out of the same state, or there is none.
+    Made,
+    /// The state that is there was left aside.
+    Anew,
+}
+
+/// A version of the set that cannot be started, and why.
+pub(crate) struct Refused {
+    pub plan: Arc<RulePlan>,
+    pub error: Error,
+}
+
+/// What a set comes to. Nothing of what ran before is touched yet.
+pub(crate) struct Roster {
+    /// What will run.
+    pub rules: RuleSet,
+    pub refused: Vec<Refused>,
+    /// Whether a version begins anew that could not do so a second time: it is on trial, and does not read what is there.
+    pub forgets: bool,
+    starts: Vec<Start>,
+}
+
+impl Roster {
+    /// Makes the code of a set, and looks whether it can go on with what was before.
+    pub fn new(rules: &RuleSet, before: &[Before]) -> Self {
+        let revision = rules.revision;
+        let mut roster = Self {
+            rules: RuleSet { revision, ..RuleSet::default() },
+            refused: Vec::new(),
+            forgets: false,
+            starts: Vec::new(),
+        };
+        for plan in &rules.rules {
+            let (plan, start) = match start(plan, rules, before) {
+                Ok(start) => (Some(Arc::clone(plan)), Some(start)),
+                Err(error) => {
+                    roster.refused.push(Refused { plan: Arc::clone(plan), error });
+                    in_place_of(plan, rules, before).unzip()
+                }
+            };
+            roster.forgets |= matches!(start, Some(Start::Has(_, _, Begins::Anew)));
+            roster.rules.rules.extend(plan);
+            roster.starts.extend(start);
+        }
+        roster
+    }
+
+    /// The runs; what is left of rules that were refused; and those.
+    pub fn assemble(self, before: Vec<Before>) -> (Vec<RuleRun>, Vec<Kept>, Vec<Refused>) {
+        let Self { rules, refused, starts, .. } = self;
+        let mut before: Vec<Option<Before>> = before.into_iter().map(Some).collect();
+        let mut take = |index: usize| before[index].take().expect("one version takes it");
+        let runs = rules.rules.into_iter().zip(starts).map(|(plan, start)| match start {
             Start::GoesOn(index) => match take(index) {
                 Before::Run(run) => run.goes_on(plan),
                 Before::Restored(_) => unreachable!("what was restored has no code"),
             },
-            Start::Takes(code, index) => match take(index) {
-                Before::Run(run) => RuleRun::new(plan, code, run.kept),
-                Before::Restored(kept) => RuleRun::new(plan, code, *kept),
-            },
-            Start::Has(code, kept) => RuleRun::new(plan, code, *kept),
+            Start::Takes(code, index) => RuleRun::new(plan, code, take(index).into_kept()),
+            Start::Has(code, kept, _) => RuleRun::new(plan, code, *kept),
+        });
+        let runs = runs.collect();
+        let rests = |kept: &Kept| refused.iter().any(|refused| refused.plan.name == kept.author.rule);
+        let resting = before.into_iter().flatten().map(Before::into_kept).filter(rests).collect();
+        (runs, resting, refused)
+    }
+}
+
+/// What goes on in the place of a version that cannot be started: what ran there, unless the set has another place for that.
+fn in_place_of(plan: &RulePlan, rules: &RuleSet, before: &[Before]) -> Option<(Arc<RulePlan>, Start)> {
+    before.iter().enumerate().find_map(|(index, before)| match before {
+        Before::Run(run)
+            if run.plan.name == plan.name
+                && run.plan.role.is_trial() == plan.role.is_trial()
+                && !rules.rules.iter().any(|other| other.name == plan.name && other.version == run.plan.version) =>
+        {
+            Some((Arc::clone(&run.plan), Start::GoesOn(index)))
         }
-    });
-    Ok(runs.collect())
+        _ => None,
+    })
 }
 
 fn start(plan: &Arc<RulePlan>, rules: &RuleSet, before: &[Before]) -> Result<Start> {
@@ -79,7 +151,7 @@ fn start(plan: &Arc<RulePlan>, rules: &RuleSet, before: &[Before]) -> Result<Sta
     let mut code = (plan.make)(&plan.config)?;
     let active = || before.iter().position(|b| of_rule(b.kept()) && !b.kept().author.trial);
     let Some(donor) = same.or_else(active) else {
-        return Ok(Start::Has(code, Box::new(Kept::new(plan))));
+        return Ok(Start::Has(code, Box::new(Kept::new(plan)), Begins::Made));
     };
     let kept = before[donor].kept();
     let of_donor = |other: &Arc<RulePlan>| other.name == plan.name && other.version == kept.author.version;
@@ -87,11 +159,11 @@ fn start(plan: &Arc<RulePlan>, rules: &RuleSet, before: &[Before]) -> Result<Sta
     let takes = Some(donor) == same || (!plan.role.is_trial() && !rules.rules.iter().any(of_donor));
     match kept.inherited_by(plan, &mut *code)? {
         Inheritance::Same if takes => Ok(Start::Takes(code, donor)),
-        Inheritance::Same => Ok(Start::Has(code, Box::new(kept.clone()))),
+        Inheritance::Same => Ok(Start::Has(code, Box::new(kept.clone()), Begins::Made)),
         Inheritance::Migrated(state) => {
             let watermark = kept.watermark;
-            Ok(Start::Has(code, Box::new(Kept { state, watermark, ..Kept::new(plan) })))
+            Ok(Start::Has(code, Box::new(Kept { state, watermark, ..Kept::new(plan) }), Begins::Made))
         }
-        Inheritance::Nothing => Ok(Start::Has(code, Box::new(Kept::new(plan)))),
+        Inheritance::Nothing => Ok(Start::Has(code, Box::new(Kept::new(plan)), Begins::Anew)),
     }
 }

@@ -7,6 +7,11 @@ pub const WINDOW: &str = "window";
 /// The column of an output that holds the window's first millisecond.
 pub const WINDOW_START: &str = "window_start";
 
+/// Whether a window can be called so: its name becomes one of a folder.
+pub fn is_window_name(name: &str) -> bool {
+    (1..=32).contains(&name.len()) && name.bytes().all(|byte| byte.is_ascii_alphanumeric())
+}
+
 /// A row of an aggregate.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AggregateRow {

@@ -1,8 +1,12 @@
 //! What a rule returned, checked against what it was given: afterwards nobody need ask whether an index is in bounds.
 
-use arrow_array::new_empty_array;
+use arrow_array::cast::AsArray;
+use arrow_array::{Array, ArrayRef, new_empty_array};
+use serde::de::IgnoredAny;
+use tamis_model::aggregate::{WINDOW, WINDOW_START, is_window_name};
 use tamis_model::manifest::Manifest;
 use tamis_model::rule::{Finding, Judged, Keyed, NOT_JUDGED, Remembered, Severity, Subject, Value};
+use tamis_model::schema::Column;
 use tamis_model::strings::StringsBuf;
 use tamis_model::time::Millis;
 
@@ -14,7 +18,11 @@ use crate::wire;
 pub(crate) fn checked(outcome: wire::RuleOutcome, given: &Keyed<'_>, manifest: &Manifest) -> Result<Judged, String> {
     let bounds = Bounds { given, manifest, values: manifest.finding_values() };
     let emitted = match (outcome.emitted, &manifest.output) {
-        (Some(batch), Some(output)) => lift(batch, &output.columns)?,
+        (Some(batch), Some(output)) => {
+            let emitted = lift(batch, &output.columns)?;
+            check_rows(&emitted, &output.columns)?;
+            emitted
+        }
         (None, Some(output)) => output.columns.iter().map(|c| new_empty_array(&c.column_type.arrow())).collect(),
         (Some(batch), None) => return Err(format!("{} emitted rows, but no output is declared", batch.rows)),
         (None, None) => Vec::new(),
@@ -32,6 +40,27 @@ pub(crate) fn checked(outcome: wire::RuleOutcome, given: &Keyed<'_>, manifest: &
         poisoned: Vec::new(),
         exhausted: false,
     })
+}
+
+/// Whether each row of an aggregate says which window it is about, and holds JSON where it must.
+fn check_rows(emitted: &[ArrayRef], columns: &[Column]) -> Result<(), String> {
+    for (array, column) in emitted.iter().zip(columns) {
+        let is_window = column.name == WINDOW;
+        if (is_window || column.name == WINDOW_START) && array.null_count() > 0 {
+            return Err(format!("a row without its `{}`", column.name));
+        }
+        let Some(texts) = array.as_string_opt::<i32>().filter(|_| is_window || column.json) else { continue };
+        for text in texts.iter().flatten() {
+            if is_window && !is_window_name(text) {
+                return Err(format!("a row of window {text:?}, which is no name"));
+            }
+            if column.json {
+                let json: Result<IgnoredAny, _> = serde_json::from_str(text);
+                json.map_err(|error| format!("a row whose `{}` is no JSON: {error}", column.name))?;
+            }
+        }
+    }
+    Ok(())
 }
 
 /// One state for each key.
@@ -147,5 +176,46 @@ fn value(value: wire::Value) -> Value {
         wire::Value::Timestamp(time) => Value::Timestamp(time),
         wire::Value::Decimal(hundredths) => Value::Decimal(hundredths),
         wire::Value::Texts(texts) => Value::Texts(texts),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use arrow_array::{StringArray, TimestampMicrosecondArray};
+    use tamis_model::schema::ColumnType;
+
+    use super::*;
+
+    #[track_caller]
+    fn check(window: Option<&str>, start: Option<i64>, methods: Option<&str>, expected: Result<(), &str>) {
+        let column = |name: &str, column_type, json| {
+            let (name, required, personal, pseudonym) = (name.to_owned(), false, false, false);
+            Column { name, column_type, required, personal, pseudonym, json }
+        };
+        let columns = [
+            column("window", ColumnType::Text, false),
+            column("window_start", ColumnType::Timestamp, false),
+            column("methods", ColumnType::Text, true),
+        ];
+        let emitted: [ArrayRef; 3] = [
+            Arc::new(StringArray::from(vec![Some("1m"), window])),
+            Arc::new(TimestampMicrosecondArray::from(vec![Some(0), start])),
+            Arc::new(StringArray::from(vec![None, methods])),
+        ];
+        assert_eq!(check_rows(&emitted, &columns), expected.map_err(str::to_owned));
+    }
+
+    #[test]
+    fn a_row_says_which_window_it_is_about_and_holds_json() {
+        check(Some("5m"), Some(1), Some("{}"), Ok(()));
+        check(Some("5m"), Some(1), None, Ok(()));
+        check(None, Some(1), None, Err("a row without its `window`"));
+        check(Some("5m"), None, None, Err("a row without its `window_start`"));
+        check(Some("a/b"), Some(1), None, Err("a row of window \"a/b\", which is no name"));
+        check(Some(""), Some(1), None, Err("a row of window \"\", which is no name"));
+        let error = "a row whose `methods` is no JSON: EOF while parsing an object at line 1 column 1";
+        check(Some("5m"), Some(1), Some("{"), Err(error));
     }
 }

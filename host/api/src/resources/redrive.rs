@@ -13,7 +13,8 @@ use tamis_catalog::dead_letter_redrives::{
 use tamis_catalog::roles::Permission;
 use tamis_connectors::topics::dead_letters::{LetterFilter, StoredLetter};
 use tamis_engine::Command;
-use tamis_engine::stream::{Redrive, Redriven};
+use tamis_engine::stream::{Redrive, RedriveRule, Redriven};
+use tamis_model::alert::AlertMode;
 use tokio::sync::oneshot;
 use utoipa::ToSchema;
 use utoipa_axum::routes;
@@ -159,7 +160,11 @@ impl Letter {
     /// None when there is no record that could be judged again.
     fn of(letter: &StoredLetter) -> Option<Self> {
         let (id, line) = (dead_letters::id(letter)?, letter.record_line()?);
-        let rule = letter.rule.as_ref().map(|rule| rule.name.clone());
+        let rule = letter.rule.as_ref().map(|rule| RedriveRule {
+            name: rule.name.clone(),
+            version: rule.version,
+            shadow: rule.mode == AlertMode::Shadow,
+        });
         Some(Self { id, record: Redrive { partition: letter.from.clone(), line, rule, attempt: letter.attempt } })
     }
 }

@@ -26,7 +26,8 @@ async fn letters_are_judged_by_the_rule_that_failed_on_them() {
     let all = redrive(&home, json!({"letters": letters(&[0, 1, 2, 3, 99]), "why": "version 2 bears it"})).await;
     assert_eq!(all, report(2, 1, 1, 0, 1));
     let told = home.redriven.lock().unwrap().clone();
-    let rules: Vec<_> = told.iter().map(|record| (record.rule.as_deref(), record.attempt)).collect();
+    let rules: Vec<_> =
+        told.iter().map(|record| (record.rule.as_ref().map(|rule| rule.name.as_str()), record.attempt)).collect();
     assert_eq!(rules, [(Some(RULE), 2), (Some(RULE), 2), (Some("gone"), 2), (None, 2)]);
     assert_eq!(told[0].partition.to_string(), "payments/0");
     let line: Value = serde_json::from_slice(&told[0].line).unwrap();

@@ -59,7 +59,7 @@ impl JsonLines {
 
     /// Appends a value as one line.
     pub fn append(&mut self, value: &impl Serialize) -> Result<()> {
-        let json = serde_json::to_string(value).outage("encode a line of", self.path.display())?;
+        let json = serde_json::to_string(value).invalid("encode a line of", self.path.display())?;
         self.append_text(&json)
     }
 

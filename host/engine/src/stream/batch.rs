@@ -46,8 +46,7 @@ impl Stream {
         let rows =
             Rows { partition, chunk: &self.reader.chunk, origins: &decoded.origins, times: &decoded.times, attempt: 1 };
         let lateness_ms = self.settings.lateness_ms;
-        let time_max =
-            if self.settings.bounded { Millis::MAX } else { now.saturating_add(self.settings.future_ms_max) };
+        let time_max = self.time_max(now);
         let time = self.times[slot.topic].partition(number);
         let counts = &mut self.report.counts;
         let mut position = self.positions.next(partition);
@@ -65,11 +64,12 @@ impl Stream {
                         readable.map(|at| time.observe(at, lateness_ms));
                     }
                 }
-                // What a line says of itself counts only when it is a record. No position goes back: what was judged stays judged.
-                position = match refused.time {
-                    Some(_) if refused.origin.offset >= 0 => position.max(refused.origin.offset.saturating_add(1)),
-                    _ => position + 1,
-                };
+                // What a line says of itself counts only when it is a record, or says what is expected. A line without an offset lies in
+                // front of a position, so a restart may refuse it again: a record that was passed over would be lost.
+                let offset = refused.origin.offset;
+                if offset >= 0 && (refused.time.is_some() || offset == position) {
+                    position = position.max(offset.saturating_add(1));
+                }
             }
             let Some(at) = decoded.times.get(row) else { break };
             if *at > time_max {
@@ -88,6 +88,11 @@ impl Stream {
         timely
     }
 
+    /// Records that are later are refused.
+    pub(super) fn time_max(&self, now: Millis) -> Millis {
+        if self.settings.bounded { Millis::MAX } else { now.saturating_add(self.settings.future_ms_max) }
+    }
+
     /// Groups the admitted rows and gives them to the rules of their topic.
     pub(super) fn judge(
         &mut self,
@@ -95,7 +100,7 @@ impl Stream {
         now: Millis,
         mut decoded: Decoded,
         timely: &Timely,
-        trial: Trial<'_>,
+        trial: Trial,
     ) -> Result<()> {
         if timely.behind_ms.is_empty() {
             return Ok(());
@@ -131,7 +136,7 @@ impl Stream {
         for reader in &topic.readers {
             let run = &mut self.runs[reader.rule];
             let groups = reader.grouping.map(|grouping| &self.groups[grouping]);
-            let judges = run.kept.tripped.is_none() && trial.rule.is_none_or(|rule| rule == run.plan.name);
+            let judges = run.kept.tripped.is_none() && trial.rule.is_none_or(|index| index == reader.rule);
             if judges && groups.is_none_or(|groups| !groups.hashes.is_empty()) {
                 let layout = &self.plan.layouts[reader.rule];
                 any_stopped |= run.apply(layout, reader.input, &batch, groups, &mut desk)?;
@@ -146,13 +151,13 @@ impl Stream {
 
 /// Which rules judge, and for the how manieth time.
 #[derive(Clone, Copy)]
-pub(super) struct Trial<'a> {
-    /// None = all.
-    pub rule: Option<&'a str>,
+pub(super) struct Trial {
+    /// The index of the only one; none = all.
+    pub rule: Option<usize>,
     pub attempt: u32,
 }
 
-impl Trial<'_> {
+impl Trial {
     const FIRST: Self = Self { rule: None, attempt: 1 };
 }
 
@@ -202,7 +207,7 @@ impl Timely {
     }
 }
 
-fn from_the_future(origin: Origin, time: Millis, now: Millis) -> Refused {
+pub(super) fn from_the_future(origin: Origin, time: Millis, now: Millis) -> Refused {
     let message = format!("its time is {}, the clock's {}", rfc3339_millis(time), rfc3339_millis(now));
     Refused { origin, after_row: 0, time: Some(time), reason: "future_timestamp", message }
 }

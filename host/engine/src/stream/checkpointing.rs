@@ -12,8 +12,8 @@ use crate::checkpoint::Checkpoint;
 use crate::kept::{Author, Kept};
 use crate::recent::RecentAlerts;
 use crate::report::{Report, timed};
-use crate::roster::{self, Before};
-use crate::rules::RuleSet;
+use crate::roster::{Before, Refused};
+use crate::rules::{RuleSet, Trip};
 use crate::sink::Settle;
 use crate::watermark::TopicTime;
 
@@ -111,7 +111,8 @@ impl Stream {
             (TIMES.to_owned(), encode(TIMES, &times)?),
             (RECENT_ALERTS.to_owned(), self.outbox.recent.encode()),
         ]);
-        state.extend(self.runs.iter().map(|run| (rule_state(&run.kept.author), run.kept.encode())));
+        let kept = self.runs.iter().map(|run| &run.kept).chain(&self.resting);
+        state.extend(kept.map(|kept| (rule_state(&kept.author), kept.encode())));
         Ok(state)
     }
 
@@ -119,7 +120,7 @@ impl Stream {
     /// it does not know all sinks.
     pub(super) fn restore(&mut self, rules: &RuleSet) -> Result<bool> {
         let Some(checkpoint) = self.checkpoints.latest()? else {
-            self.runs = roster::assemble(rules, &mut Vec::new())?;
+            self.begin(rules, Vec::new())?;
             return Ok(true);
         };
         let complete = self.commit(&checkpoint)?;
@@ -138,12 +139,27 @@ impl Stream {
         let kept: Vec<Kept> =
             stored.map(|(owner, bytes)| Kept::decode(owner, bytes, &self.hasher)).collect::<Result<_>>()?;
         let trials: Vec<_> = kept.iter().filter(|kept| kept.author.trial).map(|kept| kept.author.place()).collect();
-        self.runs =
-            roster::assemble(rules, &mut kept.into_iter().map(|kept| Before::Restored(Box::new(kept))).collect())?;
+        self.begin(rules, kept)?;
         self.forget_trials_but(&trials);
         self.checkpoint_number = checkpoint.number + 1;
         self.positions = checkpoint.positions;
         Ok(!complete)
+    }
+
+    /// Begins with `rules`. A version that cannot be started is stopped, and what it would go on with stays: the others do not wait for
+    /// people.
+    fn begin(&mut self, rules: &RuleSet, kept: Vec<Kept>) -> Result<()> {
+        let (refused, _) =
+            self.take_up(rules, kept.into_iter().map(|kept| Before::Restored(Box::new(kept))).collect())?;
+        for Refused { plan, error } in refused {
+            if error.can_retry() {
+                return Err(error);
+            }
+            tracing::error!(rule = plan.name, version = plan.version, "the rule was stopped: {}", error.chain());
+            let (rule, version, trial) = (plan.name.clone(), plan.version, plan.role.is_trial());
+            self.trips.push(Trip { rule, version, trial, reason: error.chain() });
+        }
+        Ok(())
     }
 }
 

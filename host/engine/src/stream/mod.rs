@@ -22,12 +22,13 @@ use tamis_model::time::{Millis, rfc3339_millis};
 use tamis_model::topic::TopicSchema;
 use tamis_model::{Error, Result};
 
-pub use self::parts::{Command, Redrive, Redriven, Reply, Step, StreamParts, StreamSettings};
+pub use self::parts::{Command, Redrive, RedriveRule, Redriven, Reply, Step, StreamParts, StreamSettings};
 use self::reader::{Pending, Reader};
 use crate::checkpoint::CheckpointStore;
 use crate::clock::Clock;
 use crate::grouping::Groups;
 use crate::judge::{Desk, RuleRun};
+use crate::kept::Kept;
 use crate::outbox::{Outbox, Sinks};
 use crate::plan::Plan;
 use crate::report::{Progress, Report, of, timed};
@@ -69,6 +70,8 @@ pub struct Stream {
     times: Vec<TopicTime>,
     outbox: Outbox,
     report: Report,
+    /// What versions left that are in the set and cannot be started.
+    resting: Vec<Kept>,
     /// Versions that were stopped and that nobody was told of yet.
     trips: Vec<Trip>,
     checkpoint_number: u64,
@@ -107,6 +110,7 @@ impl Stream {
             reader: Reader::default(),
             positions: Positions::default(),
             outbox: Outbox::default(),
+            resting: Vec::new(),
             trips: Vec::new(),
             checkpoint_number: 0,
             changed: false,
@@ -145,8 +149,10 @@ impl Stream {
                     reply(self.swap_rules(&rules));
                 }
                 Ok(Command::Redrive(records, reply)) => {
-                    // What failed in the middle is not to be committed: the stream ends with the error that it replied.
+                    // What failed in the middle is not to be committed: the stream ends with the error that it replied. What is said to
+                    // be judged stays judged: nothing would replay a record that lies before the positions.
                     let redriven = self.redrive(&records)?;
+                    self.checkpoint()?;
                     reply(Ok(redriven));
                 }
                 // Nobody is left who could tell it anything.

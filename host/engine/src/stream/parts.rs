@@ -82,9 +82,20 @@ pub struct Redrive {
     /// Its record line, without the line break.
     pub line: Vec<u8>,
     /// The rule that failed on it; none = every rule, because it could not be decoded.
-    pub rule: Option<String>,
+    pub rule: Option<RedriveRule>,
     /// How often it is tried with this one.
     pub attempt: u32,
+}
+
+/// The version of a rule that failed on a record. It judges the record again, or what runs in its place: others have judged it already.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RedriveRule {
+    /// The rule's name.
+    pub name: String,
+    /// The number of the version.
+    pub version: u32,
+    /// Whether its alerts did not count.
+    pub shadow: bool,
 }
 
 /// What came of a record that was to be judged again.

@@ -3,12 +3,14 @@
 //! A redriven record moves neither positions nor time. It is as old as it is: where its partition's watermark has passed it, windows leave
 //! it out, while stateless rules and joins judge it. What it raises has the identity that it would have had at first.
 
+use tamis_model::alert::AlertMode;
 use tamis_model::{Error, Result};
 
 use super::Stream;
-use super::batch::{Timely, Trial};
-use super::parts::{Redrive, Redriven};
+use super::batch::{Timely, Trial, from_the_future};
+use super::parts::{Redrive, RedriveRule, Redriven};
 use crate::decode::Decoder as _;
+use crate::judge::RuleRun;
 use crate::outbox::Rows;
 
 impl Stream {
@@ -37,8 +39,8 @@ impl Stream {
     fn redrive_one(&mut self, record: &Redrive) -> Result<bool> {
         let Redrive { partition, line, rule, attempt } = record;
         let slot = self.reader.slots.iter().position(|slot| slot.partition == *partition);
-        let runs = |name: &String| self.runs.iter().any(|run| run.plan.name == *name && run.kept.tripped.is_none());
-        let Some(slot) = slot.filter(|_| rule.as_ref().is_none_or(runs)) else { return Ok(false) };
+        let run = rule.as_ref().map(|rule| self.run_of(rule));
+        let Some(slot) = slot.filter(|_| run != Some(None)) else { return Ok(false) };
         let topic = self.reader.slots[slot].topic;
         self.reader.chunk.fill(|bytes| {
             bytes.extend_from_slice(line);
@@ -50,14 +52,32 @@ impl Stream {
             return Err(Error::invalid("redrive a record of", partition, "it is not one record line"));
         }
         let rows = Rows { partition, chunk, origins: &decoded.origins, times: &decoded.times, attempt: *attempt };
-        for refused in &decoded.refused {
-            self.outbox.refuse(rows, refused, refused.time.unwrap_or(0), &mut self.report.counts);
-        }
-        let lateness_ms = self.settings.lateness_ms;
-        let watermark = self.times[topic].partition(partition.number).watermark(lateness_ms);
-        let timely = Timely::of(decoded.times.iter().map(|time| watermark.saturating_sub(*time).max(0)));
         let now = self.clock.now();
-        self.judge(slot, now, decoded, &timely, Trial { rule: rule.as_deref(), attempt: *attempt })?;
+        let time_max = self.time_max(now);
+        let future = decoded.times.iter().zip(&decoded.origins).filter(|(time, _)| **time > time_max);
+        let future: Vec<_> = future.map(|(time, origin)| from_the_future(*origin, *time, now)).collect();
+        for refused in decoded.refused.iter().chain(&future) {
+            self.outbox.refuse_again(rows, refused, &mut self.report.counts);
+        }
+        if !future.is_empty() {
+            return Ok(true);
+        }
+        // A partition that has fallen quiet is as far as its topic.
+        let partition_watermark = self.times[topic].partition(partition.number).watermark(self.settings.lateness_ms);
+        let watermark = partition_watermark.max(self.times[topic].stands_at());
+        let timely = Timely::of(decoded.times.iter().map(|time| watermark.saturating_sub(*time).max(0)));
+        self.judge(slot, now, decoded, &timely, Trial { rule: run.flatten(), attempt: *attempt })?;
         Ok(true)
+    }
+
+    /// The version that failed, else the one that runs in its place now.
+    fn run_of(&self, failed: &RedriveRule) -> Option<usize> {
+        let of_rule = |run: &RuleRun| run.plan.name == failed.name && run.kept.tripped.is_none();
+        let same = |run: &RuleRun| run.plan.version == failed.version;
+        let in_its_place = |run: &RuleRun| (run.plan.role.alert_mode() == AlertMode::Shadow) == failed.shadow;
+        let place = |is: &dyn Fn(&RuleRun) -> bool| self.runs.iter().position(|run| of_rule(run) && is(run));
+        place(&same)
+            .or_else(|| place(&|run| in_its_place(run) && !run.plan.role.is_trial()))
+            .or_else(|| place(&in_its_place))
     }
 }

@@ -8,33 +8,55 @@ use super::Stream;
 use crate::judge::RuleRun;
 use crate::outbox::Sinks;
 use crate::plan::Plan;
-use crate::roster::{self, Before};
+use crate::roster::{Before, Refused, Roster};
 use crate::rules::{RulePlan, RuleSet};
 use crate::share::Share;
 
 impl Stream {
     /// Goes on with other rules, between two batches. A version that stays keeps its code and its state; a new one begins with the
-    /// state of the active one before it, where it can read that. Nothing changes when it fails.
+    /// state of the active one before it, where it can read that.
+    ///
+    /// # Errors
+    /// When a version cannot be started: what ran in its place goes on, and every other rule is as the set says. Nothing changes when
+    /// the set does not fit the topics.
     pub fn swap_rules(&mut self, rules: &RuleSet) -> Result<()> {
-        let plan = Plan::new(&self.schemas, rules)?;
+        Plan::new(&self.schemas, rules)?;
         check_sinks(rules, &self.sinks)?;
         let trials = trials(&self.runs);
-        let mut before: Vec<Before> =
-            std::mem::take(&mut self.runs).into_iter().map(|run| Before::Run(Box::new(run))).collect();
-        let assembled = roster::assemble(rules, &mut before);
-        match assembled {
-            Ok(runs) => self.runs = runs,
-            Err(error) => {
-                self.runs = before.into_iter().filter_map(Before::run).collect();
-                return Err(error);
-            }
-        }
-        self.plan = plan;
+        let runs = std::mem::take(&mut self.runs).into_iter().map(|run| Before::Run(Box::new(run)));
+        let resting = std::mem::take(&mut self.resting).into_iter().map(|kept| Before::Restored(Box::new(kept)));
+        let (refused, forgets) = self.take_up(rules, runs.chain(resting).collect())?;
         self.forget_trials_but(&trials);
-        self.report.revision = rules.revision;
         self.changed = true;
         self.take_stock();
-        Ok(())
+        if forgets {
+            // A restart could not tell why it reads nothing of what the last checkpoint has.
+            self.checkpoint()?;
+        }
+        match refused.into_iter().next() {
+            Some(Refused { error, .. }) => Err(error),
+            None => {
+                self.report.revision = rules.revision;
+                Ok(())
+            }
+        }
+    }
+
+    /// Puts a set to work. Returns what cannot be started, and whether something begins anew that could not do so again.
+    pub(super) fn take_up(&mut self, rules: &RuleSet, before: Vec<Before>) -> Result<(Vec<Refused>, bool)> {
+        let roster = Roster::new(rules, &before);
+        let forgets = roster.forgets;
+        match Plan::new(&self.schemas, &roster.rules) {
+            Ok(plan) => {
+                let (runs, resting, refused) = roster.assemble(before);
+                (self.plan, self.runs, self.resting) = (plan, runs, resting);
+                Ok((refused, forgets))
+            }
+            Err(error) => {
+                (self.runs, self.resting) = Before::apart(before);
+                Err(error)
+            }
+        }
     }
 
     /// Whether a version that `rules` replaces, or changes, has said something since the last checkpoint.

@@ -10,7 +10,8 @@ use tamis_engine::{Checkpoint, CheckpointStore, Settle, Sink, Step, Stream};
 use tamis_model::alert::Alert;
 use tamis_model::{Error, Kind, Result};
 
-use crate::feed::{NOON, Payment, Reading, World, all_rules, finish, sinks};
+use crate::feed::{NOON, Payment, Reading, World, all_rules, finish, payments, settle, sinks};
+use crate::rules::high_amount;
 
 const EVERY_BATCH: Reading = Reading { rows_max: 3, chunk_records: 5, bounded: true, checkpoint_interval_ms: 0 };
 
@@ -26,7 +27,7 @@ fn world() -> World {
     }
     feed[16].amount = 666;
     let world = World::of(&feed);
-    world.topics.append_line(&crate::feed::payments(1), "not a record");
+    world.topics.append_line(&payments(1), "not a record");
     world.append("last", &Payment::new(1, NOON + 200_000, "s1", 160_000));
     world
 }
@@ -226,7 +227,7 @@ fn a_sink_may_be_left_out_when_it_staged_nothing() {
 }
 
 #[test]
-fn state_of_another_version_is_refused_unless_it_may_be_reset() {
+fn a_rule_that_finds_the_state_of_another_version_is_stopped_unless_it_may_be_reset() {
     let world = world();
     let sinks = || sinks(Box::new(world.records.clone()), Box::new(world.alerts.clone()));
     let store = || Box::new(world.checkpoints.clone());
@@ -243,9 +244,26 @@ fn state_of_another_version_is_refused_unless_it_may_be_reset() {
         rules[1].on_state_change = on_state_change;
         rules
     };
-    let error = world.open_with(newer(OnStateChange::Keep), EVERY_BATCH, sinks(), store()).err().unwrap();
+    let stream = world.open_with(newer(OnStateChange::Keep), EVERY_BATCH, sinks(), store()).unwrap();
     let words = "cannot go on with the state of rule burst: 2 keys have state version 1 of burst 1.2.3, \
                  and burst 1.2.3 wants state version 2";
-    assert_eq!(error.chain(), words);
-    assert!(world.open_with(newer(OnStateChange::Reset), EVERY_BATCH, sinks(), store()).is_ok());
+    assert_eq!(stream.trips().iter().map(|trip| trip.reason.as_str()).collect::<Vec<_>>(), [words]);
+    let stream = world.open_with(newer(OnStateChange::Reset), EVERY_BATCH, sinks(), store()).unwrap();
+    assert_eq!(stream.trips(), []);
+}
+
+/// A line without an offset lies in front of a position: it may be refused twice, and no record is passed over.
+#[test]
+fn a_restart_behind_a_line_without_an_offset_loses_no_record() {
+    let world = World::of(&[Payment::new(0, NOON, "s", 160_000)]);
+    world.topics.append_line(&payments(0), "garbage");
+    let mut stream = world.open(vec![high_amount(150_000)], Reading::LIVE);
+    settle(&mut stream);
+    stream.stop().unwrap();
+    drop(stream);
+    let value = r#"{"payment_id":"p1","session_id":"s","amount":2000.00,"method":"card","status":"succeeded"}"#;
+    world.topics.append_line(&payments(0), &format!(r#"{{"offset":1,"timestamp":{NOON},"value":{value}}}"#));
+    let mut stream = world.open(vec![high_amount(150_000)], Reading::LIVE);
+    settle(&mut stream);
+    assert_eq!(world.raised(), ["high-amount p0", "high-amount p1"]);
 }

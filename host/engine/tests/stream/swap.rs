@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::mpsc::channel;
 
-use tamis_engine::{Command, RulePlan, RuleSet};
+use tamis_engine::{Command, Role, RulePlan, RuleSet};
 use tamis_model::Result;
 
 use crate::feed::{NOON, Payment, Reading, World, settle};
@@ -36,13 +36,9 @@ fn state_stays_and_a_parameter_counts_from_the_next_event() {
 }
 
 #[test]
-fn a_set_that_cannot_be_put_to_work_changes_nothing() {
-    let mut other_version = burst(2, 5_000);
-    Arc::make_mut(&mut other_version.manifest).state_version = 2;
+fn a_set_that_does_not_fit_the_topics_changes_nothing() {
     let mut no_json = high_amount(1);
     no_json.config = "many".to_owned();
-    let mut no_config = high_amount(1);
-    no_config.config = "[]".to_owned();
     let mut no_column = high_amount(1);
     Arc::make_mut(&mut no_column.manifest).inputs[0].columns[0].name = "montant".to_owned();
     let mut other_type = high_amount(1);
@@ -55,9 +51,7 @@ fn a_set_that_cannot_be_put_to_work_changes_nothing() {
     Arc::make_mut(&mut no_topic.manifest).inputs[0].topic = Some("refunds".to_owned());
     let twice = high_amount(1);
     let refused = [
-        (vec![other_version], "2 keys have state version 1"),
         (vec![no_json], "its configuration is no JSON"),
-        (vec![no_config], "[] is no number"),
         (vec![no_column], "column montant of topic payments: the topic does not have it"),
         (vec![other_type], "column status of topic payments: it is Text there and declared as Decimal"),
         (vec![required], "column session_id of topic payments: it may be null there and is declared as required"),
@@ -77,6 +71,77 @@ fn a_set_that_cannot_be_put_to_work_changes_nothing() {
         assert_eq!(world.raised(), ["burst p2"], "the old set goes on with its state");
         assert_eq!(stream.report().revision, 1);
     }
+}
+
+/// Versions of `burst` that cannot be started, and why.
+fn unstartable() -> [(RulePlan, &'static str); 2] {
+    let version = |rule| RulePlan { version: 2, ..rule };
+    let mut other_state = version(burst(2, 5_000));
+    Arc::make_mut(&mut other_state.manifest).state_version = 2;
+    let no_config = RulePlan { config: "[]".to_owned(), ..version(burst(2, 5_000)) };
+    [(other_state, "2 keys have state version 1"), (no_config, "[] is no number")]
+}
+
+#[test]
+fn a_version_that_cannot_be_started_leaves_its_rule_as_it_is_and_the_others_as_the_set_says() {
+    for (bad, reason) in unstartable() {
+        let world = World::of(&[payment(0), Payment::new(0, NOON, "s2", 1)]);
+        let other = RulePlan { name: "other".to_owned(), ..high_amount(1) };
+        let mut stream = world.open(vec![burst(1, 5_000), other], Reading::LIVE);
+        settle(&mut stream);
+        // `other` is killed, `high-amount` is new.
+        let error = stream.swap_rules(&set(2, vec![bad, high_amount(150_000)])).expect_err(reason);
+        assert!(error.chain().contains(reason), "{}", error.chain());
+        world.append("p2", &payment(1));
+        settle(&mut stream);
+        assert_eq!(world.raised(), ["burst p2", "high-amount p2", "other p0"], "the old version has its state");
+        assert_eq!(stream.report().revision, 1);
+        stream.swap_rules(&set(3, vec![high_amount(150_000)])).unwrap();
+        assert_eq!(stream.report().revision, 3);
+    }
+}
+
+#[test]
+fn after_a_restart_a_version_that_cannot_be_started_is_stopped_and_its_state_rests() {
+    for (bad, reason) in unstartable() {
+        let world = World::of(&[payment(0), Payment::new(0, NOON, "s2", 1)]);
+        let mut stream = world.open(vec![burst(1, 5_000)], Reading::LIVE);
+        settle(&mut stream);
+        stream.stop().unwrap();
+        drop(stream);
+        for _ in 0..2 {
+            let mut stream = world.open(vec![bad.clone(), high_amount(150_000)], Reading::LIVE);
+            let [trip] = stream.trips() else { panic!("{:?}", stream.trips()) };
+            assert_eq!((trip.rule.as_str(), trip.version, trip.trial), ("burst", 2, false));
+            assert!(trip.reason.contains(reason), "{}", trip.reason);
+            world.append("p2", &payment(1));
+            settle(&mut stream);
+            stream.stop().unwrap();
+        }
+        assert_eq!(world.raised(), ["high-amount p2"]);
+        // Somebody points back.
+        let mut stream = world.open(vec![bad], Reading::LIVE);
+        stream.swap_rules(&set(2, vec![burst(1, 5_000)])).unwrap();
+        world.append("p3", &payment(2));
+        settle(&mut stream);
+        assert_eq!(world.raised(), ["burst p3", "high-amount p2"], "it goes on where it was");
+    }
+}
+
+/// A shadow that does not read the state begins anew; active it would have to read it. A crash between the two does not matter.
+#[test]
+fn a_version_that_has_begun_anew_on_trial_can_be_activated_after_a_crash() {
+    let world = World::of(&[payment(0)]);
+    let mut other_state = RulePlan { version: 2, role: Role::Shadow, ..burst(1, 5_000) };
+    Arc::make_mut(&mut other_state.manifest).state_version = 2;
+    let mut stream = world.open(vec![burst(1, 5_000)], Reading::LIVE);
+    settle(&mut stream);
+    stream.stop().unwrap();
+    stream.swap_rules(&set(2, vec![burst(1, 5_000), other_state.clone()])).unwrap();
+    drop(stream);
+    let active = RulePlan { role: Role::Active, ..other_state };
+    let stream = world.open(vec![active], Reading::LIVE);
+    assert_eq!(stream.trips(), []);
 }
 
 #[test]

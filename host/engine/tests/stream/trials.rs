@@ -233,3 +233,39 @@ fn rows_of_an_aggregate_leave_when_their_window_has_closed() {
     assert_eq!(rows.len(), 4, "what is on trial is kept apart");
     assert_eq!(stream.report().counts.rules["volume"].emitted, 2);
 }
+
+/// A row is about all events of its window: two that count would be one too many.
+#[test]
+fn the_rows_of_a_canary_are_kept_apart() {
+    let world = World::new();
+    append(&world, 0, 2, 100);
+    let rules = vec![version(1, Role::Active, volume()), version(2, canary(50), volume())];
+    finish(&mut world.open(rules, Reading::WHOLE));
+    let rows = world.aggregates.content();
+    let of_trials = rows.iter().filter(|row| row.shadow).count();
+    assert_eq!((rows.len(), of_trials), (16, 8), "one for each session, and the canary's");
+}
+
+#[test]
+fn a_version_on_trial_holds_nobody_up() {
+    for role in [Role::Shadow, canary(50)] {
+        let world = World::new();
+        append(&world, 0, 2, 666);
+        let halting = RulePlan { on_failure: OnFailure::Halt, ..version(2, role, high_amount(1)) };
+        let mut stream = world.open(vec![burst(100, 5_000), halting], Reading::LIVE);
+        settle(&mut stream);
+        assert_eq!(stream.report().counts.rules["burst"].judged, 16);
+    }
+}
+
+/// A canary judges every key, so its share does not make a flood of alerts look small.
+#[test]
+fn the_alerts_of_a_canary_are_measured_over_all_that_it_judges() {
+    let world = World::new();
+    append(&world, 0, 20, 160_000);
+    let budget = Budget { rows_min: 100, alerts_percent_max: Some(20.0), ..Budget::default() };
+    let role = Role::Canary { percent: 10, budget };
+    let rules = vec![version(1, Role::Active, high_amount(200_000)), version(2, role, high_amount(150_000))];
+    let trips = trips(&mut world.open(rules, Reading::LIVE));
+    assert_eq!(trips[0].reason, "it raised 160 alerts for 160 events, more than 20 %");
+}
