@@ -1,7 +1,9 @@
 //! Who asks, and whether they may: the one place where that is decided, before a handler sees anything of a request.
 
+use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Duration;
 
 use axum::extract::rejection::RawPathParamsRejection;
 use axum::extract::{FromRequestParts, RawPathParams, Request, State};
@@ -14,12 +16,17 @@ use tamis_catalog::roles::Permission;
 use tamis_catalog::tokens::Token;
 use tamis_catalog::{Action, Actor, Change};
 use tamis_model::time::Millis;
+use tokio::time::{Instant, timeout_at};
 
 use crate::app::App;
+use crate::extract::Deadline;
 use crate::observe;
 use crate::problem::{Problem, ProblemKind};
+use crate::refusals::cut;
 use crate::tokens::Shown;
 
+/// How long an answer may still take when the body came at the last moment.
+const ANSWER_MARGIN: Duration = Duration::from_secs(1);
 /// Between two lines of log about tokens that are worth nothing.
 const WARN_INTERVAL_MS: Millis = 10_000;
 
@@ -30,7 +37,7 @@ pub(crate) enum Access {
     Open,
     /// A token that may look.
     Read(Permission),
-    /// A token that may do it; a try without is kept in the audit log.
+    /// A token that may do it; tries without are kept in the audit log, one a minute.
     Write(Permission, Action),
     /// A token; which of these permissions it needs depends on the body, and the handler must ask by [`Undecided::require`].
     ByBody(&'static [Permission]),
@@ -93,6 +100,8 @@ impl Undecided {
 pub(crate) struct Gate {
     pub app: Arc<App>,
     pub access: Access,
+    /// How long a request may take.
+    pub time_max: Duration,
 }
 
 /// Lets a request through to its handler, or not.
@@ -104,10 +113,29 @@ pub(crate) async fn check(
 ) -> Response {
     // The first name in the path is what a change is about; a path that cannot be read leads to no handler.
     let object = path.ok().and_then(|path| path.iter().next().map(|(_, value)| value.to_owned()));
-    match admit(&gate, object, &mut request).await {
-        Ok(Admitted::Reader) => next.run(request).await,
-        Ok(Admitted::Writer) => detached(request, next).await,
-        Err(problem) => problem.into_response(),
+    let deadline = Instant::now() + gate.time_max;
+    request.extensions_mut().insert(Deadline(deadline));
+    let answer = async {
+        match admit(&gate, object, &mut request).await {
+            Ok(Admitted::Reader) => next.run(request).await,
+            Ok(Admitted::Writer) => detached(request, next).await,
+            Err(problem) => problem.into_response(),
+        }
+    };
+    in_time(deadline + ANSWER_MARGIN, &gate.access, answer).await
+}
+
+/// An answer, or that there is none in time: then a change goes on, and nobody may be told to begin it again.
+async fn in_time(deadline: Instant, access: &Access, answer: impl Future<Output = Response>) -> Response {
+    match (timeout_at(deadline, answer).await, access) {
+        (Ok(answer), _) => answer,
+        (Err(_), Access::Open | Access::Read(_)) => {
+            Problem::new(ProblemKind::Timeout, "it took too long").into_response()
+        }
+        (Err(_), Access::Write(..) | Access::ByBody(_)) => {
+            Problem::undecided("it took too long: it may have been done, or still be; look before you try again")
+                .into_response()
+        }
     }
 }
 
@@ -121,7 +149,7 @@ enum Admitted {
 
 /// Whether a request may come to its handler, which then finds who asks.
 async fn admit(gate: &Gate, object: Option<String>, request: &mut Request) -> Result<Admitted, Problem> {
-    let Gate { app, access } = gate;
+    let Gate { app, access, .. } = gate;
     let needed = match *access {
         Access::Open => return Ok(Admitted::Reader),
         Access::Read(permission) => Some((permission, None)),
@@ -197,7 +225,7 @@ fn warn_of_guesses(now: Millis) {
     }
 }
 
-/// Whether a token may do it. A refused change is kept in the audit log.
+/// Whether a token may do it. That a change was refused is kept in the audit log, once a minute.
 async fn permit(
     app: &App,
     caller: &Caller,
@@ -208,7 +236,7 @@ async fn permit(
     if caller.token.may(permission) {
         return Ok(());
     }
-    if let Some(action) = action {
+    if let Some(action) = action.filter(|action| app.refusals.is_news(&caller.token.id, *action, app.now())) {
         refused(app, caller, action, object, &format!("the token does not have the scope {permission}")).await?;
     }
     Err(Problem::forbidden(permission))
@@ -225,7 +253,7 @@ pub(crate) async fn refused(
     let change = caller.change(app, None);
     let entry = AuditEntry {
         action,
-        object,
+        object: cut(object),
         change,
         outcome: Outcome::Refused,
         reason: Some(reason),
@@ -254,4 +282,21 @@ impl<S: Send + Sync> FromRequestParts<S> for Undecided {
 /// What [`check`] has left; a handler behind another kind of gate finds nothing.
 fn admitted<T: Clone + Send + Sync + 'static>(parts: &Parts) -> Result<T, Problem> {
     parts.extensions.get().cloned().ok_or_else(|| Problem::internal("the route is behind another kind of gate"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn who_waits_too_long_for_a_change_is_told_that_it_may_have_been_done() {
+        let check = async |access: Access, kind: ProblemKind| {
+            let mut answer = in_time(Instant::now(), &access, std::future::pending()).await;
+            assert_eq!(Problem::of(&mut answer).map(|problem| problem.kind()), Some(kind), "{access:?}");
+        };
+        check(Access::Open, ProblemKind::Timeout).await;
+        check(Access::Read(Permission::Read), ProblemKind::Timeout).await;
+        check(Access::Write(Permission::RunsWrite, Action::RunStart), ProblemKind::Undecided).await;
+        check(Access::ByBody(&[Permission::RulesWrite]), ProblemKind::Undecided).await;
+    }
 }

@@ -13,6 +13,7 @@ use utoipa::openapi::OpenApi;
 use crate::Api;
 use crate::problem::Problem;
 use crate::readiness::Readiness;
+use crate::refusals::Refusals;
 
 /// Event streams that are open at once.
 const EVENT_STREAMS_MAX: usize = 64;
@@ -28,6 +29,7 @@ pub(crate) struct App {
     pub uploads: Arc<Semaphore>,
     file_reads: Arc<Semaphore>,
     pub readiness: Readiness,
+    pub refusals: Refusals,
     /// The OpenAPI document, once all routes are known.
     pub document: OnceLock<Bytes>,
 }
@@ -44,6 +46,7 @@ impl App {
             uploads: bound(UPLOADS_MAX),
             file_reads: bound(FILE_READS_MAX),
             readiness: Readiness::default(),
+            refusals: Refusals::default(),
             document: OnceLock::new(),
         }
     }

@@ -13,6 +13,7 @@ use serde_json::error::Category;
 use serde_json::{Map, Value};
 use tamis_catalog::PageQuery;
 use tamis_catalog::page::PAGE_ITEMS_MAX;
+use tokio::time::{Instant, timeout_at};
 use utoipa::ToSchema;
 
 use crate::problem::{Place, Problem, ProblemKind};
@@ -199,15 +200,27 @@ pub(crate) fn expect_media_type(headers: &HeaderMap, expected: &str) -> Result<(
     Err(Problem::new(ProblemKind::MediaType, format!("the body must be {expected}; its type {found}")))
 }
 
-/// The whole body, if it is not too large.
+/// Until when the body of a request may come: a change outlives the wait for its answer, and must not for its body.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Deadline(pub Instant);
+
+/// The whole body, if it is not too large and comes in time.
 pub(crate) async fn read_body(request: Request, bytes_max: usize) -> Result<Bytes, Problem> {
     let too_large = || Problem::new(ProblemKind::TooLarge, format!("a body has at most {bytes_max} bytes here"));
     let announced = request.headers().get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
     if announced.is_some_and(|length: u64| length > bytes_max as u64) {
         return Err(too_large());
     }
+    let deadline = request.extensions().get().map(|Deadline(deadline)| *deadline);
     let body: Body = request.into_body();
-    axum::body::to_bytes(body, bytes_max).await.map_err(|error| {
+    let read = axum::body::to_bytes(body, bytes_max);
+    let read = match deadline {
+        Some(deadline) => timeout_at(deadline, read)
+            .await
+            .map_err(|_| Problem::new(ProblemKind::Timeout, "the body did not come in time; nothing was done"))?,
+        None => read.await,
+    };
+    read.map_err(|error| {
         let is_too_large = std::error::Error::source(&error).is_some_and(|source| source.is::<LengthLimitError>());
         if is_too_large { too_large() } else { Problem::bad_request("the body broke off") }
     })
@@ -229,4 +242,26 @@ fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
         let place = Place { line: of(error.line()), column: of(error.column()), member };
         Problem::new(kind, error.to_string()).at(place)
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::convert::Infallible;
+    use std::time::Duration;
+
+    use futures::{StreamExt, stream};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_body_that_trickles_is_not_waited_for() {
+        let trickles = stream::repeat(Bytes::from_static(b"x")).then(async |byte| {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+            Ok::<_, Infallible>(byte)
+        });
+        let mut request = Request::new(Body::from_stream(Box::pin(trickles)));
+        request.extensions_mut().insert(Deadline(Instant::now() + Duration::from_millis(50)));
+        let read = tokio::time::timeout(Duration::from_secs(10), read_body(request, 1 << 30)).await.unwrap();
+        assert_eq!(read.unwrap_err().kind(), ProblemKind::Timeout);
+    }
 }

@@ -17,6 +17,7 @@ mod observe;
 mod openapi;
 mod problem;
 mod readiness;
+mod refusals;
 mod resources;
 mod routes;
 mod server;

@@ -26,7 +26,11 @@ const PROBLEMS: [(u16, &str); 12] = [
     (422, "What is asked for makes no sense, or a plugin refuses it."),
     (428, "The change does not say what it is based on."),
     (500, "The host failed; the log says more under the request id."),
-    (503, "The host cannot do it now; it may after the seconds in `Retry-After`."),
+    (
+        503,
+        "The host cannot do it now; it may after the seconds in `Retry-After`. Without that header it may have been \
+         done, or still be: look before you try again.",
+    ),
 ];
 
 /// The name of the response with a status.
@@ -70,7 +74,6 @@ impl IntoResponses for Preconditions {
 fn headers_of(status: u16) -> &'static [&'static str] {
     match status {
         401 => &["WWW-Authenticate"],
-        503 => &["Retry-After"],
         _ => &[],
     }
 }

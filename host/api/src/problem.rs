@@ -36,6 +36,7 @@ pub(crate) enum ProblemKind {
     Internal,
     Unavailable,
     Timeout,
+    Undecided,
 }
 
 impl ProblemKind {
@@ -64,6 +65,7 @@ impl ProblemKind {
             Self::Internal => (StatusCode::INTERNAL_SERVER_ERROR, "internal", "The host failed"),
             Self::Unavailable => (StatusCode::SERVICE_UNAVAILABLE, "unavailable", "The host cannot do it now"),
             Self::Timeout => (StatusCode::SERVICE_UNAVAILABLE, "timeout", "The host took too long"),
+            Self::Undecided => (StatusCode::SERVICE_UNAVAILABLE, "undecided", "It may have been done"),
         }
     }
 
@@ -168,6 +170,11 @@ impl Problem {
         Self::new(ProblemKind::Unavailable, detail)
     }
 
+    /// A change that was begun and goes on: whoever tries it again does it twice.
+    pub fn undecided(detail: impl Into<String>) -> Self {
+        Self::new(ProblemKind::Undecided, detail)
+    }
+
     /// Something is wrong at a place of the body.
     pub fn at(self, place: Place) -> Self {
         Self { place, ..self }
@@ -207,14 +214,19 @@ impl Problem {
         self.kind.row().0.is_server_error().then(|| self.cause.as_deref().unwrap_or(&self.detail))
     }
 
+    #[cfg(test)]
+    pub fn kind(&self) -> ProblemKind {
+        self.kind
+    }
+
     /// The headers of its answer.
     pub fn headers(&self) -> impl Iterator<Item = (HeaderName, HeaderValue)> {
-        let of_status = match self.kind.row().0 {
-            StatusCode::UNAUTHORIZED => Some((header::WWW_AUTHENTICATE, CHALLENGE)),
-            StatusCode::SERVICE_UNAVAILABLE => Some((header::RETRY_AFTER, RETRY_AFTER)),
+        let of_kind = match self.kind {
+            ProblemKind::Unauthorized => Some((header::WWW_AUTHENTICATE, CHALLENGE)),
+            ProblemKind::Unavailable | ProblemKind::Timeout => Some((header::RETRY_AFTER, RETRY_AFTER)),
             _ => None,
         };
-        [(header::CONTENT_TYPE, HeaderValue::from_static(MEDIA_TYPE))].into_iter().chain(of_status)
+        [(header::CONTENT_TYPE, HeaderValue::from_static(MEDIA_TYPE))].into_iter().chain(of_kind)
     }
 
     /// As it is sent.
@@ -262,5 +274,23 @@ impl IntoResponse for Problem {
         let mut response = self.kind.row().0.into_response();
         response.extensions_mut().insert(self);
         response
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_may_have_changed_something_is_not_told_to_try_again() {
+        let check = |problem: Problem, retry_after: Option<&str>| {
+            let (status, slug, _) = problem.kind.row();
+            let found = problem.headers().find(|(name, _)| name == header::RETRY_AFTER);
+            let found = found.as_ref().map(|(_, value)| value.to_str().unwrap());
+            assert_eq!((status, found), (StatusCode::SERVICE_UNAVAILABLE, retry_after), "{slug}");
+        };
+        check(Problem::unavailable("busy"), Some("1"));
+        check(Problem::new(ProblemKind::Timeout, "slow"), Some("1"));
+        check(Problem::undecided("slow"), None);
     }
 }

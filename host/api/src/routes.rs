@@ -3,9 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::http::StatusCode;
 use axum::middleware::from_fn_with_state;
-use tower_http::timeout::TimeoutLayer;
 use utoipa::openapi::path::{Operation, ParameterIn, PathItem, Paths};
 use utoipa::openapi::security::SecurityRequirement;
 use utoipa::openapi::{OpenApi, Ref, RefOr};
@@ -48,10 +46,8 @@ impl Routes {
         for operation in operations(&mut paths) {
             declare(operation, &access);
         }
-        let gate = Gate { app: Arc::clone(&self.app), access };
-        let methods = methods
-            .route_layer(from_fn_with_state(gate, access::check))
-            .route_layer(TimeoutLayer::with_status_code(StatusCode::SERVICE_UNAVAILABLE, time_max));
+        let gate = Gate { app: Arc::clone(&self.app), access, time_max };
+        let methods = methods.route_layer(from_fn_with_state(gate, access::check));
         self.router = self.router.routes((schemas, paths, methods));
         self
     }

@@ -1,4 +1,11 @@
 //! The API on a socket: plain or TLS, bounded in what it takes, and with an end within bounded time.
+//!
+//! Which version of HTTP a connection speaks is known before its first byte: it is 1.1 in the clear, and what was
+//! negotiated under TLS. Whoever is silent is not waited for: see [`Limits`].
+
+mod requests;
+#[cfg(test)]
+mod tests;
 
 use std::convert::Infallible;
 use std::future::Future;
@@ -13,7 +20,6 @@ use axum::http::Request;
 use axum::response::Response;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
-use hyper_util::server::graceful::{GracefulShutdown, Watcher};
 use hyper_util::service::TowerToHyperService;
 use tamis_model::error::Context;
 use tamis_model::{Error, Kind, Result};
@@ -28,18 +34,31 @@ use tokio_rustls::rustls::pki_types::pem::PemObject;
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tower::ServiceExt;
 
+use self::requests::Requests;
 use crate::resources::Closing;
 
-/// Connections at once.
-const CONNECTIONS_MAX: usize = 1024;
 /// Requests at once on one connection of HTTP/2.
 const REQUESTS_PER_CONNECTION_MAX: u32 = 64;
-/// How long somebody may take to shake hands, or to send the head of a request.
-const HEAD_MAX: Duration = Duration::from_secs(10);
+/// The protocol of HTTP/2, as TLS negotiates it.
+const H2: &[u8] = b"h2";
 /// After an error of the socket: most are that there are too many files open.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 /// How long requests may take to end at the end.
 const END_MAX: Duration = Duration::from_secs(5);
+
+/// What a server bears.
+#[derive(Clone, Copy, Debug)]
+struct Limits {
+    /// Connections at once.
+    connections: usize,
+    /// How long somebody may take to shake hands, or to send the head of a request: also of the next one on a connection
+    /// of HTTP/1.
+    head: Duration,
+    /// How long nobody may ask for anything on a connection of HTTP/2.
+    idle: Duration,
+}
+
+const LIMITS: Limits = Limits { connections: 1024, head: Duration::from_secs(10), idle: Duration::from_secs(60) };
 
 /// The server's certificate.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -65,7 +84,7 @@ impl TlsFiles {
             .with_safe_default_protocol_versions()
             .and_then(|builder| builder.with_no_client_auth().with_single_cert(chain, private));
         let mut config = config.invalid("use certificate", certificates.display())?;
-        config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+        config.alpn_protocols = vec![H2.to_vec(), b"http/1.1".to_vec()];
         Ok(TlsAcceptor::from(Arc::new(config)))
     }
 }
@@ -78,11 +97,21 @@ pub async fn serve(
     router: Router,
     shutdown: impl Future<Output = ()>,
 ) -> Result<()> {
+    serve_within(LIMITS, listener, tls, router, shutdown).await
+}
+
+async fn serve_within(
+    limits: Limits,
+    listener: TcpListener,
+    tls: Option<TlsFiles>,
+    router: Router,
+    shutdown: impl Future<Output = ()>,
+) -> Result<()> {
     let tls = tls.map(|files| files.acceptor()).transpose()?;
     let (closing, closed) = watch::channel(false);
-    let server = Server { router, tls, closing: Closing(closed), http: http() };
-    let (graceful, mut connections) = (GracefulShutdown::new(), JoinSet::new());
-    let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+    let server = Server { router, tls, limits, closing: Closing(closed), http: http(limits) };
+    let mut connections = JoinSet::new();
+    let places = Arc::new(Semaphore::new(limits.connections));
     let mut shutdown = std::pin::pin!(shutdown);
     loop {
         let accepted = async {
@@ -95,9 +124,9 @@ pub async fn serve(
             Some(_) = connections.join_next() => {}
             (accepted, place) = accepted => match (accepted, place) {
                 (Ok((stream, peer)), Ok(place)) => {
-                    let (server, watcher) = (server.clone(), graceful.watcher());
+                    let server = server.clone();
                     connections.spawn(async move {
-                        server.connection(stream, peer, watcher).await;
+                        server.connection(stream, peer).await;
                         drop(place);
                     });
                 }
@@ -111,16 +140,17 @@ pub async fn serve(
     }
     drop(listener);
     closing.send_replace(true);
-    if tokio::time::timeout(END_MAX, graceful.shutdown()).await.is_err() {
+    let ended = async { while connections.join_next().await.is_some() {} };
+    if tokio::time::timeout(END_MAX, ended).await.is_err() {
         tracing::warn!("requests were cut off that did not end within {END_MAX:?}");
     }
     connections.shutdown().await;
     Ok(())
 }
 
-fn http() -> Builder<TokioExecutor> {
+fn http(limits: Limits) -> Builder<TokioExecutor> {
     let mut http = Builder::new(TokioExecutor::new());
-    http.http1().timer(TokioTimer::new()).header_read_timeout(HEAD_MAX);
+    http.http1().timer(TokioTimer::new()).header_read_timeout(limits.head);
     http.http2()
         .timer(TokioTimer::new())
         .keep_alive_interval(Duration::from_secs(20))
@@ -132,40 +162,66 @@ fn http() -> Builder<TokioExecutor> {
 struct Server {
     router: Router,
     tls: Option<TlsAcceptor>,
+    limits: Limits,
     closing: Closing,
     http: Builder<TokioExecutor>,
 }
 
 impl Server {
     /// All of a connection. What goes wrong on it is the peer's: nobody here must look at it.
-    async fn connection(self, stream: TcpStream, peer: SocketAddr, watcher: Watcher) {
+    async fn connection(self, stream: TcpStream, peer: SocketAddr) {
         // Answers are small and written at once: waiting for more would only delay them.
         let _ = stream.set_nodelay(true);
+        let http = self.http.clone();
         match self.tls.clone() {
-            None => self.answer(stream, peer, watcher).await,
-            Some(tls) => match tokio::time::timeout(HEAD_MAX, tls.accept(stream)).await {
-                Ok(Ok(stream)) => self.answer(stream, peer, watcher).await,
+            None => self.answer(http.http1_only(), stream, peer).await,
+            Some(tls) => match tokio::time::timeout(self.limits.head, tls.accept(stream)).await {
+                Ok(Ok(stream)) if stream.get_ref().1.alpn_protocol() == Some(H2) => {
+                    self.answer(http.http2_only(), stream, peer).await;
+                }
+                Ok(Ok(stream)) => self.answer(http.http1_only(), stream, peer).await,
                 Ok(Err(error)) => tracing::debug!(%peer, "no TLS: {error}"),
                 Err(_) => tracing::debug!(%peer, "no TLS in time"),
             },
         }
     }
 
-    async fn answer<S>(&self, stream: S, peer: SocketAddr, watcher: Watcher)
+    async fn answer<S>(&self, http: Builder<TokioExecutor>, stream: S, peer: SocketAddr)
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
-        let (router, closing) = (self.router.clone(), self.closing.clone());
+        let (router, closing, requests) = (self.router.clone(), self.closing.clone(), Requests::default());
+        let at_work = requests.clone();
         let service = tower::service_fn(move |request: Request<hyper::body::Incoming>| {
+            let open = at_work.begin();
             let (mut parts, body) = request.into_parts();
             parts.extensions.insert(closing.clone());
-            let request = Request::from_parts(parts, Body::new(body));
+            let response = router.clone().oneshot(Request::from_parts(parts, Body::new(body)));
             let answer: std::pin::Pin<Box<dyn Future<Output = Result<Response, Infallible>> + Send>> =
-                Box::pin(router.clone().oneshot(request));
+                Box::pin(async move { response.await.map(|response| open.answered(response)) });
             answer
         });
-        let connection = self.http.serve_connection(TokioIo::new(stream), TowerToHyperService::new(service));
-        if let Err(error) = watcher.watch(connection.into_owned()).await {
+        let connection = http.serve_connection(TokioIo::new(stream), TowerToHyperService::new(service));
+        let mut connection = std::pin::pin!(connection);
+        let mut closing = self.closing.0.clone();
+        let closed = async move { drop(closing.wait_for(|closing| *closing).await) };
+        let ended = tokio::select! {
+            ended = connection.as_mut() => Some(ended),
+            () = requests.idle(self.limits.idle) => None,
+            () = closed => None,
+        };
+        let ended = match ended {
+            Some(ended) => ended,
+            None => {
+                connection.as_mut().graceful_shutdown();
+                tokio::select! {
+                    ended = connection => ended,
+                    // The peer does not want to know that it is over.
+                    () = requests.idle(self.limits.head) => Ok(()),
+                }
+            }
+        };
+        if let Err(error) = ended {
             tracing::debug!(%peer, "connection: {error}");
         }
     }

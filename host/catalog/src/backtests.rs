@@ -125,15 +125,15 @@ impl Catalog {
     /// Closes the backtests whose process died over them. The caller holds the lock of the home: nothing can be at work
     /// on them.
     pub async fn close_dead_backtests(&self, now: Millis) -> Result<()> {
-        sqlx::query(
-            "UPDATE backtests SET state = 'failed', finished_at = ?, error = 'its process ended before it did' \
-             WHERE state = 'running'",
-        )
-        .bind(rfc3339_millis(now))
-        .execute(&self.writer)
-        .await
-        .map(drop)
-        .stored("close", "dead backtests")
+        let dead: Vec<String> = sqlx::query_scalar("SELECT id FROM backtests WHERE state = 'running' ORDER BY id")
+            .fetch_all(&self.readers)
+            .await
+            .stored("find", "dead backtests")?;
+        for id in dead {
+            let end = BacktestEnd::Failed("its process ended before it did".to_owned());
+            self.finish_backtest(&id, &end, now).await?;
+        }
+        Ok(())
     }
 
     /// The backtest of this id.

@@ -1,7 +1,9 @@
 //! Table `dead_letter_redrives`: how often each dead letter was sent through again, so that none goes round for ever.
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
-use sqlx::FromRow;
+use sqlx::{FromRow, SqliteExecutor};
 use tamis_model::dead_letter::DEAD_LETTERS;
 use tamis_model::time::{Millis, rfc3339_millis};
 use tamis_model::{Error, Result};
@@ -12,6 +14,8 @@ use crate::{Catalog, Stored};
 
 /// Letters of a redrive at most.
 pub const REDRIVE_LETTERS_MAX: usize = 1_000;
+/// How long an attempt is awaited: one that is pending for longer has lost whoever would say what came of it.
+pub const REDRIVE_ANSWER_MAX: Duration = Duration::from_secs(60);
 
 /// What a dead letter is of: a record, and what failed on it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, FromRow, serde::Serialize, utoipa::ToSchema)]
@@ -63,10 +67,47 @@ pub enum Claim {
     Attempt(u32),
     /// It was sent often enough.
     Exhausted,
+    /// It was judged the last time.
+    Succeeded,
+    /// The last attempt is not over yet.
+    UnderWay,
+}
+
+/// An attempt that was claimed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Attempt {
+    /// Of which letter.
+    pub letter: LetterId,
+    /// The so many-th.
+    pub number: u32,
+}
+
+/// How an attempt ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AttemptEnd {
+    /// It was judged.
+    Succeeded,
+    /// It is a dead letter again.
+    Failed,
+    /// Nothing was judged: it does not count.
+    Void,
+}
+
+impl Redrive {
+    /// Why the letter cannot be sent again at `now`; none when it can.
+    pub fn refusal(&self, attempts_max: u32, now: Millis) -> Option<Claim> {
+        let answer_max_ms = Millis::try_from(REDRIVE_ANSWER_MAX.as_millis()).unwrap_or(Millis::MAX);
+        match self.outcome {
+            RedriveOutcome::Succeeded => Some(Claim::Succeeded),
+            RedriveOutcome::Pending if self.last_at >= rfc3339_millis(now - answer_max_ms) => Some(Claim::UnderWay),
+            _ => (self.attempts >= attempts_max).then_some(Claim::Exhausted),
+        }
+    }
 }
 
 impl Catalog {
-    /// Counts an attempt for each of the letters that has had less than `attempts_max`; in order of `letters`.
+    /// Counts an attempt for each of the letters that may be sent again, and has had less than `attempts_max`; in order
+    /// of `letters`.
     pub async fn claim_redrives(
         &self,
         letters: &[LetterId],
@@ -82,37 +123,41 @@ impl Catalog {
         write.finish(result).await
     }
 
-    /// Says what came of an attempt.
-    pub async fn finish_redrive(&self, letter: &LetterId, outcome: RedriveOutcome, now: Millis) -> Result<()> {
-        sqlx::query(
-            "UPDATE dead_letter_redrives SET outcome = ?, last_at = ? \
-             WHERE topic = ? AND partition_number = ? AND record_offset = ? AND rule = ?",
-        )
-        .bind(outcome)
-        .bind(rfc3339_millis(now))
-        .bind(&letter.topic)
-        .bind(letter.partition)
-        .bind(letter.offset)
-        .bind(&letter.rule)
-        .execute(&self.writer)
-        .await
-        .map(drop)
-        .stored("finish redrive of", letter)
+    /// Says what came of attempts. One that somebody else has taken for dead meanwhile is passed over.
+    pub async fn finish_redrives(&self, ended: &[(Attempt, AttemptEnd)], now: Millis) -> Result<()> {
+        let mut transaction = self.write("finish redrive of", DEAD_LETTERS).await?;
+        for (Attempt { letter, number }, end) in ended {
+            let (attempts, outcome) = match end {
+                AttemptEnd::Succeeded => (*number, RedriveOutcome::Succeeded),
+                AttemptEnd::Failed => (*number, RedriveOutcome::Failed),
+                AttemptEnd::Void => (number.saturating_sub(1), RedriveOutcome::Failed),
+            };
+            let statement = match attempts {
+                0 => "DELETE FROM dead_letter_redrives",
+                _ => "UPDATE dead_letter_redrives SET attempts = ?6, outcome = ?7, last_at = ?8",
+            };
+            let query = format!(
+                "{statement} WHERE topic = ?1 AND partition_number = ?2 AND record_offset = ?3 AND rule = ?4 \
+                 AND attempts = ?5 AND outcome = 'pending'"
+            );
+            let query = sqlx::query(&query)
+                .bind(&letter.topic)
+                .bind(letter.partition)
+                .bind(letter.offset)
+                .bind(&letter.rule)
+                .bind(number);
+            let query = match attempts {
+                0 => query,
+                _ => query.bind(attempts).bind(outcome).bind(rfc3339_millis(now)),
+            };
+            query.execute(&mut *transaction).await.stored("finish redrive of", letter)?;
+        }
+        transaction.commit().await.stored("finish redrive of", DEAD_LETTERS)
     }
 
     /// What is known of a letter; none when it was never sent through again.
     pub async fn redrive(&self, letter: &LetterId) -> Result<Option<Redrive>> {
-        sqlx::query_as(
-            "SELECT * FROM dead_letter_redrives \
-             WHERE topic = ? AND partition_number = ? AND record_offset = ? AND rule = ?",
-        )
-        .bind(&letter.topic)
-        .bind(letter.partition)
-        .bind(letter.offset)
-        .bind(&letter.rule)
-        .fetch_optional(&self.readers)
-        .await
-        .stored("find redrive of", letter)
+        find(&self.readers, letter).await
     }
 }
 
@@ -123,26 +168,48 @@ impl std::fmt::Display for LetterId {
     }
 }
 
+async fn find(executor: impl SqliteExecutor<'_>, letter: &LetterId) -> Result<Option<Redrive>> {
+    sqlx::query_as(
+        "SELECT * FROM dead_letter_redrives \
+         WHERE topic = ? AND partition_number = ? AND record_offset = ? AND rule = ?",
+    )
+    .bind(&letter.topic)
+    .bind(letter.partition)
+    .bind(letter.offset)
+    .bind(&letter.rule)
+    .fetch_optional(executor)
+    .await
+    .stored("find redrive of", letter)
+}
+
 async fn claim(write: &mut Write<'_>, letters: &[LetterId], attempts_max: u32) -> Result<Written<Vec<Claim>>> {
     let mut claims = Vec::with_capacity(letters.len());
     let mut sent = Vec::new();
     for letter in letters {
-        let attempts: Option<u32> = sqlx::query_scalar(
+        let known = find(&mut *write.transaction, letter).await?;
+        if let Some(refusal) = known.and_then(|known| known.refusal(attempts_max, write.change.at)) {
+            claims.push(refusal);
+            continue;
+        }
+        let number: u32 = sqlx::query_scalar(
             "INSERT INTO dead_letter_redrives VALUES (?1, ?2, ?3, ?4, 1, ?5, 'pending') ON CONFLICT DO UPDATE \
-             SET attempts = attempts + 1, last_at = ?5, outcome = 'pending' WHERE attempts < ?6 RETURNING attempts",
+             SET attempts = attempts + 1, last_at = ?5, outcome = 'pending' RETURNING attempts",
         )
         .bind(&letter.topic)
         .bind(letter.partition)
         .bind(letter.offset)
         .bind(&letter.rule)
         .bind(write.at())
-        .bind(attempts_max)
-        .fetch_optional(&mut *write.transaction)
+        .fetch_one(&mut *write.transaction)
         .await
         .stored(write.operation(), letter)?;
-        claims.push(attempts.map_or(Claim::Exhausted, Claim::Attempt));
-        sent.extend(attempts.map(|_| letter.to_string()));
+        claims.push(Claim::Attempt(number));
+        sent.push(letter.to_string());
     }
-    let after = json!({"sent": sent, "exhausted": letters.len() - sent.len()});
+    let count = |wanted: Claim| claims.iter().filter(|claim| **claim == wanted).count();
+    let after = json!({
+        "sent": sent, "exhausted": count(Claim::Exhausted), "succeeded": count(Claim::Succeeded),
+        "under_way": count(Claim::UnderWay),
+    });
     Ok(Written { value: claims, before: Value::Null, after })
 }

@@ -5,10 +5,12 @@ use sqlx::{FromRow, SqliteConnection};
 use tamis_model::Result;
 use tamis_model::time::{Millis, rfc3339_millis};
 
-use crate::{Catalog, Stored};
+use crate::{Catalog, Stored, page};
 
 /// Events that are kept.
 pub const EVENTS_MAX: i64 = 10_000;
+/// Bytes of events behind which no more are read at once: a change of a list has them all.
+const READ_BYTES_MAX: usize = 1 << 20;
 
 /// Something that happened.
 #[derive(Clone, Debug, PartialEq, FromRow, serde::Serialize, utoipa::ToSchema)]
@@ -34,14 +36,12 @@ impl Catalog {
         transaction.commit().await.stored("append event about", object)
     }
 
-    /// What happened after the event `id`, oldest first, at most `count_max`.
+    /// What happened after the event `id`, oldest first, at most `count_max`; fewer when they are long.
     pub async fn events_after(&self, id: i64, count_max: u32) -> Result<Vec<Event>> {
-        sqlx::query_as("SELECT * FROM events WHERE id > ? ORDER BY id LIMIT ?")
-            .bind(id)
-            .bind(count_max)
-            .fetch_all(&self.readers)
-            .await
-            .stored("list", "events")
+        let query = sqlx::query_as("SELECT * FROM events WHERE id > ? ORDER BY id LIMIT ?").bind(id).bind(count_max);
+        let rows = query.fetch(&self.readers);
+        let read = page::bounded(rows, count_max as usize, READ_BYTES_MAX).await;
+        read.map(|(events, _)| events).stored("list", "events")
     }
 
     /// The newest event's id, 0 when there is none: where somebody begins who wants only what comes.

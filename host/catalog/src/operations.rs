@@ -25,7 +25,8 @@ named! {
         RuleTripped = "rule_tripped",
         /// The host ended a canary that left its budget.
         CanaryRolledBack = "canary_rolled_back",
-        /// A stream stands still, as a rule of it demands when it fails.
+        /// A stream stands still until people do something: a rule of it demands that when it fails, or no retry can
+        /// help.
         StreamHalted = "stream_halted",
     }
 }

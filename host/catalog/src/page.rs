@@ -1,5 +1,9 @@
-//! Long lists come in pages: so many items, and a cursor behind which the next page begins.
+//! Long lists come in pages: so many items or bytes, and a cursor behind which the next page begins.
 
+use std::pin::pin;
+
+use futures::{Stream, TryStreamExt};
+use serde::Serialize;
 use sqlx::query::QueryAs;
 use sqlx::sqlite::{SqliteArguments, SqliteRow};
 use sqlx::{FromRow, Sqlite, SqlitePool};
@@ -8,6 +12,8 @@ use tamis_model::{Error, Result};
 
 /// Items of a page at most.
 pub const PAGE_ITEMS_MAX: u32 = 500;
+/// Bytes of JSON behind which a page ends; one longer item is given all the same.
+pub const PAGE_BYTES_MAX: usize = 8 << 20;
 
 /// Which page of a list is wanted.
 #[derive(Clone, Copy, Debug)]
@@ -50,19 +56,46 @@ impl PageQuery<'_> {
         key: impl Fn(&T) -> String,
     ) -> Result<Page<T>, sqlx::Error>
     where
-        T: for<'r> FromRow<'r, SqliteRow> + Send + Unpin,
+        T: for<'r> FromRow<'r, SqliteRow> + Serialize + Send + Unpin,
     {
         // One more than the page holds tells whether another page follows.
-        let items = query.bind(self.items_max() + 1).fetch_all(pool).await?;
-        Ok(self.page(items, key))
+        let rows = query.bind(self.items_max() + 1).fetch(pool);
+        let (items, more) = bounded(rows, self.items_max() as usize, PAGE_BYTES_MAX).await?;
+        let next_cursor = if more { items.last().map(key) } else { None };
+        Ok(Page { items, next_cursor })
+    }
+}
+
+/// The first rows, so many or until they have so many bytes, at least one; and whether there are more.
+pub(crate) async fn bounded<T: Serialize>(
+    rows: impl Stream<Item = Result<T, sqlx::Error>>,
+    items_max: usize,
+    bytes_max: usize,
+) -> Result<(Vec<T>, bool), sqlx::Error> {
+    let mut rows = pin!(rows);
+    let (mut items, mut bytes) = (Vec::new(), Length(0));
+    while let Some(item) = rows.try_next().await? {
+        if items.len() >= items_max || bytes.0 >= bytes_max {
+            return Ok((items, true));
+        }
+        // A length is written without fail, and what cannot be written has none.
+        let _ = serde_json::to_writer(&mut bytes, &item);
+        items.push(item);
+    }
+    Ok((items, false))
+}
+
+/// Counts what is written.
+struct Length(usize);
+
+impl std::io::Write for Length {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0 += bytes.len();
+        Ok(bytes.len())
     }
 
-    fn page<T>(&self, mut items: Vec<T>, key: impl Fn(&T) -> String) -> Page<T> {
-        let items_max = self.items_max() as usize;
-        let more = items.len() > items_max;
-        items.truncate(items_max);
-        let next_cursor = if more { items.last().map(key) } else { None };
-        Page { items, next_cursor }
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
     }
 }
 
@@ -75,18 +108,23 @@ pub(crate) fn unknown(cursor: &str) -> Error {
 mod tests {
     use super::*;
 
-    #[test]
-    fn a_page_says_whether_another_follows() {
-        let check = |limit: u32, rows: u32, items: usize, next_cursor: Option<&str>| {
-            let query = PageQuery { cursor: None, limit };
-            let page = query.page((1..=rows).collect(), u32::to_string);
-            assert_eq!((page.items.len(), page.next_cursor.as_deref()), (items, next_cursor), "{limit} of {rows}");
+    #[tokio::test]
+    async fn a_page_is_bounded_by_items_and_by_bytes() {
+        let check = async |limit: u32, rows: &[&str], expected: (usize, bool)| {
+            let items_max = PageQuery { cursor: None, limit }.items_max() as usize;
+            let rows = futures::stream::iter(rows.iter().map(|row| Ok(*row)));
+            let (items, more) = bounded(rows, items_max, 10).await.unwrap();
+            assert_eq!((items.len(), more), expected, "{limit}: {items:?}");
         };
-        check(2, 0, 0, None);
-        check(2, 2, 2, None);
-        check(2, 3, 2, Some("2"));
-        check(0, 2, 1, Some("1"));
-        check(9_999, 501, 500, Some("500"));
+        check(2, &[], (0, false)).await;
+        check(2, &["a", "b"], (2, false)).await;
+        check(2, &["a", "b", "c"], (2, true)).await;
+        check(0, &["a", "b"], (1, true)).await;
+        check(9_999, &[""; 501], (5, true)).await;
+        check(9, &["longer than a page", "b"], (1, true)).await;
+        check(9, &["longer than a page"], (1, false)).await;
+        check(9, &["a", "longer than a page", "c"], (2, true)).await;
+        assert_eq!(PageQuery { cursor: None, limit: 9_999 }.items_max(), PAGE_ITEMS_MAX);
     }
 
     #[test]

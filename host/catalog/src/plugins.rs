@@ -88,15 +88,14 @@ impl Catalog {
 
     /// Refuses the uploads whose process died over them; the same bytes can be uploaded again. The caller holds the
     /// lock of the home: nothing can be at work on them.
-    pub async fn close_dead_uploads(&self) -> Result<()> {
-        sqlx::query(
-            "UPDATE plugin_versions SET state = 'error', reason = 'the host ended before it was built' \
-             WHERE state = 'pending'",
-        )
-        .execute(&self.writer)
-        .await
-        .map(drop)
-        .stored("close", "dead uploads")
+    pub async fn close_dead_uploads(&self, now: Millis) -> Result<()> {
+        let query = sqlx::query_as("SELECT * FROM plugin_versions WHERE state = 'pending' ORDER BY id");
+        let dead: Vec<PluginVersion> = query.fetch_all(&self.readers).await.stored("find", "dead uploads")?;
+        for PluginVersion { sha256, name, version, .. } in dead {
+            let reason = "the host ended before it was built".to_owned();
+            self.finish_upload(&sha256, Build::Error { identity: name.zip(version), reason }, now).await?;
+        }
+        Ok(())
     }
 
     /// The plugin version of these bytes.

@@ -1,12 +1,19 @@
 //! Table `runs`: one execution of a job.
 
+use serde_json::json;
 use sqlx::FromRow;
 use tamis_model::time::{Millis, rfc3339_millis};
 use tamis_model::{Error, Result};
 
 use crate::named::named;
 use crate::page::{Page, PageQuery};
-use crate::{Catalog, Stored};
+use crate::{Catalog, Stored, events};
+
+/// The events of a run: it was begun, and it is over.
+const STARTED: &str = "run.started";
+const FINISHED: &str = "run.finished";
+/// Of a run whose process is gone.
+const DIED: &str = "its process ended before it did";
 
 named! {
     /// How a run stands.
@@ -60,40 +67,54 @@ impl Catalog {
     /// Opens the record of a run. The caller holds the lock of the job, so that a run of it that is still
     /// recorded as running has died: it is closed as failed.
     pub async fn start_run(&self, id: &str, job: &str, as_of: &str, now: Millis) -> Result<()> {
-        let now = rfc3339_millis(now);
+        let at = rfc3339_millis(now);
         let mut transaction = self.write("start run", id).await?;
-        sqlx::query(
-            "UPDATE runs SET state = 'failed', finished_at = ?, error = 'its process ended before it did' \
-             WHERE job = ? AND state = 'running'",
+        let dead: Vec<String> = sqlx::query_scalar(
+            "UPDATE runs SET state = 'failed', finished_at = ?, error = ? WHERE job = ? AND state = 'running' RETURNING id",
         )
-        .bind(&now)
+        .bind(&at)
+        .bind(DIED)
         .bind(job)
-        .execute(&mut *transaction)
+        .fetch_all(&mut *transaction)
         .await
         .stored("close dead runs of", job)?;
+        for dead in dead {
+            let data = json!({"run": dead, "state": RunState::Failed, "error": DIED});
+            events::append(&mut transaction, FINISHED, job, &data, now).await?;
+        }
         sqlx::query("INSERT INTO runs (id, job, as_of, state, started_at) VALUES (?, ?, ?, 'running', ?)")
             .bind(id)
             .bind(job)
             .bind(as_of)
-            .bind(&now)
+            .bind(&at)
             .execute(&mut *transaction)
             .await
             .stored("start run", id)?;
+        events::append(&mut transaction, STARTED, job, &json!({"run": id, "as_of": as_of}), now).await?;
         transaction.commit().await.stored("start run", id)
     }
 
     /// Closes the record of a run.
     pub async fn finish_run(&self, id: &str, end: &RunEnd, now: Millis) -> Result<()> {
-        sqlx::query("UPDATE runs SET state = ?, finished_at = ?, quality_score = ?, error = ? WHERE id = ?")
-            .bind(end.state)
-            .bind(rfc3339_millis(now))
-            .bind(end.quality_score)
-            .bind(&end.error)
-            .bind(id)
-            .execute(&self.writer)
-            .await
-            .map(drop)
-            .stored("finish run", id)
+        let mut transaction = self.write("finish run", id).await?;
+        let job: Option<String> = sqlx::query_scalar(
+            "UPDATE runs SET state = ?, finished_at = ?, quality_score = ?, error = ? WHERE id = ? RETURNING job",
+        )
+        .bind(end.state)
+        .bind(rfc3339_millis(now))
+        .bind(end.quality_score)
+        .bind(&end.error)
+        .bind(id)
+        .fetch_optional(&mut *transaction)
+        .await
+        .stored("finish run", id)?;
+        if let Some(job) = job {
+            let data = json!({
+                "run": id, "state": end.state, "quality_score": end.quality_score, "error": end.error,
+            });
+            events::append(&mut transaction, FINISHED, &job, &data, now).await?;
+        }
+        transaction.commit().await.stored("finish run", id)
     }
 
     /// The last `count_max` runs, newest first.
@@ -109,6 +130,12 @@ impl Catalog {
     pub async fn runs_page(&self, page: &PageQuery<'_>) -> Result<Page<Run>> {
         let query = sqlx::query_as("SELECT * FROM runs WHERE ?1 IS NULL OR id < ?1 ORDER BY id DESC LIMIT ?2");
         page.fetch(&self.readers, query.bind(page.cursor), |run: &Run| run.id.clone()).await.stored("list", "runs")
+    }
+
+    /// The run with this id.
+    pub async fn run_by_id(&self, id: &str) -> Result<Option<Run>> {
+        let query = sqlx::query_as("SELECT * FROM runs WHERE id = ?").bind(id);
+        query.fetch_optional(&self.readers).await.stored("find run", id)
     }
 
     /// The run with this id, or whose id begins so when only one does.
@@ -146,5 +173,12 @@ mod tests {
         assert_eq!(catalog.run("02").await.unwrap().as_ref(), Some(&runs[0]));
         assert_eq!(catalog.run("03").await.unwrap(), None);
         assert!(catalog.run("0").await.is_err(), "two runs begin so");
+        assert_eq!(catalog.run_by_id("02").await.unwrap(), None);
+        assert_eq!(catalog.run_by_id("02-b").await.unwrap().as_ref(), Some(&runs[0]));
+
+        let told = catalog.events_after(0, 10).await.unwrap();
+        let told: Vec<_> = told.iter().map(|event| (event.kind.as_str(), &event.data["run"])).collect();
+        let (first, second) = (json!("01-a"), json!("02-b"));
+        assert_eq!(told, [(STARTED, &first), (FINISHED, &first), (STARTED, &second), (FINISHED, &second)]);
     }
 }

@@ -7,6 +7,18 @@ use std::path::Path;
 use tamis_model::error::Context;
 use tamis_model::{Error, Kind, Result};
 
+/// Another process has the lock.
+#[derive(Debug)]
+struct Taken(String);
+
+impl std::fmt::Display for Taken {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for Taken {}
+
 /// An advisory lock on a file, which says the process that holds it. Held as long as this value lives.
 #[derive(Debug)]
 pub struct ProcessLock {
@@ -35,11 +47,16 @@ impl ProcessLock {
                 // The holder may be between locking and writing its id; then the message names nobody.
                 file.read_to_string(&mut holder).outage("read lock", path.display())?;
                 let reason = format!("{taken} (process {})", holder.trim());
-                return Err(Error::new(Kind::Outage, "lock", path.display()).because(reason));
+                return Err(Error::new(Kind::Outage, "lock", path.display()).because(Taken(reason)));
             }
         }
         write_id(&mut file).outage("write lock", path.display())?;
         Ok(Self { _file: file })
+    }
+
+    /// Whether an error says that another process has a lock, and nothing else.
+    pub fn is_taken(error: &Error) -> bool {
+        std::error::Error::source(error).is_some_and(|source| source.is::<Taken>())
     }
 }
 
@@ -60,7 +77,9 @@ mod tests {
         let acquire = || ProcessLock::acquire(&path, "another run is at work");
         let first = acquire().unwrap();
         let refused = acquire().unwrap_err();
-        assert!(refused.can_retry());
+        assert!(refused.can_retry() && ProcessLock::is_taken(&refused));
+        let elsewhere = ProcessLock::acquire(&folder.path().join("none/nightly.lock"), "").unwrap_err();
+        assert!(elsewhere.can_retry() && !ProcessLock::is_taken(&elsewhere));
         let expected = format!("nightly.lock: another run is at work (process {})", std::process::id());
         assert!(refused.chain().ends_with(&expected), "{}", refused.chain());
         drop(first);

@@ -79,11 +79,13 @@ async fn stream_events(
         }
     };
     let revisions = app.registry().revisions();
+    // Whoever breaks off before the first event has an id to come again with all the same.
+    let hello = Message::default().comment("tamis").retry(RETRY).id(last.min(newest).to_string());
     let reader = Reader {
         app,
         token_id: caller.token.id,
         last,
-        waiting: VecDeque::from([Message::default().comment("tamis").retry(RETRY)]),
+        waiting: VecDeque::from([hello]),
         revisions,
         closing: closing.map(|Extension(Closing(closing))| closing),
         _permit: permit,
@@ -191,7 +193,8 @@ impl Told {
                 Message::default().id(event.id.to_string()).event(&event.kind).data(json!(event).to_string())
             }
             Self::Missed { after, before } => {
-                Message::default().event("missed").data(json!({"after": after, "before": before}).to_string())
+                let data = json!({"after": after, "before": before});
+                Message::default().id((before - 1).to_string()).event("missed").data(data.to_string())
             }
         }
     }

@@ -8,6 +8,7 @@ mod events;
 mod health;
 mod lists;
 mod me;
+mod operational_alerts;
 mod plugins;
 mod redrive;
 mod rules;
@@ -30,6 +31,7 @@ pub(crate) fn all(routes: Routes) -> Routes {
         topics::routes,
         runs::routes,
         alerts::routes,
+        operational_alerts::routes,
         dead_letters::routes,
         redrive::routes,
         backtests::routes,

@@ -180,7 +180,7 @@ async fn get_component(
     post, path = "/plugins", tag = "plugins", params(UploadOptions),
     request_body(content = Vec<u8>, content_type = "application/wasm", description = "The component, at most 64 MiB."),
     responses(
-        (status = 200, description = "It was known.", body = PluginVersion),
+        (status = 200, description = "It is ready; these bytes were uploaded before.", body = PluginVersion),
         (status = 201, description = "It is ready.", body = PluginVersion, headers(("Location" = String))),
         (status = 202, description = "It is stored, and being built.", body = PluginVersion, headers(("Location" = String))),
     ),

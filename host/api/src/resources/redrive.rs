@@ -1,13 +1,15 @@
 //! Dead letters, sent through again.
 
 use std::collections::HashSet;
-use std::time::Duration;
+use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
 use serde::{Deserialize, Serialize};
 use tamis_catalog::Action;
-use tamis_catalog::dead_letter_redrives::{Claim, LetterId, REDRIVE_LETTERS_MAX, RedriveOutcome};
+use tamis_catalog::dead_letter_redrives::{
+    Attempt, AttemptEnd, Claim, LetterId, REDRIVE_ANSWER_MAX, REDRIVE_LETTERS_MAX,
+};
 use tamis_catalog::roles::Permission;
 use tamis_connectors::topics::dead_letters::{LetterFilter, StoredLetter};
 use tamis_engine::Command;
@@ -24,8 +26,6 @@ use crate::extract::{Json as Body, Why};
 use crate::problem::Problem;
 use crate::routes::Routes;
 
-/// How long the stream may take. It judges redriven records between two batches.
-const ANSWER_MAX: Duration = Duration::from_secs(60);
 /// How often a letter is sent when nobody says how often.
 const ATTEMPTS_MAX_DEFAULT: u32 = 5;
 /// Letters that a filter looks at, page by page, before it is content with what it has.
@@ -43,7 +43,7 @@ struct RedriveRequest {
     /// These.
     #[schema(max_items = 1000)]
     letters: Option<Vec<Place>>,
-    /// The newest thousand that pass this, without those that were judged since.
+    /// The newest thousand that pass this, without those that were judged since, are being judged, or were sent often enough.
     filter: Option<Wanted>,
     /// How often a letter may be sent in all.
     #[schema(minimum = 1, maximum = 100, default = 5)]
@@ -72,10 +72,14 @@ struct RedriveReport {
     judged: u64,
     /// Those that have a new dead letter.
     failed: u64,
-    /// Those whose rule, or whose topic, no longer runs: nothing was done.
+    /// Those whose rule, or whose topic, no longer runs: nothing was done, and it is no attempt.
     left: u64,
     /// Those that were sent often enough: nothing was done.
     exhausted: u64,
+    /// Those that were judged before: nothing was done.
+    succeeded: u64,
+    /// Those that somebody has sent and the stream has not judged yet: nothing was done.
+    under_way: u64,
     /// Letters that are not about a record that could be judged again, or that are not there: nothing was done.
     not_records: u64,
 }
@@ -101,37 +105,49 @@ async fn redrive_dead_letters(
         return Err(Problem::invalid("attempts_max is a number from 1 to 100"));
     }
     let mut report = RedriveReport::default();
-    let found = match (request.letters, request.filter) {
+    let letters = match (request.letters, request.filter) {
         (Some(places), None) => named(&app, &places, &mut report).await?,
-        (None, Some(filter)) => passing(&app, filter).await?,
+        (None, Some(filter)) => passing(&app, filter, attempts_max, &mut report).await?,
         _ => return Err(Problem::invalid("say either which letters, or a filter")),
     };
-    let letters = distinct(found, &mut report);
     let ids: Vec<LetterId> = letters.iter().map(|letter| letter.id.clone()).collect();
     let change = caller.change(&app, request.why.as_ref().map(AsRef::as_ref));
     let claims = app.catalog().claim_redrives(&ids, attempts_max, &change).await?;
     let (mut sent, mut records) = (Vec::new(), Vec::new());
     for (Letter { id, record }, claim) in letters.into_iter().zip(claims) {
         match claim {
-            Claim::Exhausted => report.exhausted += 1,
-            // The first attempt was the one that made it a dead letter.
-            Claim::Attempt(attempt) => {
-                records.push(Redrive { attempt: attempt.saturating_add(1), ..record });
-                sent.push(id);
+            Claim::Attempt(number) => {
+                // The first attempt was the one that made it a dead letter.
+                records.push(Redrive { attempt: number.saturating_add(1), ..record });
+                sent.push(Attempt { letter: id, number });
             }
+            refusal => report.refuse(refusal),
         }
     }
-    for (id, outcome) in sent.iter().zip(judge(&app, records).await?) {
-        let (count, kept) = match outcome {
-            Redriven::Judged => (&mut report.judged, RedriveOutcome::Succeeded),
-            Redriven::Failed => (&mut report.failed, RedriveOutcome::Failed),
-            // It is a dead letter still.
-            Redriven::Left => (&mut report.left, RedriveOutcome::Failed),
-        };
-        *count += 1;
-        app.catalog().finish_redrive(id, kept, app.now()).await?;
+    // What comes later than the answer is kept all the same.
+    let settled = tokio::spawn(settle(Arc::clone(&app), sent, records));
+    let late = |_| Problem::undecided("the stream has not judged them yet; it may still");
+    let settled = tokio::time::timeout(REDRIVE_ANSWER_MAX, settled).await.map_err(late)?;
+    for redriven in settled.map_err(|error| Problem::internal(error.to_string()))?? {
+        *match redriven {
+            Redriven::Judged => &mut report.judged,
+            Redriven::Failed => &mut report.failed,
+            Redriven::Left => &mut report.left,
+        } += 1;
     }
     Ok(Json(report))
+}
+
+impl RedriveReport {
+    /// Counts a letter that is not sent.
+    fn refuse(&mut self, refusal: Claim) {
+        match refusal {
+            Claim::Attempt(_) => {}
+            Claim::Exhausted => self.exhausted += 1,
+            Claim::Succeeded => self.succeeded += 1,
+            Claim::UnderWay => self.under_way += 1,
+        }
+    }
 }
 
 /// A letter that can be sent.
@@ -153,70 +169,96 @@ impl Letter {
     }
 }
 
-/// The letters at these places.
-async fn named(app: &App, places: &[Place], report: &mut RedriveReport) -> Result<Vec<StoredLetter>, Problem> {
+/// The letter, when it is about a record that can be judged again and of which none was seen yet: every failed attempt
+/// has left one.
+fn unseen(letter: &StoredLetter, seen: &mut HashSet<LetterId>, report: &mut RedriveReport) -> Option<Letter> {
+    let letter = Letter::of(letter);
+    report.not_records += u64::from(letter.is_none());
+    letter.filter(|letter| seen.insert(letter.id.clone()))
+}
+
+/// The letters at these places, each record once.
+async fn named(app: &App, places: &[Place], report: &mut RedriveReport) -> Result<Vec<Letter>, Problem> {
     if places.len() > REDRIVE_LETTERS_MAX {
         return Err(Problem::invalid(format!("at most {REDRIVE_LETTERS_MAX} letters are sent at once")));
     }
-    let mut letters = Vec::with_capacity(places.len());
+    let (mut letters, mut seen) = (Vec::with_capacity(places.len()), HashSet::new());
     for Place { partition, offset } in places {
         match dead_letters::letter(app, *partition, *offset).await? {
-            Some(letter) => letters.push(letter),
+            Some(letter) => letters.extend(unseen(&letter, &mut seen, report)),
             None => report.not_records += 1,
         }
     }
     Ok(letters)
 }
 
-/// The newest letters that pass a filter, without those that were judged since.
-async fn passing(app: &App, filter: Wanted) -> Result<Vec<StoredLetter>, Problem> {
+/// The newest letters that pass a filter and can be sent, each record once.
+async fn passing(
+    app: &App,
+    filter: Wanted,
+    attempts_max: u32,
+    report: &mut RedriveReport,
+) -> Result<Vec<Letter>, Problem> {
     let filter = LetterFilter::from(filter);
-    let (mut letters, mut cursor) = (Vec::new(), None);
+    let (mut letters, mut seen, mut cursor) = (Vec::new(), HashSet::new(), None);
     for _ in 0..PAGES_MAX {
         let (page, next) = dead_letters::page(app, filter.clone(), cursor, REDRIVE_LETTERS_MAX).await?;
         for letter in page {
-            let redrive = match dead_letters::id(&letter) {
-                Some(id) => app.catalog().redrive(&id).await?,
-                None => None,
-            };
-            if redrive.is_none_or(|redrive| redrive.outcome != RedriveOutcome::Succeeded) {
-                letters.push(letter);
+            let Some(letter) = unseen(&letter, &mut seen, report) else { continue };
+            let known = app.catalog().redrive(&letter.id).await?;
+            match known.and_then(|known| known.refusal(attempts_max, app.now())) {
+                None => letters.push(letter),
+                Some(refusal) => report.refuse(refusal),
+            }
+            if letters.len() == REDRIVE_LETTERS_MAX {
+                return Ok(letters);
             }
         }
-        if next.is_none() || letters.len() >= REDRIVE_LETTERS_MAX {
+        if next.is_none() {
             break;
         }
         cursor = next;
     }
-    letters.truncate(REDRIVE_LETTERS_MAX);
     Ok(letters)
 }
 
-/// Each record once, however many letters there are about it: every failed attempt has left one.
-fn distinct(letters: Vec<StoredLetter>, report: &mut RedriveReport) -> Vec<Letter> {
-    let mut seen = HashSet::new();
-    let mut distinct = Vec::with_capacity(letters.len());
-    for letter in &letters {
-        match Letter::of(letter) {
-            Some(letter) if seen.insert(letter.id.clone()) => distinct.push(letter),
-            Some(_) => {}
-            None => report.not_records += 1,
-        }
-    }
-    distinct
-}
-
-/// Has the stream judge records, and says what came of each.
-async fn judge(app: &App, records: Vec<Redrive>) -> Result<Vec<Redriven>, Problem> {
-    if records.is_empty() {
+/// Has the stream judge what is sent, and keeps what came of each.
+async fn settle(app: Arc<App>, sent: Vec<Attempt>, records: Vec<Redrive>) -> Result<Vec<Redriven>, Problem> {
+    if sent.is_empty() {
         return Ok(Vec::new());
     }
-    let gone = || Problem::unavailable("the stream has ended; what was sent counts as an attempt");
+    let answer = judge(&app, records).await;
+    let ends: Vec<AttemptEnd> = match &answer {
+        Ok(redriven) => redriven.iter().map(end).collect(),
+        Err((end, _)) => vec![*end; sent.len()],
+    };
+    let ended: Vec<_> = sent.into_iter().zip(ends).collect();
+    app.catalog().finish_redrives(&ended, app.now()).await?;
+    answer.map_err(|(_, problem)| problem)
+}
+
+fn end(redriven: &Redriven) -> AttemptEnd {
+    match redriven {
+        Redriven::Judged => AttemptEnd::Succeeded,
+        Redriven::Failed => AttemptEnd::Failed,
+        Redriven::Left => AttemptEnd::Void,
+    }
+}
+
+/// What the stream makes of records; or what their attempts have come to, and what whoever asked is told.
+async fn judge(app: &App, records: Vec<Redrive>) -> Result<Vec<Redriven>, (AttemptEnd, Problem)> {
+    let unavailable = |end, detail: &str| (end, Problem::unavailable(detail));
+    let unasked =
+        || unavailable(AttemptEnd::Void, "the stream does not run; nothing was judged, and no attempt counts");
     let (reply, answer) = oneshot::channel();
     // Whoever asked may be gone.
     let reply = Box::new(move |result| drop(reply.send(result)));
-    app.api.streams.commands.send(Command::Redrive(records, reply)).map_err(|_| gone())?;
-    let late = |_| Problem::unavailable("the stream has not judged them yet; it may still");
-    let answered = tokio::time::timeout(ANSWER_MAX, answer).await.map_err(late)?;
-    Ok(answered.map_err(|_| gone())??)
+    app.api.streams.commands.send(Command::Redrive(records, reply)).map_err(|_| unasked())?;
+    match answer.await {
+        Ok(Ok(redriven)) => Ok(redriven),
+        Ok(Err(error)) if error.can_retry() => Err(unasked()),
+        Ok(Err(error)) => Err((AttemptEnd::Failed, error.into())),
+        // One of them may be what it ended of.
+        Err(_) => Err(unavailable(AttemptEnd::Failed, "the stream has ended; what was sent counts as an attempt")),
+    }
 }

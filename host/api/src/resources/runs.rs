@@ -119,9 +119,7 @@ async fn list_runs(State(app): app::State, listing: Listing<Everything>) -> Resu
 )]
 async fn get_run(State(app): app::State, Path(RunPath { id }): Path<RunPath>) -> Result<Json<RunDetails>, Problem> {
     let catalog = app.catalog();
-    // The catalogue also knows a run by the beginning of its id; a path has one resource.
-    let run = catalog.run(&id).await.ok().flatten().filter(|run| run.id == id);
-    let run = found(run, || format!("there is no run {id:?}"))?;
+    let run = found(catalog.run_by_id(&id).await?, || format!("there is no run {id:?}"))?;
     Ok(Json(RunDetails {
         files: catalog.run_files(&id).await?.into_iter().map(FileCounts::from).collect(),
         columns: catalog.run_columns(&id).await?,

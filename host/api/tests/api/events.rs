@@ -14,6 +14,8 @@ use crate::home::{Home, NOON};
 struct Messages {
     body: BodyDataStream,
     read: String,
+    /// The id that a reader comes again with who has had no event.
+    id: i64,
 }
 
 /// A message as it was sent.
@@ -31,8 +33,9 @@ impl Messages {
         let response = request.begin().await;
         assert_eq!(response.status(), 200);
         assert_eq!(response.headers()["content-type"], "text/event-stream");
-        let mut messages = Self { body: response.into_body().into_data_stream(), read: String::new() };
-        assert_eq!(messages.frame().await.unwrap(), ": tamis\nretry: 2000");
+        let mut messages = Self { body: response.into_body().into_data_stream(), read: String::new(), id: 0 };
+        let hello = messages.frame().await.unwrap();
+        messages.id = hello.strip_prefix(": tamis\nretry: 2000\nid: ").unwrap().parse().unwrap();
         messages
     }
 
@@ -95,13 +98,26 @@ async fn who_comes_again_goes_on_where_they_were() {
     let mut stranger = Messages::open(&home, &viewer, Some(newest + 10)).await;
     let missed = stranger.next().await;
     let expected = json!({"after": newest + 10, "before": newest + 1});
-    assert_eq!(missed, Message { id: None, event: "missed".to_owned(), data: expected });
+    assert_eq!(stranger.id, newest);
+    assert_eq!(missed, Message { id: Some(newest), event: "missed".to_owned(), data: expected });
     home.catalog().append_event("run.finish", "nightly", &json!({}), NOON).await.unwrap();
     assert_eq!(stranger.next().await.id, Some(newest + 1));
 
     for id in ["x", "-1", "1.5"] {
         home.get("/events").token(&viewer).header("last-event-id", id).send().await.is(400);
     }
+}
+
+#[tokio::test]
+async fn who_breaks_off_before_the_first_event_misses_none() {
+    let home = Home::populated().await;
+    let viewer = home.token("vic", Role::Viewer).await;
+    let newest = home.catalog().last_event_id().await.unwrap();
+    let broken_off = Messages::open(&home, &viewer, None).await.id;
+    assert_eq!(broken_off, newest);
+    home.catalog().append_event("stream.halted", "streams", &json!({}), NOON).await.unwrap();
+    let mut again = Messages::open(&home, &viewer, Some(broken_off)).await;
+    assert_eq!(again.next().await.id, Some(newest + 1));
 }
 
 #[tokio::test]

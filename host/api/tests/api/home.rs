@@ -27,7 +27,7 @@ pub const NOON: Millis = 1_774_008_000_000;
 const DAY_MS: Millis = 24 * 60 * 60 * 1_000;
 const PAYMENTS: &str = include_str!("../../../../schemas/topics/payments.schema.json");
 
-/// What the stream does with new rules.
+/// What the stream does with what it is told.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Obeys {
     /// It takes them.
@@ -86,7 +86,10 @@ impl Home {
         tokio::spawn(follow(registry.clone(), status.clone(), Arc::clone(&obeys)));
         let api = Api {
             registry: registry.clone(),
-            streams: Streams { status: status.subscribe(), commands: stream(Arc::clone(&redriven)) },
+            streams: Streams {
+                status: status.subscribe(),
+                commands: stream(Arc::clone(&redriven), Arc::clone(&obeys)),
+            },
             warehouse: Arc::clone(&warehouse),
             topics: at("topics"),
             jobs: jobs(&registry),
@@ -177,7 +180,7 @@ async fn follow(registry: Registry, status: watch::Sender<StreamStatus>, obeys: 
 }
 
 /// A stream that judges what is redriven by its text: `good`, `bad`; anything else is nobody's.
-fn stream(redriven: Arc<Mutex<Vec<Redrive>>>) -> mpsc::Sender<Command> {
+fn stream(redriven: Arc<Mutex<Vec<Redrive>>>, obeys: Arc<Mutex<Obeys>>) -> mpsc::Sender<Command> {
     let (commands, received) = mpsc::channel();
     let judge = |record: &Redrive| {
         let line = String::from_utf8_lossy(&record.line);
@@ -190,6 +193,10 @@ fn stream(redriven: Arc<Mutex<Vec<Redrive>>>) -> mpsc::Sender<Command> {
     std::thread::spawn(move || {
         for command in received {
             if let Command::Redrive(records, reply) = command {
+                if let Obeys::Refuses(reason) = *obeys.lock().unwrap() {
+                    reply(Err(Error::new(Kind::Outage, "tell", "the stream").because(reason)));
+                    continue;
+                }
                 let answers = records.iter().map(judge).collect();
                 redriven.lock().unwrap().extend(records);
                 reply(Ok(answers));

@@ -89,7 +89,8 @@ async fn from_an_idea_to_the_kill_switch() {
     assert_eq!(people.states().await, ["live", "retired"]);
 
     let why = json!({"why": "it misses the night"});
-    let back = people.home.post("/rules/card-testing/rollback").token(&people.alice).json(why).send().await.is(200);
+    let back = people.home.post("/rules/card-testing/rollback").token(&people.alice).if_match("*").json(why);
+    let back = back.send().await.is(200);
     assert_eq!(back.json()["active_version"], 1);
     assert_eq!(people.states().await, ["retired", "live"]);
 

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use serde_json::{Value, json};
+use tamis_catalog::operations::Trouble;
 use tamis_catalog::roles::Role;
 use tamis_catalog::{Actor, Change};
 use tamis_connectors::Warehouse;
@@ -39,6 +40,8 @@ impl Home {
             let request = json!({"rule": RULE, "from": "2026-03-18T00:00:00Z", "to": "2026-03-19T00:00:00Z"});
             home.catalog().create_backtest(&format!("backtest-{n}"), &request, &change).await.unwrap();
         }
+        home.catalog().raise("run-1", Trouble::RunFailed, "nightly", "no room", NOON).await.unwrap();
+        home.catalog().raise_outside_runs(Trouble::StreamHalted, "streams", "a rule failed", NOON).await.unwrap();
         home.warehouse.insert_alerts("streams", &(0..5).map(alert).collect::<Vec<_>>()).await.unwrap();
         home.write_letters(&LETTERS);
         home
@@ -87,6 +90,15 @@ impl Home {
             TopicWriter::open(self.folder.path().join("topics"), "streams", WriterSettings::default()).unwrap();
         let letters = letters.iter().zip(0..).map(|((value, rule), offset)| letter(value, *rule, offset).into_record());
         writer.write(&letters.collect::<Vec<_>>()).unwrap();
+    }
+
+    /// Writes so many dead letters of the record at `offset`.
+    pub fn write_letters_of(&self, offset: i64, count: usize) {
+        let (value, rule) = LETTERS[usize::try_from(offset).unwrap()];
+        let mut writer =
+            TopicWriter::open(self.folder.path().join("topics"), "streams", WriterSettings::default()).unwrap();
+        let letters = std::iter::repeat_with(|| letter(value, rule, offset).into_record());
+        writer.write(&letters.take(count).collect::<Vec<_>>()).unwrap();
     }
 }
 

@@ -53,6 +53,7 @@ async fn a_change_says_what_it_is_based_on() {
     check("POST", "/rules/third/versions/1/submit", &[("if-match", &rule)], 412).await;
     check("POST", "/rules/third/versions/1/submit", &[("if-match", "*")], 200).await;
     check("POST", "/rules/third/rollback", &[("if-match", &rule)], 412).await;
+    check("POST", "/rules/third/rollback", &[], 428).await;
 
     check("PUT", "/lists/vip", &[], 428).await;
     check("PUT", "/lists/vip", &[("if-none-match", "*")], 412).await;

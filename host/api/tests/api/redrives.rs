@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use tamis_catalog::roles::Role;
 
-use crate::home::Home;
+use crate::home::{Home, Obeys};
 use crate::populated::{LETTERS, RULE};
 
 async fn redrive(home: &Home, body: Value) -> Value {
@@ -12,7 +12,8 @@ async fn redrive(home: &Home, body: Value) -> Value {
 }
 
 fn report(judged: u64, failed: u64, left: u64, exhausted: u64, not_records: u64) -> Value {
-    json!({"judged": judged, "failed": failed, "left": left, "exhausted": exhausted, "not_records": not_records})
+    json!({"judged": judged, "failed": failed, "left": left, "exhausted": exhausted, "succeeded": 0, "under_way": 0,
+           "not_records": not_records})
 }
 
 fn letters(offsets: &[i64]) -> Value {
@@ -55,14 +56,57 @@ async fn a_letter_does_not_go_round_for_ever() {
 }
 
 #[tokio::test]
+async fn what_was_judged_is_not_judged_again() {
+    let home = Home::populated().await;
+    assert_eq!(redrive(&home, json!({"letters": letters(&[0])})).await, report(1, 0, 0, 0, 0));
+    let mut again = report(0, 0, 0, 0, 0);
+    again["succeeded"] = json!(1);
+    assert_eq!(redrive(&home, json!({"letters": letters(&[0])})).await, again);
+    assert_eq!(home.redriven.lock().unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn what_was_not_judged_is_no_attempt() {
+    let home = Home::populated().await;
+    let named = || json!({"letters": letters(&[2]), "attempts_max": 1});
+    for _ in 0..2 {
+        assert_eq!(redrive(&home, named()).await, report(0, 0, 1, 0, 0), "its rule does not run");
+    }
+    *home.obeys.lock().unwrap() = Obeys::Refuses("it is halted");
+    let token = home.token("erin", Role::Engineer).await;
+    let again = json!({"letters": letters(&[1]), "attempts_max": 1});
+    for _ in 0..2 {
+        let answer = home.post("/dead-letters/redrive").token(&token).json(again.clone()).send().await.is(503);
+        assert!(answer.json()["detail"].as_str().unwrap().contains("no attempt counts"));
+    }
+    *home.obeys.lock().unwrap() = Obeys::Takes;
+    assert_eq!(redrive(&home, again).await, report(0, 1, 0, 0, 0));
+}
+
+#[tokio::test]
+async fn a_filter_gets_past_what_cannot_be_sent() {
+    let home = Home::populated().await;
+    let filter = || json!({"filter": {"rule": RULE}, "attempts_max": 1});
+    // The newest thousand letters are of one record, whose attempts are used up.
+    assert_eq!(redrive(&home, json!({"letters": letters(&[1])})).await, report(0, 1, 0, 0, 0));
+    home.write_letters_of(1, 1_000);
+    let mut passed = report(1, 0, 0, 1, 0);
+    assert_eq!(redrive(&home, filter()).await, passed);
+    (passed["judged"], passed["succeeded"]) = (json!(0), json!(1));
+    assert_eq!(redrive(&home, filter()).await, passed);
+}
+
+#[tokio::test]
 async fn a_filter_leaves_out_what_was_judged_since() {
     let home = Home::populated().await;
     assert_eq!(redrive(&home, json!({"filter": {"rule": RULE}})).await, report(1, 1, 0, 0, 0));
-    assert_eq!(redrive(&home, json!({"filter": {"rule": RULE}})).await, report(0, 1, 0, 0, 0));
+    let mut second = report(0, 1, 0, 0, 0);
+    second["succeeded"] = json!(1);
+    assert_eq!(redrive(&home, json!({"filter": {"rule": RULE}})).await, second);
     assert_eq!(redrive(&home, json!({"filter": {"rule": "nobody"}})).await, report(0, 0, 0, 0, 0));
     // A record of which there are several letters is sent once.
     home.write_letters(&LETTERS[..2]);
-    assert_eq!(redrive(&home, json!({"filter": {"rule": RULE}})).await, report(0, 1, 0, 0, 0));
+    assert_eq!(redrive(&home, json!({"filter": {"rule": RULE}})).await, second);
 }
 
 #[tokio::test]

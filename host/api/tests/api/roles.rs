@@ -83,6 +83,7 @@ fn rows() -> Vec<Row> {
         sends("start_run", P::RunsWrite, "/runs", json!({"job": "nightly", "as_of": "2026-03-20"})),
         row("list_alerts", P::Read, "/alerts"),
         row("get_alert", P::Read, "/alerts/00000000000000000000000000000001"),
+        row("list_operational_alerts", P::Read, "/operational-alerts"),
         row("list_dead_letters", P::DeadLettersRead, "/dead-letters"),
         row("get_dead_letter", P::DeadLettersRead, "/dead-letters/0/0"),
         sends("redrive_dead_letters", P::DeadLettersRedrive, "/dead-letters/redrive", json!({"letters": []})),
@@ -257,4 +258,22 @@ async fn a_token_that_is_worth_nothing_opens_nothing() {
     }
     assert_eq!(home.catalog().last_event_id().await.unwrap(), before, "nothing was changed");
     assert_eq!(refusals(&home).await, 0, "nobody can fill the audit log without a token");
+}
+
+#[tokio::test]
+async fn whoever_is_refused_again_and_again_does_not_fill_the_audit_log() {
+    let home = Home::populated().await;
+    let viewer = home.token("vic", Role::Viewer).await;
+    let name = "x".repeat(2_000);
+    for _ in 0..3 {
+        let put = home.put(&format!("/lists/{name}")).token(&viewer).header("if-none-match", "*");
+        put.json(json!({"values": []})).send().await.is(403);
+    }
+    assert_eq!(refusals(&home).await, 1);
+    let auditor = home.token("audrey", Role::Admin).await;
+    let page = home.get("/audit?subject=vic").token(&auditor).send().await.is(200).json();
+    assert_eq!(page["items"][0]["object"], "x".repeat(128));
+    home.clock.advance(60_000);
+    home.put("/lists/vip").token(&viewer).if_match("*").json(json!({"values": []})).send().await.is(403);
+    assert_eq!(refusals(&home).await, 2);
 }

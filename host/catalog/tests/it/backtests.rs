@@ -75,6 +75,8 @@ async fn those_whose_process_died_are_closed() {
     let all = home.catalog.backtests(&FIRST).await.unwrap().items;
     assert_eq!(all.iter().map(|backtest| backtest.state).collect::<Vec<_>>(), [Queued, Failed]);
     assert_eq!(all[1].error.as_deref(), Some("its process ended before it did"));
+    let audited = &home.catalog.audit(&Default::default(), &FIRST).await.unwrap().items[0];
+    assert_eq!((&*audited.subject, audited.action.name(), &*audited.object), ("system", "backtest.finish", "01"));
     let page = home.catalog.backtests(&PageQuery { limit: 1, ..FIRST }).await.unwrap();
     let rest = home.catalog.backtests(&PageQuery { cursor: page.next_cursor.as_deref(), ..FIRST }).await.unwrap();
     assert_eq!([page.items, rest.items].concat(), all);

@@ -85,6 +85,21 @@ async fn what_is_no_list_is_refused() {
 }
 
 #[tokio::test]
+async fn long_revisions_come_in_short_pages() {
+    let home = Home::open().await;
+    for number in 0..12 {
+        let values = [format!("{number:02}").repeat(1 << 18)];
+        home.catalog.put_list(NAME, &values, None, &by(&alice())).await.unwrap();
+    }
+    let page = home.catalog.list_history(NAME, &FIRST).await.unwrap();
+    assert_eq!((page.items.len(), page.next_cursor.as_deref()), (8, Some("5")));
+    let rest = PageQuery { cursor: page.next_cursor.as_deref(), ..FIRST };
+    assert_eq!(home.catalog.list_history(NAME, &rest).await.unwrap().items.len(), 4);
+    let events = home.catalog.events_after(0, 100).await.unwrap();
+    assert!(events.len() < 4, "{}", events.len());
+}
+
+#[tokio::test]
 async fn a_revision_never_changes() {
     let home = Home::open().await;
     home.catalog.put_list(NAME, &texts(&["KP"]), None, &by(&alice())).await.unwrap();

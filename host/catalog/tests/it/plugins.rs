@@ -50,9 +50,12 @@ async fn a_refused_upload_says_why_and_can_be_tried_again() {
 
     let again = home.catalog.begin_upload(&sha256, 3, &by(&alice())).await.unwrap();
     assert_eq!((again.state, again.reason), (PluginState::Pending, None));
-    home.catalog.close_dead_uploads().await.unwrap();
+    home.catalog.close_dead_uploads(9).await.unwrap();
     let dead = home.catalog.plugin_by_sha256(&sha256).await.unwrap().unwrap();
     assert_eq!(dead.reason.as_deref(), Some("the host ended before it was built"));
+    assert_eq!(dead.name.as_deref(), Some(PLUGIN));
+    let audited = &home.catalog.audit(&Default::default(), &FIRST).await.unwrap().items[0];
+    assert_eq!((&*audited.subject, audited.action.name(), &audited.object), ("system", "plugin.build", &sha256));
     // It was not dead after all.
     assert_eq!(home.catalog.finish_upload(&sha256, ready("1.0.0"), 2).await.unwrap().state, PluginState::Ready);
 }

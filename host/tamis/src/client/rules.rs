@@ -182,7 +182,7 @@ pub(super) fn run(client: &Client, command: &Command, json: bool) -> Result<Exit
         }
         Command::Disable(Why { rule, why }) => patch(client, rule, json!({"mode": "disabled"}), why, json),
         Command::Rollback(Why { rule, why }) => {
-            show::one(&client.post(&format!("{}/rollback", path(rule)), json!({"why": why}))?.body, json)
+            change(client, rule, Method::POST, &format!("{}/rollback", path(rule)), json!({"why": why}), json)
         }
     }
 }
@@ -197,11 +197,15 @@ fn step(client: &Client, version: &Version, step: &str, json: bool) -> Result<Ex
     show::one(&client.post(&path, json!({"why": why}))?.body, json)
 }
 
+fn patch(client: &Client, rule: &str, mut body: Value, why: &Option<String>, json: bool) -> Result<ExitCode> {
+    body["why"] = why.clone().into();
+    change(client, rule, Method::PATCH, &path(rule), body, json)
+}
+
 /// Changes the rule as it is now: when somebody else is faster, it is refused.
-fn patch(client: &Client, rule: &str, mut change: Value, why: &Option<String>, json: bool) -> Result<ExitCode> {
-    change["why"] = why.clone().into();
+fn change(client: &Client, rule: &str, method: Method, path_of: &str, body: Value, json: bool) -> Result<ExitCode> {
     let seen = client.get(&path(rule))?;
-    let answer = client.call(Method::PATCH, &path(rule), Body::Json(change), seen.etag.as_deref())?;
+    let answer = client.call(method, path_of, Body::Json(body), seen.etag.as_deref())?;
     show::one(&answer.body, json)
 }
 

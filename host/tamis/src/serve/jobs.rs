@@ -5,10 +5,12 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use chrono::NaiveDate;
+use serde_json::json;
 use tamis_api::{Asked, BacktestRequest, Jobs, RunRequest};
 use tamis_catalog::audit::{AuditEntry, Outcome};
 use tamis_catalog::backtests::Backtest;
 use tamis_catalog::{Action, Conflict};
+use tamis_connectors::ProcessLock;
 use tamis_engine::SystemClock;
 use tamis_jobs::backtest::{self, BacktestContext};
 use tamis_jobs::nightly::{JobEvent, Observer};
@@ -33,21 +35,12 @@ pub(super) fn jobs(host: &Host, context: &Arc<BacktestContext>) -> Jobs {
     )
 }
 
-/// Starts the nightly run, and returns as soon as it has an id.
+/// Starts the nightly run, and returns as soon as it has an id: before that nothing was done that could be kept.
 async fn start_run(host: Host, request: RunRequest, asked: Asked) -> Result<String> {
     if request.job != NIGHTLY {
         return Err(Error::invalid("start job", &request.job, format!("only `{NIGHTLY}` can be started")));
     }
     let as_of: NaiveDate = request.as_of.parse().invalid("read date", &request.as_of)?;
-    let entry = AuditEntry {
-        action: Action::RunStart,
-        object: NIGHTLY,
-        change: asked.change(),
-        outcome: Outcome::Done,
-        reason: None,
-        before: None,
-        after: None,
-    };
     let (started, id) = oneshot::channel();
     let started = Mutex::new(Some(started));
     let observer: Observer = Arc::new(move |event| {
@@ -58,19 +51,32 @@ async fn start_run(host: Host, request: RunRequest, asked: Asked) -> Result<Stri
             let _ = started.send(run_id.clone());
         }
     });
-    host.catalog().append_audit(&entry).await?;
+    let catalog = host.catalog().clone();
     let night = tokio::spawn(async move { run_night(&host, as_of, observer).await });
-    tokio::select! {
-        Ok(id) = id => Ok(id),
+    let id = tokio::select! {
+        biased;
+        Ok(id) = id => id,
         ended = night => match ended.outage("start job", NIGHTLY)? {
-            Ok(report) => Ok(report.run_id),
+            Ok(report) => report.run_id,
             // Another run has the lock: an outage for who can wait, a conflict for who asks.
-            Err(error) if error.can_retry() => {
-                Err(Error::new(Kind::Conflict, "start job", NIGHTLY).because(Conflict::State(error.chain())))
+            Err(error) if ProcessLock::is_taken(&error) => {
+                return Err(Error::new(Kind::Conflict, "start job", NIGHTLY).because(Conflict::State(error.chain())));
             }
-            Err(error) => Err(error),
+            Err(error) => return Err(error),
         },
-    }
+    };
+    let after = json!({"run": id, "as_of": request.as_of});
+    let entry = AuditEntry {
+        action: Action::RunStart,
+        object: NIGHTLY,
+        change: asked.change(),
+        outcome: Outcome::Done,
+        reason: None,
+        before: None,
+        after: Some(&after),
+    };
+    catalog.append_audit(&entry).await?;
+    Ok(id)
 }
 
 /// Queues a backtest, when it can be run.

@@ -1,5 +1,6 @@
 //! `tamis serve`: streams, schedules and the admin API in one process, until it is told to end.
 
+mod announce;
 mod first_token;
 mod jobs;
 mod rules;
@@ -90,8 +91,9 @@ impl Serving {
     /// Starts everything: the stream, with who sees its alerts besides topic, lake and warehouse, and the API on a socket.
     pub async fn start(host: &Host, socket: Socket, also: Also) -> Result<Self> {
         let catalog = host.catalog();
-        catalog.close_dead_uploads().await?;
-        catalog.close_dead_backtests(SystemClock.now()).await?;
+        let now = SystemClock.now();
+        catalog.close_dead_uploads(now).await?;
+        catalog.close_dead_backtests(now).await?;
         let nightly_at = host.plan.config.schedules.nightly_at()?;
         // Nothing below can fail: whatever runs must be ended.
         let streams = Supervised::start(host, &Handle::current(), also);

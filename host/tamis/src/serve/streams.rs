@@ -13,6 +13,7 @@ use tamis_model::{Error, Kind, Result};
 use tokio::runtime::Handle;
 use tokio::sync::watch;
 
+use super::announce::Announcer;
 use super::tell;
 use crate::commands::run_streams;
 use crate::host::Host;
@@ -46,6 +47,7 @@ impl Supervised {
             runtime: runtime.clone(),
             status: status.clone(),
             commands: received,
+            announcer: Announcer::new(host.catalog().clone(), runtime.clone()),
             also,
         };
         let thread = std::thread::spawn(move || supervisor.supervise());
@@ -80,6 +82,7 @@ struct Supervisor {
     runtime: Handle,
     status: watch::Sender<StreamStatus>,
     commands: Receiver<Command>,
+    announcer: Announcer,
     also: Also,
 }
 
@@ -98,7 +101,7 @@ impl Supervisor {
                 pause = PAUSE_MIN;
             }
             let state = if error.kind() == Kind::Plugin { StreamState::Halted } else { StreamState::Failed };
-            self.is(state, Some(error.chain()));
+            self.is(state, Some(&error));
             let wait = error.can_retry().then_some(pause);
             pause = (pause * 2).min(PAUSE_MAX);
             let failed_with = opens_with.max(self.status.borrow().revision);
@@ -134,13 +137,15 @@ impl Supervisor {
             status.rules = Arc::new(progress.rules());
             status.updated_at = now;
         });
+        self.announcer.say(StreamState::Running, None, now);
     }
 
-    fn is(&self, state: StreamState, error: Option<String>) {
+    fn is(&self, state: StreamState, error: Option<&Error>) {
         let now = SystemClock.now();
         self.status.send_modify(|status| {
-            (status.state, status.since, status.error, status.updated_at) = (state, now, error, now);
+            (status.state, status.since, status.error, status.updated_at) = (state, now, error.map(Error::chain), now);
         });
+        self.announcer.say(state, error, now);
     }
 
     /// Answers commands while nothing runs: for `pause`, or until there are other rules than those of revision `failed_with`.
@@ -176,7 +181,8 @@ enum Next {
 impl Drop for Supervisor {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            self.is(StreamState::Failed, Some("its thread panicked; the log says where".to_owned()));
+            let reason = "its thread panicked; the log says where";
+            self.is(StreamState::Failed, Some(&Error::new(Kind::Corrupt, "go on with", "the stream").because(reason)));
         }
     }
 }
@@ -213,7 +219,8 @@ mod tests {
         let (commands, received) = channel();
         let status = watch::Sender::new(StreamStatus::starting(0));
         let runtime = runtime.handle().clone();
-        let supervisor = Supervisor { host, runtime, status, commands: received, also: Box::new(Vec::new) };
+        let announcer = Announcer::new(host.catalog().clone(), runtime.clone());
+        let supervisor = Supervisor { host, runtime, status, commands: received, announcer, also: Box::new(Vec::new) };
         let pause = Duration::from_millis(300);
         let check = |revisions: &[u64], pause: Option<Duration>, waits: bool| {
             for revision in revisions {

@@ -15,9 +15,9 @@ use super::{RulePath, RuleView};
 use crate::access::{Access, Caller, Undecided};
 use crate::app::{self, App};
 use crate::effect::{Effect, effect};
-use crate::etag::{IfMatch, IfMatchHeader, MaybeIfMatchHeader, Tagged};
+use crate::etag::{IfMatch, IfMatchHeader, Tagged};
 use crate::extract::{Json as Body, Path, Why};
-use crate::openapi::{Conflicts, MaybeStale, Preconditions};
+use crate::openapi::{Conflicts, Preconditions};
 use crate::problem::Problem;
 use crate::routes::Routes;
 
@@ -181,7 +181,7 @@ async fn change_rule(
 ) -> Result<Tagged<ChangedRule>, Problem> {
     let (step, why) = patch.step();
     let caller = caller.require(&app, step.permission(), step.action(), &name).await?;
-    do_step(&app, &name, &step, &caller, why.as_ref(), Some(if_match?)).await
+    do_step(&app, &name, &step, &caller, why.as_ref(), if_match?).await
 }
 
 /// Lets the version judge again that was live before.
@@ -189,18 +189,18 @@ async fn change_rule(
 /// Done once more, it is the one before that. Waits for the stream as a change does.
 #[utoipa::path(
     post, path = "/rules/{name}/rollback", tag = "rules",
-    params(RulePath, MaybeIfMatchHeader),
+    params(RulePath, IfMatchHeader),
     request_body = MustSayWhy,
     responses(
         (status = 200, description = "The rule as it is now.", body = ChangedRule, headers(("ETag" = String))),
-        Conflicts, MaybeStale,
+        Conflicts, Preconditions,
     ),
 )]
 async fn roll_back_rule(
     State(app): app::State,
     Path(RulePath { name }): Path<RulePath>,
     caller: Caller,
-    if_match: Option<IfMatch>,
+    if_match: IfMatch,
     Body(MustSayWhy { why }): Body<MustSayWhy>,
 ) -> Result<Tagged<ChangedRule>, Problem> {
     do_step(&app, &name, &RuleStep::RollBack, &caller, Some(&why), if_match).await
@@ -212,10 +212,10 @@ async fn do_step(
     step: &RuleStep,
     caller: &Caller,
     why: Option<&Why>,
-    if_match: Option<IfMatch>,
+    if_match: IfMatch,
 ) -> Result<Tagged<ChangedRule>, Problem> {
     let Rule { revision, .. } = app.rule(name).await?;
-    let expected = if_match.and_then(|if_match| if_match.expected(revision));
+    let expected = if_match.expected(revision);
     let change = caller.change(app, why.map(AsRef::as_ref));
     let rule = app.registry().change_rule(name, step, expected, &change).await.map_err(Problem::of_body)?;
     let revision = rule.revision;
