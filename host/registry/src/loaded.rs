@@ -53,7 +53,7 @@ mod tests {
         loaded.keep("0", &used);
         for number in 1..=100 {
             loaded.keep(&number.to_string(), &Arc::new(number));
-            assert_eq!(loaded.get("1").is_some(), true, "who is asked for again and again stays");
+            assert!(loaded.get("1").is_some(), "who is asked for again and again stays");
         }
         let check = |number: usize, expected: bool, loaded: &mut Loaded<usize>| {
             assert_eq!(loaded.get(&number.to_string()).is_some(), expected, "{number}");

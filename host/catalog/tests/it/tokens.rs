@@ -128,5 +128,5 @@ async fn tokens_are_listed_newest_first() {
     let ids: Vec<_> = page.items.iter().chain(&rest.items).map(|token| token.id.as_str()).collect();
     assert_eq!(ids, ["0000000b", "0000000a", "0000000c"]);
     let unknown = home.catalog.tokens(&PageQuery { cursor: Some("0000000d"), ..FIRST }).await.unwrap_err();
-    assert_eq!(unknown.kind(), tamis_model::Kind::Invalid);
+    assert_eq!(unknown.kind(), Kind::Invalid);
 }

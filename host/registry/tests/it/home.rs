@@ -40,7 +40,9 @@ impl Home {
 
     /// Takes in a version of the plugin that says `members` of itself besides.
     pub async fn plugin(&self, version: &str, members: Value) {
-        self.registry.take_in(components::describing(&manifest(version, members))).await.unwrap();
+        let mut manifest = components::manifest(RULE, version);
+        manifest.as_object_mut().unwrap().extend(members.as_object().unwrap().clone());
+        self.registry.take_in(components::describing(&manifest)).await.unwrap();
     }
 
     /// A version of the rule by alice, of this version of the plugin, which bob approved.
@@ -73,13 +75,6 @@ impl Home {
     pub async fn rule(&self) -> Rule {
         self.catalog().rule(RULE).await.unwrap().unwrap()
     }
-}
-
-/// What a version of the plugin says of itself.
-pub fn manifest(version: &str, members: Value) -> Value {
-    let mut manifest = components::manifest(RULE, version);
-    manifest.as_object_mut().unwrap().extend(members.as_object().unwrap().clone());
-    manifest
 }
 
 /// A plugin that accepts short values of its list alone.

@@ -1,20 +1,19 @@
 //! Taking components in on a host that has its own troubles.
 
-use serde_json::json;
 use tamis_catalog::PageQuery;
 use tamis_catalog::plugins::{PluginState, PluginVersion};
 use tamis_model::Kind;
 use tamis_registry::upload::Wait;
 
 use crate::components;
-use crate::home::{Home, RULE, alice, by, manifest};
+use crate::home::{Home, RULE, alice, by};
 
 #[tokio::test]
 async fn what_the_host_could_not_take_in_is_not_held_against_the_component() {
     for wait in [Wait::Built, Wait::Stored] {
         let home = Home::new().await;
-        let component = components::describing(&manifest("1.0.0", json!({})));
-        let upload = || home.registry.upload(component.clone(), wait, &by(&alice()));
+        let component = components::rule(RULE, "1.0.0");
+        let upload = async || home.registry.upload(component.clone(), wait, &by(&alice())).await;
         // Something stands where components belong.
         let folder = home.folder.path().join("components");
         std::fs::remove_dir(&folder).unwrap();
