@@ -11,7 +11,7 @@ use tamis_engine::CheckpointStore;
 use super::sql::Database;
 
 /// What `tamis serve` can be doing with its stream.
-pub const STREAM: [&str; 4] = ["starting", "judging", "staging", "committing"];
+pub const STREAM: [&str; 4] = ["starting", "judging", "staging", "settling"];
 /// What `tamis run nightly` can be doing.
 pub const NIGHT: [&str; 6] = ["starting", "ingest", "silver", "gold", "gate", "publish"];
 const GOLD_TABLES: usize = 5;
@@ -19,8 +19,8 @@ const GOLD_TABLES: usize = 5;
 /// What the stream was doing. Empty when everything that it did is in its last checkpoint, or when that cannot be told at the moment.
 ///
 /// - `judging`: a topic has records behind the checkpoint.
-/// - `staging`: files are on their way that the checkpoint does not know.
-/// - `committing`: files that the checkpoint names are not visible yet.
+/// - `staging`: a log of the lake has lines that the checkpoint does not know.
+/// - `settling`: lines of a log are dealt out into files, not all of which are visible yet.
 pub fn of_stream(home: &Path) -> BTreeSet<&'static str> {
     let mut phases = BTreeSet::new();
     let checkpoints = FileCheckpoints::open(home.join("checkpoints/streams"));
@@ -34,8 +34,20 @@ pub fn of_stream(home: &Path) -> BTreeSet<&'static str> {
         ("aggregates", &checkpoint.staged["aggregates"]["aggregates"]),
         ("shadow_aggregates", &checkpoint.staged["aggregates"]["shadow_aggregates"]),
     ] {
-        for file in names(&home.join("lake").join(folder).join(".staged/streams")) {
-            phases.insert(if staged["files"].get(&file).is_some() { "committing" } else { "staging" });
+        let staging = home.join("lake").join(folder).join(".staged/streams");
+        for name in names(&staging) {
+            match name.rsplit_once('.') {
+                Some((_, "dealt")) => {}
+                Some((log, "lines")) => {
+                    let bytes = fs::metadata(staging.join(&name)).map_or(0, |file| file.len());
+                    if log.parse().ok() != staged["log"].as_u64() || bytes > staged["bytes"].as_u64().unwrap_or(0) {
+                        phases.insert("staging");
+                    }
+                }
+                _ => {
+                    phases.insert("settling");
+                }
+            }
         }
     }
     phases
