@@ -11,7 +11,7 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use tamis_catalog::audit::{AuditEntry, Outcome};
+use tamis_catalog::audit::AuditEntry;
 use tamis_catalog::roles::Permission;
 use tamis_catalog::tokens::Token;
 use tamis_catalog::{Action, Actor, Change};
@@ -251,16 +251,7 @@ pub(crate) async fn refused(
     reason: &str,
 ) -> Result<(), Problem> {
     let change = caller.change(app, None);
-    let entry = AuditEntry {
-        action,
-        object: cut(object),
-        change,
-        outcome: Outcome::Refused,
-        reason: Some(reason),
-        before: None,
-        after: None,
-    };
-    Ok(app.catalog().append_audit(&entry).await?)
+    Ok(app.catalog().append_audit(&AuditEntry::refused(action, cut(object), change, reason)).await?)
 }
 
 impl<S: Send + Sync> FromRequestParts<S> for Caller {

@@ -126,7 +126,7 @@ pub(crate) fn run_streams(
         trips.record(progress.trips);
         if revision != Some(progress.report.revision) {
             revision = Some(progress.report.revision);
-            let tried = progress.rules().into_iter().filter(|gauge| gauge.trial);
+            let tried = progress.rules().into_iter().filter(|gauge| gauge.trial && gauge.tripped.is_none());
             registry.set_tried(tried.map(|gauge| (gauge.rule, gauge.version)));
         }
         observer(progress);

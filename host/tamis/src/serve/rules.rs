@@ -29,7 +29,7 @@ pub(super) async fn follow(registry: Registry, status: watch::Sender<StreamStatu
             looked => looked.map(|()| None),
         };
         match handed {
-            Ok(None) => {}
+            Ok(None) => trouble = None,
             Ok(Some(())) => {
                 trouble = None;
                 status.send_modify(|status| status.refused = None);
