@@ -172,7 +172,8 @@ impl Registry {
         }
         let reason = format!(
             "version {before} keeps state of version {} of {}, which version {version} cannot read: let it migrate or \
-             reset (on_state_change), or try it in shadow first, until the stream has taken that",
+             reset (on_state_change), try it in shadow first, until the stream has taken that, or disable the rule first: \
+             then it begins anew",
             old.manifest.state_version, old.plugin.name
         );
         Err(Error::new(Kind::Conflict, "activate", format!("version {version} of rule {}", rule.name))
