@@ -1,5 +1,8 @@
 //! What leaves with a batch: alerts and dead letters.
 
+use std::collections::BTreeMap;
+use std::{iter, thread};
+
 use arrow_array::{Array, ArrayRef};
 use tamis_model::Result;
 use tamis_model::aggregate::AggregateRow;
@@ -32,6 +35,32 @@ pub struct Sinks {
     pub alerts: Vec<(String, Box<dyn Sink<Alert>>)>,
     /// Where the rows of aggregates go; without it there may be no rule that emits rows.
     pub aggregates: Option<Box<dyn Sink<AggregateRow>>>,
+}
+
+impl Sinks {
+    /// Stages them all at a time, as each waits for the disk. What they staged by their names in checkpoints.
+    pub(crate) fn stage(&mut self) -> Result<BTreeMap<String, serde_json::Value>> {
+        let Self { records, alerts, aggregates } = self;
+        thread::scope(|scope| {
+            let alerts = alerts.iter_mut().map(|(name, sink)| (alert_sink(name), scope.spawn(|| sink.stage())));
+            let aggregates = aggregates.iter_mut().map(|sink| (AGGREGATES.to_owned(), scope.spawn(|| sink.stage())));
+            // They begin before this thread does its own part.
+            let beside: Vec<_> = alerts.chain(aggregates).collect();
+            let records = records.stage();
+            let beside =
+                beside.into_iter().map(|(name, staging)| (name, staging.join().expect("a sink does not panic")));
+            let all = iter::once((RECORDS.to_owned(), records)).chain(beside.collect::<Vec<_>>());
+            all.map(|(name, staged)| Ok((name, staged?))).collect()
+        })
+    }
+}
+
+/// The name of the record sink in checkpoints.
+pub(crate) const RECORDS: &str = "records";
+pub(crate) const AGGREGATES: &str = "aggregates";
+
+pub(crate) fn alert_sink(name: &str) -> String {
+    format!("alerts/{name}")
 }
 
 /// What is on its way out.

@@ -10,6 +10,7 @@ use tamis_model::{Error, Result};
 use super::Stream;
 use crate::checkpoint::Checkpoint;
 use crate::kept::{Author, Kept};
+use crate::outbox::{AGGREGATES, RECORDS, alert_sink};
 use crate::recent::RecentAlerts;
 use crate::report::{Report, timed};
 use crate::roster::{Before, Refused};
@@ -17,18 +18,11 @@ use crate::rules::{RuleSet, Trip};
 use crate::sink::Settle;
 use crate::watermark::TopicTime;
 
-/// The name of the record sink in checkpoints.
-const RECORDS: &str = "records";
 const REPORT: &str = "report";
 const TIMES: &str = "times";
 const RECENT_ALERTS: &str = "recent_alerts";
-const AGGREGATES: &str = "aggregates";
 /// What the names of rules' states begin with.
 const RULE_STATE: &str = "rule/";
-
-fn alert_sink(name: &str) -> String {
-    format!("alerts/{name}")
-}
 
 fn rule_state(author: &Author) -> String {
     format!("{RULE_STATE}{}/{}", author.rule, author.version)
@@ -48,13 +42,7 @@ impl Stream {
 
     fn tick(&mut self) -> Result<()> {
         let state = self.snapshot()?;
-        let mut staged = BTreeMap::from([(RECORDS.to_owned(), self.sinks.records.stage()?)]);
-        for (name, sink) in &mut self.sinks.alerts {
-            staged.insert(alert_sink(name), sink.stage()?);
-        }
-        if let Some(sink) = &mut self.sinks.aggregates {
-            staged.insert(AGGREGATES.to_owned(), sink.stage()?);
-        }
+        let staged = self.sinks.stage()?;
         let number = self.checkpoint_number;
         let checkpoint = Checkpoint { number, positions: self.positions.clone(), staged, state };
         self.checkpoints.save(&checkpoint)?;
