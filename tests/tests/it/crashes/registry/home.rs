@@ -15,10 +15,12 @@ use super::books::{Blows, Books, Burnt, Content};
 use super::script::{Asks, OF_FILES};
 use crate::crashes::fuse::Fuse;
 use crate::crashes::world::{Machine, World};
-use crate::results::Results;
+use crate::results::{Results, records};
 
 /// Payments between two operations.
 const PAYMENTS: i64 = 12;
+/// Topics whose records say which version raised them.
+const ALERTS: [&str; 4] = ["alerts_fraud_payments", "alerts_advanced_fraud", "alerts_psp_payments", "shadow_alerts"];
 
 /// What outlives a process, but its home: where plugins run, and what was compiled.
 pub struct Shop {
@@ -67,10 +69,11 @@ impl<'a> Home<'a> {
         home
     }
 
-    /// The process dies, if one is there, and a new one opens everything anew.
+    /// The process dies, if one is there, and a new one opens everything anew, as a host does.
     pub fn start(&mut self) {
         self.process = None;
         let registry = self.registry();
+        self.block_on(registry.catalog().close_dead_uploads(8)).unwrap();
         let rules = self.block_on(registry.rule_set()).unwrap();
         self.process = Some(Process { stream: self.world.tail(rules).unwrap(), registry });
     }
@@ -117,7 +120,17 @@ impl<'a> Home<'a> {
         let mut stream = self.world.open(rules, &Fuse::holding()).unwrap();
         while stream.step().unwrap() != Step::Finished {}
         drop(stream);
-        self.world.results()
+        let mut results = self.world.results();
+        for topic in ALERTS {
+            let alerts = records(self.world.home(), topic).into_iter().map(|mut record| {
+                record["value"].as_object_mut().unwrap().remove("generated_at");
+                record["value"].to_string()
+            });
+            let mut alerts: Vec<_> = alerts.collect();
+            alerts.sort();
+            results.insert(format!("versions of topic {topic}"), alerts);
+        }
+        results
     }
 
     pub fn seen(&self, asks: &Asks) -> Option<u64> {

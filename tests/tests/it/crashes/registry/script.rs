@@ -19,6 +19,9 @@ const LIST: &str = "high_risk_countries";
 /// The rules of the home's files.
 pub const OF_FILES: [&str; 3] = ["card-testing", "payments-by-currency", "psp-error-rate"];
 
+/// The operations that are refused as things stand.
+const REFUSED: [&str; 2] = ["approve one's own", "activate the active version"];
+
 /// An operation, by a name that is its own.
 pub struct Operation {
     pub name: &'static str,
@@ -32,6 +35,10 @@ pub enum Asks {
     TakeIn(&'static str),
     Sow(&'static str, SeedMode, Value),
     Upload,
+    /// An upload whose process dies over it.
+    BeginUpload,
+    /// The host refuses what died.
+    CloseDeadUploads,
     CreateRule,
     /// The version of this number, with these settings.
     CreateVersion(u32, Value),
@@ -45,7 +52,9 @@ pub enum Asks {
 
 /// The life of a rule, beside those of the home's files.
 pub fn script() -> Vec<Operation> {
-    use Asks::{CreateRule, CreateVersion, Put, Review, Sow, Step, TakeIn, Trip, Upload};
+    use Asks::{
+        BeginUpload, CloseDeadUploads, CreateRule, CreateVersion, Put, Review, Sow, Step, TakeIn, Trip, Upload,
+    };
     use VersionStep::{Approve, Reject, Submit};
     let shadow = |version| Step(RuleStep::Try(Trial { version, mode: TrialMode::Shadow }));
     let canary = |version| {
@@ -60,10 +69,12 @@ pub fn script() -> Vec<Operation> {
         ("sow an active rule", Sow(OF_FILES[0], SeedMode::Active, json!({}))),
         ("sow another active rule", Sow(OF_FILES[1], SeedMode::Active, json!({}))),
         ("sow a shadow", Sow(OF_FILES[2], SeedMode::Shadow, json!({}))),
+        ("begin an upload", BeginUpload),
+        ("refuse dead uploads", CloseDeadUploads),
         ("upload", Upload),
         ("create a rule", CreateRule),
         ("submit", Review(1, Submit, "alice")),
-        ("refuse the author's approval", Review(1, Approve, "alice")),
+        ("approve one's own", Review(1, Approve, "alice")),
         ("approve", Review(1, Approve, "bob")),
         ("shadow", shadow(1)),
         ("canary of a rule without an active version", canary(1)),
@@ -77,7 +88,7 @@ pub fn script() -> Vec<Operation> {
         ("activate another version", activate(2)),
         ("roll back", Step(RuleStep::RollBack)),
         ("put a list", Put(&["FR", "KP"])),
-        ("refuse a step that changes nothing", activate(1)),
+        ("activate the active version", activate(1)),
         ("disable", Step(RuleStep::Disable)),
         ("enable", Step(RuleStep::Enable)),
         ("put a list again", Put(&["KP"])),
@@ -93,8 +104,7 @@ pub fn script() -> Vec<Operation> {
         ("sow the end of a rule", Sow(OF_FILES[1], SeedMode::Disabled, json!({}))),
         ("sow the end of a trial", Sow(OF_FILES[2], SeedMode::Active, json!({"error_percent_max": 15}))),
     ];
-    let operation =
-        |(name, asks): (&'static str, Asks)| Operation { name, asks, is_refused: name.starts_with("refuse") };
+    let operation = |(name, asks): (&'static str, Asks)| Operation { name, asks, is_refused: REFUSED.contains(&name) };
     operations.into_iter().map(operation).collect()
 }
 
@@ -116,6 +126,8 @@ impl Asks {
         match self {
             Self::TakeIn(plugin) => registry.take_in(component(plugin)).await,
             Self::Sow(rule, mode, config) => registry.sow(&seed(rule, *mode, config)).await,
+            Self::BeginUpload => catalog.begin_upload(&"0".repeat(64), 1, &change).await.map(drop),
+            Self::CloseDeadUploads => catalog.close_dead_uploads(7).await,
             Self::Upload => registry.upload(component(RULE), Wait::Built, &change).await.map(drop),
             Self::CreateRule => registry.create_rule(RULE, &Draft::default(), &change).await.map(drop),
             // One can have any number of drafts: whoever got no answer looks first.
@@ -147,7 +159,8 @@ fn component(plugin: &str) -> Vec<u8> {
 }
 
 fn seed(rule: &str, mode: SeedMode, config: &Value) -> Seed {
-    let plugin_version = "1.0.0".to_owned();
+    // All crates of the workspace have the same.
+    let plugin_version = env!("CARGO_PKG_VERSION").to_owned();
     let (name, plugin) = (rule.to_owned(), rule.to_owned());
     Seed { name, plugin, plugin_version, config: members(config), route: None, mode }
 }
