@@ -77,11 +77,11 @@ fn play(shop: &Shop, mut operate: impl FnMut(&mut Home<'_>, usize, &Operation)) 
     home.end()
 }
 
-/// Whether an operation came out as it does when nothing disturbs it.
-fn done(result: &Result<()>, operation: &Operation) -> bool {
+/// Whether an operation was done, or refused as things stand.
+fn is_as_expected(result: &Result<()>, is_refused: bool) -> bool {
     match result {
-        Ok(()) => !operation.is_refused,
-        Err(error) => operation.is_refused && error.kind() == Kind::Conflict,
+        Ok(()) => !is_refused,
+        Err(error) => is_refused && error.kind() == Kind::Conflict,
     }
 }
 
@@ -92,7 +92,7 @@ fn undisturbed(shop: &Shop) -> Undisturbed {
         whole.insert((number, before.transactions()), before.whole());
         let seen = home.seen(&operation.asks);
         let result = home.ask(&operation.asks, seen);
-        assert!(done(&result, operation), "{}: {result:?}", operation.name);
+        assert!(is_as_expected(&result, operation.is_refused), "{}: {result:?}", operation.name);
         let after = home.content();
         whole.insert((number, after.transactions()), after.whole());
         burnt.push(home.burnt());
@@ -133,9 +133,8 @@ fn disturbed(shop: &Shop, failure: Failure, expected: &Undisturbed) -> Swept {
             }
         }
         let again = home.ask(&operation.asks, seen);
-        // What was done already may be refused.
-        let is_done = failure.at.is_none() && again.as_ref().is_err_and(|error| error.kind() == Kind::Conflict);
-        assert!(is_done || done(&again, operation), "{when}: {again:?}");
+        let is_refused = operation.is_refused || failure.at.is_none() && operation.asks.is_done_once();
+        assert!(is_as_expected(&again, is_refused), "{when}: {again:?}");
         assert_same(&home.content().settled(), &expected.behind[number].settled(), &when);
     });
     assert_same(&results, &expected.results, &format!("{failure:?}"));
@@ -157,7 +156,7 @@ fn fail(
     home.set_fuse(None);
     let when = format!("{}, {failure:?}", operation.name);
     if failure.at.is_none() {
-        assert!(done(&result, operation), "{when}: {result:?}");
+        assert!(is_as_expected(&result, operation.is_refused), "{when}: {result:?}");
         return "the answer".to_owned();
     }
     let reason = result.expect_err(&when).chain();

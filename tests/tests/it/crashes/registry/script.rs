@@ -109,6 +109,11 @@ pub fn script() -> Vec<Operation> {
 }
 
 impl Asks {
+    /// Whether it is refused when it was done already; everything else can be done again.
+    pub fn is_done_once(&self) -> bool {
+        matches!(self, Self::CreateRule | Self::Review(..) | Self::Step(_) | Self::Put(_))
+    }
+
     /// The revision that somebody sees who asks for it.
     pub async fn seen(&self, registry: &Registry) -> Result<Option<u64>> {
         Ok(match self {
