@@ -1,3 +1,5 @@
+//! Places are for those who ask for something: a server with few of them.
+
 use axum::routing::get;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio_rustls::TlsConnector;

@@ -255,7 +255,7 @@ fn of_a_record_that_is_too_long_the_head_is_read() {
         assert_eq!(lines.len(), 3);
         assert_eq!(lines[1].len() / 1_000, expected / 1_000, "{record_bytes_max}");
         assert!(lines[1].starts_with(b"{\"offset\":1,"));
-        assert_eq!(lines[2], b"{\"offset\":2,\"timestamp\":0,\"value\":2}\n");
+        assert!(lines[2].starts_with(b"{\"offset\":2,"));
     }
 }
 

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use serde_json::json;
+use serde_json::{Value, json};
+use tamis_connectors::ProcessLock;
 
 use crate::feed;
 use crate::process::{Home, Served};
@@ -56,4 +57,35 @@ fn the_kill_switch_works_at_once_and_is_kept() {
     served.terminate();
     let alerts = records(home.path(), "alerts_fraud_payments").len();
     assert_eq!(alerts, 9, "a disabled rule judges nothing, and what it said before stands");
+}
+
+#[test]
+fn a_run_is_in_the_audit_log_once_it_has_begun() {
+    let home = Home::with(&["check-completeness", "check-volume", "check-range"]);
+    let served = Served::start(&home);
+    let token = served.token.clone().unwrap();
+    let start =
+        || served.ask(&token, "POST", "/api/v1/runs", Some(&json!({"job": "nightly", "as_of": "2026-03-20"})), None);
+    let audited = || {
+        let log = served.ask(&token, "GET", "/api/v1/audit?action=run.start", None, None).expect(200);
+        let row = |row: &Value| (row["outcome"].clone(), row["after"]["run"].clone());
+        log["items"].as_array().unwrap().iter().map(row).collect::<Vec<_>>()
+    };
+    let lock = home.path().join("nightly.lock");
+    let held = ProcessLock::acquire(&lock, "the test is at work").unwrap();
+    start().expect(409);
+    assert_eq!(audited(), [(json!("refused"), Value::Null)]);
+    drop(held);
+    // It cannot be locked at all: that is no other run.
+    std::fs::remove_file(&lock).unwrap();
+    std::fs::create_dir(&lock).unwrap();
+    start().expect(503);
+    assert_eq!(audited().len(), 1);
+    std::fs::remove_dir(&lock).unwrap();
+
+    let id = start().expect(202)["id"].clone();
+    assert_eq!(audited()[0], (json!("done"), id.clone()));
+    let run = format!("/api/v1/runs/{}", id.as_str().unwrap());
+    served.until("it is over", |served| served.ask(&token, "GET", &run, None, None).expect(200)["state"] != "running");
+    served.terminate();
 }
