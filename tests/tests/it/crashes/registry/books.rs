@@ -133,7 +133,7 @@ impl Books {
             Some(Blows::AtCommit(number)) => (MANY, left(number)),
         };
         let set = sqlx::query("UPDATE fuse SET statements = ?, commits = ?").bind(statements).bind(commits);
-        set.execute(&mut self.connection).await.unwrap();
+        set.execute(&mut self.connection).await.expect("no transaction was left open");
     }
 
     /// What was written since the fuse was set to hold.
