@@ -1,6 +1,7 @@
 //! Every operation on a real device fails once, before and after its effect, while rules change: each row is visible exactly once.
 
 mod fuse;
+mod registry;
 mod world;
 
 use std::sync::Mutex;

@@ -71,8 +71,8 @@ const WALLED: [(&str, &[&str]); 6] = [
     ("axum", &["tamis-api"]),
 ];
 
-/// What the tests of a crate may look into from outside, through a wall: the databases of a process that was killed.
-const TESTS_SEE: [(&str, &str); 1] = [("tamis", "sqlx")];
+/// What the tests of a crate may look into from outside, through a wall: the databases of a process that was killed, or that fails.
+const TESTS_SEE: [(&str, &str); 2] = [("tamis", "sqlx"), ("tamis-tests", "sqlx")];
 
 /// A crate of the workspace.
 #[derive(Clone, Debug, Default)]

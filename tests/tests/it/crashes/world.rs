@@ -1,5 +1,6 @@
 //! A home with the real connectors, and the rules that change over it.
 
+use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -35,7 +36,7 @@ const SETTLE_AFTER: Duration = Duration::from_millis(20);
 /// What outlives a process, but its folders: the code of the rules, and threads for the warehouse.
 pub struct Machine {
     rules: Vec<Arc<RulePlan>>,
-    schemas: Vec<TopicSchema>,
+    pub schemas: Vec<TopicSchema>,
     pub runtime: Runtime,
 }
 
@@ -46,9 +47,14 @@ impl Machine {
             let plugin = components::load(&sandbox, name);
             Arc::new(rule_plan(name, &plugin, plugin.manifest().config.defaults.to_string()).unwrap())
         };
+        Self { rules: RULES.iter().map(plan).collect(), ..Self::without_rules() }
+    }
+
+    /// One whose rules come from elsewhere.
+    pub fn without_rules() -> Self {
         let schemas = tamis::topics::standard().unwrap();
         let schemas = schemas.into_iter().filter(|schema| schema.name == "payments").collect();
-        Self { rules: RULES.iter().map(plan).collect(), schemas, runtime: Runtime::new().unwrap() }
+        Self { rules: Vec::new(), schemas, runtime: Runtime::new().unwrap() }
     }
 
     /// The rules after so many changes: in turn each gets a new version of the same content, that gets a shadow, and the shadow ends.
@@ -72,20 +78,44 @@ pub struct World<'a> {
 impl<'a> World<'a> {
     /// A home whose payments have come, and nothing else.
     pub fn new(machine: &'a Machine) -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        feed(&folder.path().join("topics"));
-        Self { machine, folder }
+        let world = Self::empty(machine);
+        world.feed(0..PAYMENTS);
+        world
     }
 
-    /// A new process: everything is opened anew.
+    /// A home to which nothing has come yet.
+    pub fn empty(machine: &'a Machine) -> Self {
+        Self { machine, folder: tempfile::tempdir().unwrap() }
+    }
+
+    /// These payments come.
+    pub fn feed(&self, payments: Range<i64>) {
+        feed(&self.folder.path().join("topics"), payments);
+    }
+
+    pub fn home(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// A new process: everything is opened anew. The input ends where it ends now.
     pub fn open(&self, rules: RuleSet, fuse: &Fuse) -> Result<Stream> {
+        self.stream(rules, fuse, true)
+    }
+
+    /// The same, but more may come, and nothing fails.
+    pub fn tail(&self, rules: RuleSet) -> Result<Stream> {
+        self.stream(rules, &Fuse::holding(), false)
+    }
+
+    fn stream(&self, rules: RuleSet, fuse: &Fuse, bounded: bool) -> Result<Stream> {
         let (home, pepper, runtime) = (self.folder.path(), Pepper::new(b"pepper"), &self.machine.runtime);
         let warehouse = Arc::new(runtime.block_on(SqliteWarehouse::open(&home.join("warehouse.db")))?);
         let lake = AlertFiles::open(home.join("lake/alerts"), PIPELINE, pepper.clone(), SETTLE_AFTER)?;
         let rows = AlertRows::new(warehouse, runtime.handle().clone(), PIPELINE, pepper);
         let records = TopicWriter::open(home.join("topics"), PIPELINE, WriterSettings::default())?;
         let aggregates = AggregateFiles::open(&home.join("lake"), PIPELINE, SETTLE_AFTER)?;
-        let topics = ReaderSettings { chunk_bytes: 64 << 10, ..ReaderSettings::new(["payments"]).until_end() };
+        let topics = ReaderSettings { chunk_bytes: 64 << 10, ..ReaderSettings::new(["payments"]) };
+        let topics = if bounded { topics.until_end() } else { topics };
         let alerts: Vec<(String, Box<dyn Sink<Alert>>)> = vec![
             ("lake".to_owned(), Box::new(fused("lake", lake, fuse))),
             ("warehouse".to_owned(), Box::new(fused("warehouse", rows, fuse))),
@@ -93,7 +123,7 @@ impl<'a> World<'a> {
         Stream::open(StreamParts {
             settings: StreamSettings {
                 rows_max: ROWS_MAX,
-                bounded: true,
+                bounded,
                 checkpoint_interval_ms: 0,
                 ..StreamSettings::default()
             },
@@ -120,11 +150,11 @@ fn fused<D>(name: &'static str, device: D, fuse: &Fuse) -> Fused<D> {
     Fused { name, device, fuse: fuse.clone() }
 }
 
-/// A quarter of an hour of payments in two partitions: risky ones, bursts within a session, providers that fail, late ones, and some
-/// that cannot be decoded.
-fn feed(folder: &Path) {
+/// Payments in two partitions, a quarter of an hour in 360: risky ones, bursts within a session, providers that fail, late ones, and
+/// some that cannot be decoded.
+fn feed(folder: &Path, payments: Range<i64>) {
     let mut topics = TopicWriter::open(folder, "feed", WriterSettings::default()).unwrap();
-    for n in 0..PAYMENTS {
+    for n in payments {
         let in_burst = n % 40 >= 30;
         let session = if in_burst { format!("burst{}", n / 40) } else { format!("s{n}") };
         let time = if in_burst { NOON + (n / 40 * 40 + 30) * 2_500 + n % 40 * 100 } else { NOON + n * 2_500 };
