@@ -4,8 +4,10 @@
 //! (u32) of a JSON head, the head, and the encoded state blobs in the order of the head. Numbers are little-endian.
 
 use std::collections::BTreeMap;
-use std::fs;
-use std::path::PathBuf;
+use std::fs::{self, File};
+use std::io::{self, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+use std::thread;
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -85,18 +87,34 @@ impl CheckpointStore for FileCheckpoints {
         if let Some(last) = numbers.last().filter(|last| **last > checkpoint.number) {
             return Err(Error::invalid("save checkpoint", path.display(), format!("number {last} is there already")));
         }
+        let temporary = path.with_added_extension(durable::UNFINISHED);
+        let older = numbers.iter().filter(|number| **number != checkpoint.number).rev().skip(KEPT - 1);
+        for older in older.map(|number| self.path(*number)) {
+            // Its room on the disk is used again: a large file is quicker overwritten than removed and made.
+            fs::rename(&older, &temporary).outage("use again", older.display())?;
+        }
         let head = head(checkpoint);
         let body: Vec<&[u8]> =
             [head.as_slice()].into_iter().chain(checkpoint.state.values().map(Vec::as_slice)).collect();
-        let header = header(&body);
-        let file: Vec<&[u8]> = [header.as_slice()].into_iter().chain(body).collect();
-        durable::replace_file(&path, &file).outage("save checkpoint", path.display())?;
-        let older = numbers.iter().filter(|number| **number != checkpoint.number).rev().skip(KEPT - 1);
-        for path in older.map(|number| self.path(*number)) {
-            fs::remove_file(&path).outage("remove", path.display())?;
-        }
-        Ok(())
+        let saved = write(&temporary, &body).and_then(|()| fs::rename(&temporary, &path));
+        saved.and_then(|()| durable::sync_folder(&self.folder)).outage("save checkpoint", path.display())
     }
+}
+
+/// Writes a file anew, over whatever it held; it is hashed while it is written.
+fn write(path: &Path, body: &[&[u8]]) -> io::Result<()> {
+    let mut file = File::options().write(true).create(true).truncate(false).open(path)?;
+    let length: usize = body.iter().map(|part| part.len()).sum();
+    let header = thread::scope(|scope| {
+        let header = scope.spawn(|| header(body));
+        file.seek(SeekFrom::Start(HEADER_BYTES as u64))?;
+        body.iter().try_for_each(|part| file.write_all(part))?;
+        io::Result::Ok(header.join().expect("hashing does not panic"))
+    })?;
+    file.seek(SeekFrom::Start(0))?;
+    file.write_all(&header)?;
+    file.set_len((HEADER_BYTES + length) as u64)?;
+    file.sync_all()
 }
 
 /// The JSON head behind its length.
