@@ -33,5 +33,6 @@ pub(super) fn list(client: &Client, wanted: &Audit, json: bool) -> Result<ExitCo
     let filters = [("subject", subject), ("action", action), ("object", object)];
     let filters = filters.iter().filter_map(|(name, value)| Some(format!("{name}={}", escaped(value.as_deref()?))));
     let query = filters.collect::<Vec<_>>().join("&");
-    show::audit(&client.items(&format!("/audit?{query}"), *limit as usize)?, json)
+    let path = if query.is_empty() { "/audit".to_owned() } else { format!("/audit?{query}") };
+    show::audit(&client.items(&path, *limit as usize)?, json)
 }
