@@ -36,6 +36,7 @@ use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::request_id::{MakeRequestUuid, PropagateRequestIdLayer, SetRequestIdLayer};
 
 pub use jobs::{Asked, Jobs, RunRequest};
+pub use resources::letter_id;
 pub use server::{TlsFiles, serve};
 pub use streams::{StreamState, StreamStatus, Streams};
 pub use tamis_jobs::backtest::{BacktestRequest, BacktestSource};

@@ -171,10 +171,10 @@ impl Registry {
             return Ok(checked);
         }
         let reason = format!(
-            "version {before} keeps state of version {} of {}, which version {version} cannot read: let it migrate or \
+            "version {before} of the rule keeps state of {}, in state version {}, which version {version} cannot read: let it migrate or \
              reset (on_state_change), try it in shadow first, until the stream has taken that, or disable the rule first: \
              then it begins anew",
-            old.manifest.state_version, old.plugin.name
+            old.plugin.name, old.manifest.state_version
         );
         Err(Error::new(Kind::Conflict, "activate", format!("version {version} of rule {}", rule.name))
             .because(Conflict::State(reason)))

@@ -33,7 +33,7 @@ TAMIS_TOKEN lets you in at a running host.";
 /// What to do.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Generate a day of a shop's data, run everything on it, and show what came out.
+    /// Generate a day of a shop's data, run everything on it, and show what came out; then serve it with live payments.
     Demo(Demo),
     /// Run streams, schedules and the admin API until SIGTERM.
     Serve(Serve),
@@ -81,25 +81,17 @@ pub enum Command {
         /// Only those at least this bad.
         #[arg(long, value_parser = ["info", "warning", "high", "critical"])]
         severity: Option<String>,
+        /// Only those that count (live), or only those of trials (shadow).
+        #[arg(long, value_parser = ["live", "shadow"])]
+        mode: Option<String>,
         /// How many to list.
         #[arg(long, default_value_t = 20, value_name = "N")]
         limit: u32,
     },
-    /// List the records that could not be decoded or judged, newest first, with the reason.
-    DeadLetters {
-        /// Only those with this reason.
-        #[arg(long)]
-        reason: Option<String>,
-        /// Only those that this rule failed on.
-        #[arg(long)]
-        rule: Option<String>,
-        /// Only those of records of this topic.
-        #[arg(long)]
-        topic: Option<String>,
-        /// How many to list.
-        #[arg(long, default_value_t = 20, value_name = "N")]
-        limit: usize,
-    },
+    /// List the records that could not be decoded or judged, newest first, with the reason; or have them judged again.
+    DeadLetters(DeadLetters),
+    /// List who did what at a running host, newest first, and what was refused.
+    Audit(client::Audit),
     /// Replay a stretch of the topics through a version of a rule, and report what it would have raised.
     ///
     /// Nothing that is live is touched. Records come from the topics of the home: there is no archive to read from yet.
@@ -107,6 +99,27 @@ pub enum Command {
     /// Write, build, test and inspect plugins.
     #[command(subcommand)]
     Plugin(crate::plugin::Command),
+}
+
+/// Which dead letters are listed.
+#[derive(Args, Debug)]
+#[command(args_conflicts_with_subcommands = true)]
+pub struct DeadLetters {
+    /// Only those with this reason.
+    #[arg(long)]
+    pub reason: Option<String>,
+    /// Only those that this rule failed on.
+    #[arg(long)]
+    pub rule: Option<String>,
+    /// Only those of records of this topic.
+    #[arg(long)]
+    pub topic: Option<String>,
+    /// How many to list.
+    #[arg(long, default_value_t = 20, value_name = "N")]
+    pub limit: usize,
+    /// What to do instead.
+    #[command(subcommand)]
+    pub command: Option<client::DeadLettersCommand>,
 }
 
 /// Jobs.
@@ -151,6 +164,9 @@ pub struct Demo {
     /// End when the day has been processed; without it live payments go on until you interrupt.
     #[arg(long)]
     pub once: bool,
+    /// Where the API listens beside the live payments; port 0 takes a free one.
+    #[arg(long, default_value = "127.0.0.1:0", value_name = "ADDRESS:PORT", conflicts_with = "once")]
+    pub listen: String,
     /// The day follows from this number.
     #[arg(long, default_value_t = 42)]
     pub seed: u64,
@@ -185,6 +201,19 @@ mod tests {
         check("list set countries NG --empty", false);
         check("token create ana --role analyst --local", true);
         check("token create ana --role boss", false);
+        check("rule disable r --why w", true);
+        check("rule disable r", false);
+        check("rule rollback r", false);
+        check("rule reject r 2", false);
+        check("rule enable r", true);
+        check("dead-letters --rule r --limit 3", true);
+        check("dead-letters redrive --rule r --reason trap --why mended", true);
+        check("dead-letters redrive --letter 0:17 --letter 0:18", true);
+        check("dead-letters redrive --letter 17", false);
+        check("dead-letters redrive --letter 0:17 --rule r", false);
+        check("dead-letters redrive", false);
+        check("demo --listen 127.0.0.1:8710", true);
+        check("demo --listen 127.0.0.1:8710 --once", false);
         check("rule change r --on-failure halt", true);
         check("rule change r --on-failure disable", false);
         check(

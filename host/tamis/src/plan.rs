@@ -59,9 +59,17 @@ impl Plan {
     pub async fn registry(&self, catalog: Catalog) -> Result<Registry> {
         let registry = self.library(catalog).await?;
         for seed in self.seeds()? {
-            registry.sow(&seed).await?;
+            registry.sow(&seed).await.map_err(|error| self.said_by_files(&seed, error))?;
         }
         Ok(registry)
+    }
+
+    /// Why the files of the home cannot put a rule to work, with the file that says so.
+    fn said_by_files(&self, seed: &Seed, error: Error) -> Error {
+        let written = self.config.rules.contains_key(&seed.name);
+        let file = if written { self.home.config() } else { self.home.plugins() };
+        Error::new(error.kind(), "put to work", format!("rule {}, as {} says", seed.name, file.display()))
+            .because(error)
     }
 
     /// The registry of the home with the rule plugins of its files taken in. None is put to work.

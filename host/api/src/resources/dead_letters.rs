@@ -99,7 +99,7 @@ async fn get_dead_letter(
 }
 
 /// Under which a letter is counted; none when it is not about a record that can be found.
-pub(super) fn id(letter: &StoredLetter) -> Option<LetterId> {
+pub fn id(letter: &StoredLetter) -> Option<LetterId> {
     Some(LetterId {
         topic: letter.from.topic.clone(),
         partition: letter.from.number,

@@ -18,6 +18,7 @@ mod topics;
 
 use crate::routes::Routes;
 
+pub use dead_letters::id as letter_id;
 pub(crate) use events::Closing;
 
 /// All routes below the prefix.

@@ -165,7 +165,7 @@ fn refuse(reason: &str) -> Error {
 }
 
 fn missing(object: String) -> Error {
-    Error::new(Kind::Missing, "replay", object)
+    Error::new(Kind::Missing, "replay", object).because("there is none")
 }
 
 #[cfg(test)]

@@ -20,6 +20,11 @@ pub enum Command {
         /// Its name.
         list: String,
     },
+    /// Show who changed a list, when and why, and what came and went, newest first.
+    History {
+        /// Its name.
+        list: String,
+    },
     /// Give a list other values; rules that compare with it follow at once.
     Set {
         /// Its name.
@@ -40,6 +45,7 @@ pub(super) fn run(client: &Client, command: &Command, json: bool) -> Result<Exit
     match command {
         Command::All => show::lists(&client.items("/lists", usize::MAX)?, json),
         Command::Show { list } => show::one(&client.get(&path(list))?.body, json),
+        Command::History { list } => show::list_history(&client.items(&format!("{}/history", path(list)), 200)?, json),
         Command::Set { list, values, why, .. } => {
             let seen = match client.get(&path(list)) {
                 Ok(answer) => answer.etag,

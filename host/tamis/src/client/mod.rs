@@ -1,6 +1,8 @@
 //! Commands for people who change rules: they speak to a running `tamis serve` as `curl` would, and need no home folder
 //! (but `tamis token create --local`, for whoever has the folder and no token).
 
+mod audit;
+mod dead_letters;
 mod http;
 mod lists;
 mod plugins;
@@ -14,6 +16,8 @@ use std::process::ExitCode;
 use clap::Args;
 use tamis_model::Result;
 
+pub use audit::Audit;
+pub use dead_letters::Command as DeadLettersCommand;
 pub use lists::Command as ListCommand;
 pub use plugins::Push;
 pub use rules::Command as RuleCommand;
@@ -58,4 +62,14 @@ pub fn token(server: &Server, home: &Home, command: &TokenCommand, json: bool) -
 /// `tamis plugin push`.
 pub fn push(server: &Server, push: &Push, json: bool) -> Result<ExitCode> {
     plugins::push(&Client::new(server)?, push, json)
+}
+
+/// `tamis audit`.
+pub fn audit(audit: &Audit, json: bool) -> Result<ExitCode> {
+    audit::list(&Client::new(&audit.server)?, audit, json)
+}
+
+/// `tamis dead-letters redrive`.
+pub fn redrive(DeadLettersCommand::Redrive(redrive): &DeadLettersCommand, json: bool) -> Result<ExitCode> {
+    dead_letters::redrive(&Client::new(&redrive.server)?, redrive, json)
 }

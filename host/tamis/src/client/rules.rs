@@ -11,15 +11,25 @@ use ureq::http::Method;
 use super::http::{Body, Client, escaped};
 use super::show;
 
+/// Versions that `rule show` tells the state of: the newest.
+const VERSIONS_SHOWN: usize = 10;
+
 /// Rules: who runs, how, and who said so.
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// List all rules.
     List,
-    /// Show a rule: which of its versions run, and how they do.
+    /// Show a rule: which of its versions run, how they do, and where all of them stand. What a version is: `tamis rule versions`.
     Show {
         /// Its name.
         rule: String,
+    },
+    /// Show the versions of a rule, newest first: who wrote and approved them, and what they are. For whoever reviews.
+    Versions {
+        /// Its name.
+        rule: String,
+        /// Only this one, member by member.
+        version: Option<u32>,
     },
     /// Show who changed a rule, when and why, newest first.
     History {
@@ -47,7 +57,15 @@ pub enum Command {
     /// Approve a version that somebody else wrote.
     Approve(Version),
     /// Send a version back to its author.
-    Reject(Version),
+    Reject {
+        /// The rule.
+        rule: String,
+        /// The number of the version.
+        version: u32,
+        /// Why.
+        #[arg(long)]
+        why: String,
+    },
     /// Try a version beside what runs: it judges everything, and its alerts are kept apart.
     Shadow(Version),
     /// Try an approved version on some of the keys.
@@ -67,7 +85,9 @@ pub enum Command {
     },
     /// End a trial.
     EndTrial(Why),
-    /// Let an approved version judge; without a version, take the kill switch back.
+    /// Take the kill switch back: all of a disabled rule runs again, a trial too.
+    Enable(Why),
+    /// Let an approved version judge, and end a trial; without a version, as `enable`.
     Activate {
         /// The rule.
         rule: String,
@@ -78,9 +98,9 @@ pub enum Command {
         why: Option<String>,
     },
     /// Let the version judge again that was live before.
-    Rollback(Why),
+    Rollback(MustSayWhy),
     /// The kill switch: nothing of the rule runs from now on.
-    Disable(Why),
+    Disable(MustSayWhy),
 }
 
 /// A version of a rule.
@@ -105,6 +125,16 @@ pub struct Why {
     why: Option<String>,
 }
 
+/// A rule, and why it is stopped or taken back, which must be said.
+#[derive(Args, Debug)]
+pub struct MustSayWhy {
+    /// The rule.
+    rule: String,
+    /// Why.
+    #[arg(long)]
+    why: String,
+}
+
 /// What a version is to be.
 #[derive(Args, Debug)]
 pub struct Draft {
@@ -114,7 +144,7 @@ pub struct Draft {
     /// The plugin's version; the newest when absent.
     #[arg(long, value_name = "VERSION")]
     plugin_version: Option<String>,
-    /// What differs from the plugin's defaults: JSON, or @FILE.
+    /// What differs from the plugin's defaults, all of it: JSON, or @FILE. That of the version it is based on when absent.
     #[arg(long, value_name = "JSON|@FILE")]
     config: Option<String>,
     /// The topic of its alerts.
@@ -141,7 +171,15 @@ pub(super) fn run(client: &Client, command: &Command, json: bool) -> Result<Exit
         Command::Show { rule } => {
             let mut body = client.get(&path(rule))?.body;
             body["stats"] = client.get(&format!("{}/stats", path(rule)))?.body;
+            let versions = client.items(&format!("{}/versions", path(rule)), VERSIONS_SHOWN)?;
+            body["versions"] = versions.iter().map(summary).collect();
             show::one(&body, json)
+        }
+        Command::Versions { rule, version: None } => {
+            show::versions(&client.items(&format!("{}/versions", path(rule)), usize::MAX)?, json)
+        }
+        Command::Versions { rule, version: Some(version) } => {
+            show::one(&client.get(&format!("{}/versions/{version}", path(rule)))?.body, json)
         }
         Command::History { rule } => show::history(&client.items(&format!("{}/history", path(rule)), 200)?, json),
         Command::Create { rule, draft } => {
@@ -153,11 +191,13 @@ pub(super) fn run(client: &Client, command: &Command, json: bool) -> Result<Exit
             let body = Value::Object(draft.body()?);
             show::one(&client.post(&format!("{}/versions", path(rule)), body)?.body, json)
         }
-        Command::Submit(version) => step(client, version, "submit", json),
-        Command::Approve(version) => step(client, version, "approve", json),
-        Command::Reject(version) => step(client, version, "reject", json),
+        Command::Submit(Version { rule, version, why }) => step(client, rule, *version, "submit", why.as_deref(), json),
+        Command::Approve(Version { rule, version, why }) => {
+            step(client, rule, *version, "approve", why.as_deref(), json)
+        }
+        Command::Reject { rule, version, why } => step(client, rule, *version, "reject", Some(why), json),
         Command::Shadow(Version { rule, version, why }) => {
-            patch(client, rule, json!({"mode": "shadow", "version": version}), why, json)
+            patch(client, rule, json!({"mode": "shadow", "version": version}), why.as_deref(), json)
         }
         Command::Canary {
             version: Version { rule, version, why },
@@ -170,18 +210,19 @@ pub(super) fn run(client: &Client, command: &Command, json: bool) -> Result<Exit
                 "errors_percent_max": errors_percent_max, "alerts_percent_max": alerts_percent_max,
             });
             let change = json!({"mode": "canary", "version": version, "canary_percent": percent, "budget": budget});
-            patch(client, rule, change, why, json)
+            patch(client, rule, change, why.as_deref(), json)
         }
-        Command::EndTrial(Why { rule, why }) => patch(client, rule, json!({"trial": null}), why, json),
+        Command::EndTrial(Why { rule, why }) => patch(client, rule, json!({"trial": null}), why.as_deref(), json),
+        Command::Enable(Why { rule, why }) => patch(client, rule, json!({"mode": "active"}), why.as_deref(), json),
         Command::Activate { rule, version, why } => {
             let mut change = json!({"mode": "active"});
             if let Some(version) = version {
                 change["version"] = (*version).into();
             }
-            patch(client, rule, change, why, json)
+            patch(client, rule, change, why.as_deref(), json)
         }
-        Command::Disable(Why { rule, why }) => patch(client, rule, json!({"mode": "disabled"}), why, json),
-        Command::Rollback(Why { rule, why }) => {
+        Command::Disable(MustSayWhy { rule, why }) => patch(client, rule, json!({"mode": "disabled"}), Some(why), json),
+        Command::Rollback(MustSayWhy { rule, why }) => {
             change(client, rule, Method::POST, &format!("{}/rollback", path(rule)), json!({"why": why}), json)
         }
     }
@@ -191,14 +232,18 @@ fn path(rule: &str) -> String {
     format!("/rules/{}", escaped(rule))
 }
 
-fn step(client: &Client, version: &Version, step: &str, json: bool) -> Result<ExitCode> {
-    let Version { rule, version, why } = version;
+/// What `rule show` says of a version.
+fn summary(version: &Value) -> Value {
+    json!({"version": version["number"], "state": version["state"], "author": version["author"]})
+}
+
+fn step(client: &Client, rule: &str, version: u32, step: &str, why: Option<&str>, json: bool) -> Result<ExitCode> {
     let path = format!("{}/versions/{version}/{step}", path(rule));
     show::one(&client.post(&path, json!({"why": why}))?.body, json)
 }
 
-fn patch(client: &Client, rule: &str, mut body: Value, why: &Option<String>, json: bool) -> Result<ExitCode> {
-    body["why"] = why.clone().into();
+fn patch(client: &Client, rule: &str, mut body: Value, why: Option<&str>, json: bool) -> Result<ExitCode> {
+    body["why"] = why.into();
     change(client, rule, Method::PATCH, &path(rule), body, json)
 }
 

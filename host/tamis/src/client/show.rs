@@ -62,6 +62,25 @@ rows! {
 }
 
 rows! {
+    /// Versions of a rule.
+    versions, VersionRow: ["#VERSION" "number"] ["STATE" "state"] ["AUTHOR" "author"] ["CREATED" "created_at"] ["WHY" "why"]
+        ["APPROVED BY" "approved_by"] ["PLUGIN" "plugin"] ["OF VERSION" "plugin_version"] ["CONFIG" "config"]
+        ["ON FAILURE" "on_failure"] ["ON STATE CHANGE" "on_state_change"] ["ROUTE" "route"]
+}
+
+rows! {
+    /// Rows of the audit log.
+    audit, AuditRow: ["AT" "at"] ["WHO" "subject"] ["WHAT" "action"] ["TO WHAT" "object"] ["OUTCOME" "outcome"] ["WHY" "why"]
+        ["REFUSED BECAUSE" "reason"]
+}
+
+rows! {
+    /// Revisions of a list.
+    list_history, ListRevisionRow: ["#REVISION" "revision"] ["AT" "at"] ["WHO" "subject"] ["ADDED" "added"] ["REMOVED" "removed"]
+        ["WHY" "why"]
+}
+
+rows! {
     /// Lists.
     lists, ListRow: ["LIST" "name"] ["#REVISION" "revision"] ["#VALUES" "values_count"] ["CHANGED" "at"] ["BY" "subject"] ["WHY" "why"]
 }

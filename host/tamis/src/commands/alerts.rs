@@ -1,6 +1,8 @@
 //! `tamis alerts`: what fired, as it is stored.
 
+use serde::de::DeserializeOwned;
 use tamis_connectors::warehouse::{AlertFilter, StoredAlert};
+use tamis_model::alert::AlertMode;
 use tamis_model::rule::Severity;
 use tamis_model::{Error, Result};
 
@@ -27,15 +29,23 @@ impl Row for StoredAlert {
     }
 }
 
+/// Which alerts are wanted, as it was typed.
+pub struct Wanted {
+    pub rule: Option<String>,
+    pub severity: Option<String>,
+    pub mode: Option<String>,
+}
+
 /// The newest alerts of the warehouse.
-pub async fn list(home: &Home, rule: Option<String>, severity: Option<&str>, limit: u32) -> Result<Vec<StoredAlert>> {
-    let severity_min = severity.map_or(Ok(Severity::Info), parse_severity)?;
-    let filter = AlertFilter { rule, severity_min, ..AlertFilter::default() };
+pub async fn list(home: &Home, Wanted { rule, severity, mode }: Wanted, limit: u32) -> Result<Vec<StoredAlert>> {
+    let severity_min = severity.map_or(Ok(Severity::Info), |name| named("severity", &name))?;
+    let mode: Option<AlertMode> = mode.map(|name| named("mode", &name)).transpose()?;
+    let filter = AlertFilter { rule, severity_min, mode };
     let (alerts, _) = warehouse(&super::existing(home)?).await?.alerts(&filter, None, limit).await?;
     Ok(alerts)
 }
 
-fn parse_severity(name: &str) -> Result<Severity> {
+fn named<T: DeserializeOwned>(what: &str, name: &str) -> Result<T> {
     serde_json::from_value(name.into())
-        .map_err(|_| Error::invalid("list alerts of severity", name, "there is no such severity"))
+        .map_err(|_| Error::invalid("list alerts of", format!("{what} {name}"), format!("there is no such {what}")))
 }

@@ -1,5 +1,8 @@
 //! `tamis dead-letters`: what could not be decoded or judged.
 
+use serde::Serialize;
+use tamis_api::letter_id;
+use tamis_catalog::dead_letter_redrives::Redrive;
 use tamis_connectors::topics::DeadLetters;
 use tamis_connectors::topics::dead_letters::{LetterFilter, StoredLetter};
 use tamis_model::Result;
@@ -11,30 +14,43 @@ use crate::table::Row;
 /// Characters of a value that a table shows.
 const VALUE_CHARS_MAX: usize = 60;
 
-impl Row for StoredLetter {
-    const HEAD: &'static [&'static str] = &["TIME", "FROM", "REASON", "RULE", "MESSAGE", "VALUE"];
+/// A dead letter, and what came of sending it through again.
+#[derive(Serialize)]
+pub struct LetterRow {
+    #[serde(flatten)]
+    letter: StoredLetter,
+    redrive: Option<Redrive>,
+}
+
+impl Row for LetterRow {
+    const HEAD: &'static [&'static str] = &["LETTER", "TIME", "FROM", "REASON", "RULE", "REDRIVEN", "MESSAGE", "VALUE"];
 
     fn cells(&self) -> Vec<String> {
-        let offset = self.from_offset.map_or_else(|| "?".to_owned(), |offset| offset.to_string());
-        let rule = self.rule.as_ref().map(|rule| format!("{} {}", rule.name, rule.version));
-        let value = String::from_utf8_lossy(self.value.as_deref().unwrap_or_default());
+        let Self { letter, redrive } = self;
+        let redriven = redrive.as_ref().map(|redrive| format!("{}, {}", redrive.outcome, redrive.last_at));
+        let offset = letter.from_offset.map_or_else(|| "?".to_owned(), |offset| offset.to_string());
+        let rule = letter.rule.as_ref().map(|rule| format!("{} {}", rule.name, rule.version));
+        let value = String::from_utf8_lossy(letter.value.as_deref().unwrap_or_default());
         let mut shown: String = value.chars().take(VALUE_CHARS_MAX).collect();
         if shown.len() < value.len() {
             shown.push('…');
         }
         vec![
-            rfc3339_millis(self.time),
-            format!("{}@{offset}", self.from),
-            self.reason.clone(),
+            format!("{}:{}", letter.partition, letter.offset),
+            rfc3339_millis(letter.time),
+            format!("{}@{offset}", letter.from),
+            letter.reason.clone(),
             rule.unwrap_or_default(),
-            self.message.clone(),
+            redriven.unwrap_or_default(),
+            letter.message.clone(),
             shown,
         ]
     }
 }
 
 /// The newest `limit` dead letters that pass a filter, newest first.
-pub fn list(home: &Home, filter: &LetterFilter, limit: usize) -> Result<Vec<StoredLetter>> {
+pub async fn list(home: &Home, filter: &LetterFilter, limit: usize) -> Result<Vec<LetterRow>> {
+    let catalog = super::catalog(home).await?;
     let dead_letters = DeadLetters::new(&home.topics());
     let (mut letters, mut cursor) = dead_letters.page(filter, None, limit)?;
     while letters.len() < limit && cursor.is_some() {
@@ -42,7 +58,15 @@ pub fn list(home: &Home, filter: &LetterFilter, limit: usize) -> Result<Vec<Stor
         letters.extend(more);
         cursor = next;
     }
-    Ok(letters)
+    let mut rows = Vec::with_capacity(letters.len());
+    for letter in letters {
+        let redrive = match letter_id(&letter) {
+            Some(id) => catalog.redrive(&id).await?,
+            None => None,
+        };
+        rows.push(LetterRow { letter, redrive });
+    }
+    Ok(rows)
 }
 
 #[cfg(test)]
@@ -59,7 +83,8 @@ mod tests {
     #[test]
     fn a_row_tells_the_record_the_rule_and_how_the_value_begins() {
         let folder = tempfile::tempdir().unwrap();
-        let home = Home::new(folder.path());
+        let (home, runtime) = (Home::new(folder.path()), crate::commands::runtime().unwrap());
+        home.create().unwrap();
         let refused = DeadLetter {
             partition: Partition { topic: "payments".to_owned(), number: 2 },
             offset: None,
@@ -78,12 +103,13 @@ mod tests {
         let mut writer = TopicWriter::open(home.topics(), "streams", WriterSettings::default()).unwrap();
         writer.write(&[refused, failed].map(DeadLetter::into_record)).unwrap();
         let rows = |filter: &LetterFilter, limit| -> Vec<Vec<String>> {
-            list(&home, filter, limit).unwrap().iter().map(Row::cells).collect()
+            let listed = runtime.block_on(list(&home, filter, limit)).unwrap();
+            listed.iter().map(Row::cells).collect()
         };
         let (time, message) = ("2026-03-18T14:00:00.000Z", "the value is not JSON");
         let shown = "é".repeat(VALUE_CHARS_MAX) + "…";
-        let failed = [time, "payments/2@12", "deadline", "card-testing 3", message, "{}"].map(str::to_owned);
-        let refused = [time, "payments/2@?", "invalid_json", "", message, &shown].map(str::to_owned);
+        let failed = ["0:1", time, "payments/2@12", "deadline", "card-testing 3", "", message, "{}"].map(str::to_owned);
+        let refused = ["0:0", time, "payments/2@?", "invalid_json", "", "", message, &shown].map(str::to_owned);
         let all = LetterFilter::default();
         assert_eq!(rows(&all, 9), [failed.clone(), refused]);
         assert_eq!(rows(&all, 1), [failed]);

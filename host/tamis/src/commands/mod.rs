@@ -17,13 +17,13 @@ use tamis_model::error::Context;
 use tamis_model::{Error, Kind, Result};
 use tokio::runtime::Runtime;
 
-use crate::cli::{Cli, Command, Run};
+use crate::cli::{Cli, Command, DeadLetters, Run};
 use crate::home::Home;
 use crate::table::{Row, print};
 
 pub use backtest::BacktestArguments;
 pub(crate) use nightly::{SourceRow, exit_code as nightly_exit_code, run_night};
-pub(crate) use streams::{rows as stream_rows, run_streams};
+pub(crate) use streams::{lock as lock_streams, rows as stream_rows, run_streams};
 
 /// Does what the command line says.
 pub fn run(cli: Cli) -> Result<ExitCode> {
@@ -41,13 +41,16 @@ pub fn run(cli: Cli) -> Result<ExitCode> {
             let rows = runtime()?.block_on(async { catalog(&home).await?.runs(limit).await })?;
             listed(&rows.into_iter().map(runs::RunRow).collect::<Vec<_>>(), cli.json)
         }
-        Command::Alerts { rule, severity, limit } => {
-            listed(&runtime()?.block_on(alerts::list(&home, rule, severity.as_deref(), limit))?, cli.json)
+        Command::Alerts { rule, severity, mode, limit } => {
+            let wanted = alerts::Wanted { rule, severity, mode };
+            listed(&runtime()?.block_on(alerts::list(&home, wanted, limit))?, cli.json)
         }
-        Command::DeadLetters { reason, rule, topic, limit } => {
+        Command::DeadLetters(DeadLetters { command: Some(command), .. }) => crate::client::redrive(&command, cli.json),
+        Command::DeadLetters(DeadLetters { reason, rule, topic, limit, command: None }) => {
             let filter = LetterFilter { reason, rule, topic, since: None };
-            listed(&dead_letters::list(&existing(&home)?, &filter, limit)?, cli.json)
+            listed(&runtime()?.block_on(dead_letters::list(&home, &filter, limit))?, cli.json)
         }
+        Command::Audit(audit) => crate::client::audit(&audit, cli.json),
         Command::Backtest(arguments) => backtest::command(home, &arguments, cli.json),
         Command::Plugin(command) => crate::plugin::run(&command, cli.json),
     }
@@ -77,7 +80,8 @@ pub(crate) async fn warehouse(home: &Home) -> Result<Arc<SqliteWarehouse>> {
 fn existing(home: &Home) -> Result<Home> {
     match home.lake().is_dir() {
         true => Ok(home.clone()),
-        false => Err(Error::new(Kind::Missing, "open home", home.root().display()).because("it has no folder lake")),
+        false => Err(Error::new(Kind::Missing, "open home", home.root().display())
+            .because("it is none: it has no folder lake; say where one is (--home, TAMIS_HOME)")),
     }
 }
 

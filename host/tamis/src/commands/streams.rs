@@ -91,6 +91,7 @@ pub fn command(home: Home, until_end: bool, json: bool) -> Result<ExitCode> {
     let runtime = runtime()?;
     let host = runtime.block_on(Host::open(Plan::new(home, None)?))?;
     let until = if until_end { Until::End } else { Until::Stopped };
+    let held = lock(&host.plan.home)?;
     let (stop, commands) = channel();
     let mut signals = runtime.block_on(async { Signals::listen() })?;
     runtime.spawn(async move {
@@ -98,16 +99,23 @@ pub fn command(home: Home, until_end: bool, json: bool) -> Result<ExitCode> {
         // The stream may have ended already.
         let _ = stop.send(Command::Stop);
     });
-    let report = run_streams(&host, runtime.handle(), until, Vec::new(), &commands, &mut |_| {})?;
+    let report = run_streams(&host, &held, runtime.handle(), until, Vec::new(), &commands, &mut |_| {})?;
     let (topics, rules) = rows(&report);
     print(&topics, json).and_then(|()| print(&rules, json)).outage("write to", "standard output")?;
     Ok(ExitCode::SUCCESS)
 }
 
-/// Runs the streams with the rules that the registry has now, as a run of the catalogue, with the account of what this run read. One process
-/// at a time: a second one would share its checkpoints, and would record it as dead. Must not be called on a thread of `runtime`.
+/// The right to run the streams of a home. One process has it at a time: a second one would share its checkpoints, and would record it as
+/// dead.
+pub(crate) fn lock(home: &Home) -> Result<ProcessLock> {
+    ProcessLock::acquire(&home.root().join("streams.lock"), "another run is at work")
+}
+
+/// Runs the streams with the rules that the registry has now, as a run of the catalogue, with the account of what this run read, while the
+/// home's `lock` is held. Must not be called on a thread of `runtime`.
 pub(crate) fn run_streams(
     host: &Host,
+    _held: &ProcessLock,
     runtime: &Handle,
     until: Until,
     also: Vec<(String, Box<dyn Sink<Alert>>)>,
@@ -116,7 +124,6 @@ pub(crate) fn run_streams(
 ) -> Result<Report> {
     let Host { plan, registry, warehouse } = host;
     let catalog = registry.catalog();
-    let _lock = ProcessLock::acquire(&plan.home.root().join("streams.lock"), "another run is at work")?;
     let rules = runtime.block_on(registry.rule_set())?;
     let started = SystemClock.now();
     let id = tamis_jobs::nightly::run_id(&SystemClock);
@@ -228,7 +235,7 @@ mod tests {
 
     fn run(host: &Host, runtime: &Runtime) -> Result<Report> {
         let (_keep, commands) = channel();
-        run_streams(host, runtime.handle(), Until::End, Vec::new(), &commands, &mut |_| {})
+        run_streams(host, &lock(&host.plan.home)?, runtime.handle(), Until::End, Vec::new(), &commands, &mut |_| {})
     }
 
     fn runs(host: &Host, runtime: &Runtime) -> Vec<Run> {

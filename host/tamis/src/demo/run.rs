@@ -19,16 +19,13 @@ use tokio::runtime::Runtime;
 use super::switch::Switch;
 use super::{AS_OF_DAY, Scale, generate, live, summary};
 use crate::cli::{Demo, Serve};
-use crate::commands::{self, run_night, run_streams};
+use crate::commands::{self, lock_streams, run_night, run_streams};
 use crate::home::Home;
 use crate::host::Host;
 use crate::plan::{PEPPER_VARIABLE, Plan};
 use crate::serve::{Serving, Socket};
 use crate::signals::Signals;
 use crate::streams::Until;
-
-/// Where the API listens in the live phase.
-const FREE_PORT: &str = "127.0.0.1:0";
 
 /// The demo, from generating the day to the last live alert.
 pub fn run(home: Home, demo: &Demo, json: bool) -> Result<ExitCode> {
@@ -84,12 +81,20 @@ fn day(host: &Host, runtime: &Runtime) -> Result<(Report, Option<String>)> {
     let (tell, commands) = channel();
     let mut switch = Switch::new(host, runtime.handle(), tell);
     let mut switched = Ok(());
-    let report = run_streams(host, runtime.handle(), Until::End, Vec::new(), &commands, &mut |progress| {
-        bar.set_position(progress.report.counts.topics.values().map(|counts| counts.records).sum());
-        if switched.is_ok() {
-            switched = switch.observe(progress);
-        }
-    })?;
+    let report = run_streams(
+        host,
+        &lock_streams(&host.plan.home)?,
+        runtime.handle(),
+        Until::End,
+        Vec::new(),
+        &commands,
+        &mut |progress| {
+            bar.set_position(progress.report.counts.topics.values().map(|counts| counts.records).sum());
+            if switched.is_ok() {
+                switched = switch.observe(progress);
+            }
+        },
+    )?;
     bar.finish_and_clear();
     switched?;
     Ok((report, switch.said()))
@@ -131,10 +136,10 @@ fn trickle(host: &Host, runtime: &Runtime, demo: &Demo) -> Result<()> {
         let shown = Unstaged(|alerts: &[Alert]| alerts.iter().try_for_each(summary::alert));
         vec![("console".to_owned(), Box::new(shown))]
     };
-    let serve = Serve { listen: FREE_PORT.to_owned(), tls_certificates: None, tls_key: None };
+    let serve = Serve { listen: demo.listen.clone(), tls_certificates: None, tls_key: None };
     let (mut signals, serving) = runtime.block_on(async {
         let (signals, socket) = (Signals::listen()?, Socket::open(&serve).await?);
-        let serving = Serving::start(host, socket, Box::new(console)).await?;
+        let serving = Serving::start(host, lock_streams(&host.plan.home)?, socket, Box::new(console)).await?;
         Ok::<_, Error>((signals, serving))
     })?;
     let said = runtime.block_on(serving.say(host, false));

@@ -16,6 +16,7 @@ use std::sync::mpsc::Sender;
 use std::time::{Duration, Instant};
 
 use tamis_api::Api;
+use tamis_connectors::ProcessLock;
 use tamis_engine::{Clock, Command, SystemClock};
 use tamis_model::Result;
 use tamis_model::error::Context;
@@ -54,8 +55,8 @@ pub fn command(home: Home, serve: Serve, json: bool) -> Result<ExitCode> {
         runtime.shutdown_background();
         return Ok(ExitCode::SUCCESS);
     };
-    let (socket, host) = opened.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()))?;
-    let serving = runtime.block_on(Serving::start(&host, socket, Box::new(Vec::new)))?;
+    let (socket, held, host) = opened.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()))?;
+    let serving = runtime.block_on(Serving::start(&host, held, socket, Box::new(Vec::new)))?;
     let said = runtime.block_on(async {
         serving.say(&host, json).await?;
         signals.came().await;
@@ -69,11 +70,13 @@ pub fn command(home: Home, serve: Serve, json: bool) -> Result<ExitCode> {
     said.and(ended).map(|()| ExitCode::SUCCESS)
 }
 
-/// Opens socket and home. The socket first: that its address is in use is said before anything is changed.
-async fn open(home: Home, serve: Serve) -> Result<(Socket, Host)> {
+/// Opens socket and home. The socket first: that its address is in use is said before anything is changed. Then the home is this process's:
+/// that another one serves it is said, too.
+async fn open(home: Home, serve: Serve) -> Result<(Socket, ProcessLock, Host)> {
     let socket = Socket::open(&serve).await?;
-    let host = Host::open(Plan::new(home, None)?).await?;
-    Ok((socket, host))
+    let plan = Plan::new(home, None)?;
+    let held = commands::lock_streams(&plan.home)?;
+    Ok((socket, held, Host::open(plan).await?))
 }
 
 /// The stream, the API and the tasks beside them, at work.
@@ -88,15 +91,15 @@ pub(crate) struct Serving {
 }
 
 impl Serving {
-    /// Starts everything: the stream, with who sees its alerts besides topic, lake and warehouse, and the API on a socket.
-    pub async fn start(host: &Host, socket: Socket, also: Also) -> Result<Self> {
+    /// Starts everything: the stream, with the home's lock and who sees its alerts besides topic, lake and warehouse, and the API on a socket.
+    pub async fn start(host: &Host, held: ProcessLock, socket: Socket, also: Also) -> Result<Self> {
         let catalog = host.catalog();
         let now = SystemClock.now();
         catalog.close_dead_uploads(now).await?;
         catalog.close_dead_backtests(now).await?;
         let nightly_at = host.plan.config.schedules.nightly_at()?;
         // Nothing below can fail: whatever runs must be ended.
-        let streams = Supervised::start(host, &Handle::current(), also);
+        let streams = Supervised::start(host, held, &Handle::current(), also);
         let (shutdown, ended) = watch::channel(false);
         let (status, handle) = (&streams.status, streams.streams());
         let (context, stop) = (jobs::backtest_context(host), Arc::new(AtomicBool::new(false)));

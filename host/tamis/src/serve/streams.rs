@@ -6,6 +6,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use tamis_api::{StreamState, StreamStatus, Streams};
+use tamis_connectors::ProcessLock;
 use tamis_engine::report::Progress;
 use tamis_engine::{Clock, Command, Sink, SystemClock};
 use tamis_model::alert::Alert;
@@ -39,11 +40,12 @@ pub(crate) struct Supervised {
 
 impl Supervised {
     /// Starts it. The thread is none of `runtime`: sinks block on that.
-    pub fn start(host: &Host, runtime: &Handle, also: Also) -> Self {
+    pub fn start(host: &Host, held: ProcessLock, runtime: &Handle, also: Also) -> Self {
         let status = watch::Sender::new(StreamStatus::starting(SystemClock.now()));
         let (commands, received) = channel();
         let supervisor = Supervisor {
             host: host.clone(),
+            held,
             runtime: runtime.clone(),
             status: status.clone(),
             commands: received,
@@ -79,6 +81,8 @@ impl Supervised {
 
 struct Supervisor {
     host: Host,
+    /// No other process runs the streams of the home, between two runs neither.
+    held: ProcessLock,
     runtime: Handle,
     status: watch::Sender<StreamStatus>,
     commands: Receiver<Command>,
@@ -123,7 +127,8 @@ impl Supervisor {
                 self.look(progress);
             }
         };
-        run_streams(&self.host, &self.runtime, Until::Stopped, (self.also)(), &self.commands, observer).map(drop)
+        run_streams(&self.host, &self.held, &self.runtime, Until::Stopped, (self.also)(), &self.commands, observer)
+            .map(drop)
     }
 
     fn look(&self, progress: &Progress<'_>) {
@@ -192,7 +197,7 @@ mod tests {
     use tamis_engine::RuleSet;
 
     use super::*;
-    use crate::commands::runtime;
+    use crate::commands::{lock_streams, runtime};
     use crate::home::Home;
     use crate::plan::Plan;
 
@@ -201,7 +206,12 @@ mod tests {
         let (folder, runtime) = (tempfile::tempdir().unwrap(), runtime().unwrap());
         let plan = Plan::new(Home::new(folder.path()), Some(b"pepper")).unwrap();
         let host = runtime.block_on(Host::open(plan)).unwrap();
-        let stream = Supervised::start(&host, runtime.handle(), Box::new(|| panic!("as the test wants it")));
+        let stream = Supervised::start(
+            &host,
+            lock_streams(&host.plan.home).unwrap(),
+            runtime.handle(),
+            Box::new(|| panic!("as the test wants it")),
+        );
         let mut status = stream.status.subscribe();
         let failed = status.wait_for(|status| status.state == StreamState::Failed);
         let failed = runtime.block_on(async { tokio::time::timeout(Duration::from_secs(60), failed).await.unwrap() });
@@ -220,7 +230,9 @@ mod tests {
         let status = watch::Sender::new(StreamStatus::starting(0));
         let runtime = runtime.handle().clone();
         let announcer = Announcer::new(host.catalog().clone(), runtime.clone());
-        let supervisor = Supervisor { host, runtime, status, commands: received, announcer, also: Box::new(Vec::new) };
+        let held = lock_streams(&host.plan.home).unwrap();
+        let supervisor =
+            Supervisor { host, held, runtime, status, commands: received, announcer, also: Box::new(Vec::new) };
         let pause = Duration::from_millis(300);
         let check = |revisions: &[u64], pause: Option<Duration>, waits: bool| {
             for revision in revisions {

@@ -2,7 +2,8 @@
 
 use tamis_sdk::prelude::*;
 
-/// What the aggregate needs of a payment.
+/// What the aggregate needs of a payment. What tells who a person is, as the
+/// schema of the topic says (`customer_id`, `ip_address`, …), must be marked `#[row(personal)]`.
 #[derive(Row)]
 #[row(topic = "payments")]
 pub struct Payment<'a> {

@@ -10,7 +10,8 @@ pub struct Limits {
     amount_max: i64,
 }
 
-/// What the rule needs of a payment: the host decodes these members and no others.
+/// What the rule needs of a payment: the host decodes these members and no others. What tells who a person is, as the
+/// schema of the topic says (`customer_id`, `ip_address`, …), must be marked `#[row(personal)]`.
 #[derive(Row)]
 #[row(topic = "payments")]
 pub struct Payment {

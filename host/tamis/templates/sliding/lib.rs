@@ -13,10 +13,12 @@ pub struct Limits {
     window_ms: i64,
 }
 
-/// What the rule needs of a payment.
+/// What the rule needs of a payment. What tells who a person is, as the schema of the topic says (`customer_id`, `ip_address`, …),
+/// must be marked `#[row(personal)]`. A column `#[row(only = "failed")] status: &'a str` would leave out all other payments.
 #[derive(Row)]
 #[row(topic = "payments")]
 pub struct Payment<'a> {
+    #[row(personal)]
     customer_id: Option<&'a str>,
 }
 

@@ -13,7 +13,8 @@ pub struct Limits {
     window_ms: i64,
 }
 
-/// What the rule needs of a payment.
+/// What the rule needs of a payment. What tells who a person is, as the
+/// schema of the topic says (`customer_id`, `ip_address`, …), must be marked `#[row(personal)]`.
 #[derive(Row)]
 #[row(topic = "payments")]
 pub struct Payment<'a> {

@@ -4,6 +4,7 @@ use std::process::Stdio;
 
 use serde_json::{Value, json};
 
+use crate::feed;
 use crate::process::{Api, Home, SERVE, Served, terminate};
 
 /// What a command that speaks to `url` printed, or what it complained of.
@@ -78,6 +79,83 @@ fn a_host_with_a_certificate_of_its_own_is_reached_with_that() {
     assert_eq!(tamis(&home, &token, &api.url, &change).unwrap()[0]["on_failure"], policy);
     terminate(&child);
     assert!(child.wait().unwrap().success());
+}
+
+#[test]
+fn who_stops_a_rule_says_why_and_everybody_can_look_it_up() {
+    const RULE: &str = "payment-direct-fraud";
+    let home = Home::with(&[RULE]);
+    let served = Served::start(&home);
+    let token = served.token.clone().unwrap();
+    served.until_ready();
+    let tamis = |words: &str| tamis(&home, &token, &served.url, &words.split(' ').collect::<Vec<_>>());
+    let one = |words: &str| tamis(words).unwrap().remove(0);
+
+    for stop in ["rule disable", "rule rollback"] {
+        let error = tamis(&format!("{stop} {RULE}")).unwrap_err();
+        assert!(error.contains("--why"), "{error}");
+    }
+    assert_eq!(one(&format!("rule disable {RULE} --why floods"))["mode"], "disabled");
+    assert_eq!(one(&format!("rule enable {RULE}"))["mode"], "active");
+    let log = tamis(&format!("audit --object {RULE} --limit 2")).unwrap();
+    let log: Vec<_> = log.iter().map(|row| (&row["action"], &row["why"])).collect();
+    assert_eq!(log, [(&json!("rule.enable"), &Value::Null), (&json!("rule.disable"), &json!("floods"))]);
+    assert!(tamis("audit").unwrap().len() > 2);
+
+    one(&format!("rule change {RULE} --route alerts_elsewhere"));
+    let versions = tamis(&format!("rule versions {RULE}")).unwrap();
+    let states: Vec<_> = versions.iter().map(|version| (&version["state"], &version["route"])).collect();
+    assert_eq!(states, [(&json!("draft"), &json!("alerts_elsewhere")), (&json!("live"), &Value::Null)]);
+    assert_eq!(one(&format!("rule versions {RULE} 2")), versions[0]);
+    let shown = one(&format!("rule show {RULE}"))["versions"].take();
+    assert_eq!(shown[0], json!({"version": 2, "state": "draft", "author": "admin"}));
+
+    one("list set bins A B");
+    one("list set bins B C");
+    let history = tamis("list history bins").unwrap();
+    assert_eq!((&history[0]["added"], &history[0]["removed"]), (&json!(["C"]), &json!(["A"])));
+    served.terminate();
+}
+
+#[test]
+fn what_was_sent_through_again_is_marked() {
+    let home = Home::with(&["payment-direct-fraud"]);
+    feed::append(home.path(), 0..100);
+    let served = Served::start(&home);
+    let token = served.token.clone().unwrap();
+    served.until_ready();
+    let tamis = |words: &str| tamis(&home, &token, &served.url, &words.split(' ').collect::<Vec<_>>());
+    let letters = || tamis("dead-letters --limit 10").unwrap();
+    served.until("payments 0 and 97 are dead letters", |_| letters().len() == 2);
+    assert!(letters().iter().all(|letter| letter["redrive"].is_null()));
+    let place = |letter: &Value| format!("{}:{}", letter["partition"], letter["offset"]);
+    let first = letters().remove(0);
+    let report = tamis(&format!("dead-letters redrive --letter {} --why again", place(&first))).unwrap();
+    assert_eq!((&report[0]["failed"], &report[0]["judged"]), (&json!(1), &json!(0)), "{report:?}");
+    let of_the_same = |letter: &&Value| letter["from"] == first["from"];
+    served.until("its new letter is there", |_| letters().len() == 3);
+    let marked = letters().iter().filter(of_the_same).filter(|letter| letter["redrive"]["outcome"] == "failed").count();
+    assert_eq!(marked, 2, "of a record that was sent again each letter says so: {:?}", letters());
+    let report = tamis("dead-letters redrive --topic payments --attempts-max 1").unwrap();
+    assert_eq!((&report[0]["failed"], &report[0]["exhausted"]), (&json!(1), &json!(1)), "{report:?}");
+    served.terminate();
+}
+
+#[test]
+fn alerts_of_trials_are_listed_by_themselves() {
+    let home = Home::with(&["payment-direct-fraud"]);
+    let served = Served::start(&home);
+    let token = served.token.clone().unwrap();
+    served.until_ready();
+    let tamis = |words: &str| tamis(&home, &token, &served.url, &words.split(' ').collect::<Vec<_>>()).unwrap();
+    tamis("rule create trial --plugin payment-direct-fraud");
+    tamis("rule shadow trial 1");
+    feed::append(home.path(), 0..500);
+    let of = |mode: &str| tamis(&format!("alerts --mode {mode}"));
+    served.until("both have judged", |_| of("live").len() == 9 && of("shadow").len() == 9);
+    assert!(of("live").iter().all(|alert| alert["rule"] == "payment-direct-fraud"));
+    assert!(of("shadow").iter().all(|alert| alert["rule"] == "trial"));
+    served.terminate();
 }
 
 #[test]

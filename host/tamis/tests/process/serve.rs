@@ -1,12 +1,13 @@
 //! Starting, serving and ending.
 
+use std::process::Stdio;
 use std::time::Duration;
 
 use serde_json::{Value, json};
 use tamis_connectors::ProcessLock;
 
 use crate::feed;
-use crate::process::{Home, Served};
+use crate::process::{Home, SERVE, Served};
 use crate::results::records;
 
 #[test]
@@ -57,6 +58,31 @@ fn the_kill_switch_works_at_once_and_is_kept() {
     served.terminate();
     let alerts = records(home.path(), "alerts_fraud_payments").len();
     assert_eq!(alerts, 9, "a disabled rule judges nothing, and what it said before stands");
+}
+
+#[test]
+fn a_home_is_served_once() {
+    let home = Home::with(&["payment-direct-fraud"]);
+    let served = Served::start(&home);
+    served.until_ready();
+    let output = home.command(&SERVE).stderr(Stdio::piped()).output().unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_eq!((output.status.code(), output.stdout), (Some(75), Vec::new()), "{said}");
+    assert!(said.contains("streams.lock: another run is at work"), "{said}");
+    served.terminate();
+    Served::start(&home).terminate();
+}
+
+#[test]
+fn what_the_files_say_wrong_is_said_with_rule_and_file() {
+    let home = Home::with(&["expression"]);
+    let text = "[rules.large]\nplugin = \"expression\"\nconfig = { condition = \"amout > 5\" }\n";
+    std::fs::write(home.path().join("tamis.toml"), text).unwrap();
+    let output = home.command(&SERVE).stderr(Stdio::piped()).output().unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(2), "{said}");
+    let place = format!("rule large, as {} says", home.path().join("tamis.toml").display());
+    assert!(said.contains(&place) && said.contains("did you mean `amount`?"), "{said}");
 }
 
 #[test]

@@ -65,6 +65,11 @@ impl Topic {
         Self { name: name.to_owned(), columns: schema.map(|(_, json)| columns(json)).unwrap_or_default() }
     }
 
+    /// The topics whose schemas are known.
+    pub fn known() -> String {
+        SCHEMAS.map(|(topic, _)| topic).join(", ")
+    }
+
     /// The column `name`.
     pub fn column(&self, name: &str) -> Option<&Column> {
         self.columns.iter().find(|column| column.name == name)

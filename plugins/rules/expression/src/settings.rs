@@ -30,7 +30,7 @@ pub struct Settings {
     /// The counts, by name.
     #[serde(default)]
     pub counts: BTreeMap<String, Count>,
-    /// Columns that the published schemas do not have, by name.
+    /// Columns that the host's schema of the topic has and the one that this plugin was built with has not, by name.
     #[serde(default)]
     pub columns: BTreeMap<String, Declared>,
     /// How bad it is.
@@ -49,7 +49,7 @@ pub struct Count {
     pub window_ms: i64,
 }
 
-/// A column that no published schema has.
+/// A column that this plugin does not know and its host does.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Declared {
@@ -100,10 +100,8 @@ impl Settings {
     pub fn topic(&self) -> Result<Topic, String> {
         let mut topic = Topic::published(&self.topic);
         if topic.columns.is_empty() && self.columns.is_empty() {
-            let topic = &self.topic;
-            return Err(format!(
-                "setting `topic`: `{topic}` has no published schema; declare its columns in `columns`"
-            ));
+            let (topic, known) = (&self.topic, Topic::known());
+            return Err(format!("setting `topic`: no schema of `{topic}` is known; there are those of {known}"));
         }
         for (name, declared) in &self.columns {
             if !is_name(name) {
@@ -217,7 +215,7 @@ pub fn schema() -> Json {
             },
             "columns": {
                 "type": "object",
-                "description": "Columns that the published schema of the topic does not have, by name.",
+                "description": "Columns of the topic that the host knows and this plugin, which was built before, does not, by name.",
                 "maxProperties": 128,
                 "propertyNames": name,
                 "additionalProperties": {

@@ -9,8 +9,6 @@ pub fn unknown_column(name: &str, topic: &Topic, counts: &[&str]) -> String {
     let mut why = format!("topic {} has no column `{name}`", topic.name);
     if let Some(meant) = meant {
         why.push_str(&format!("; did you mean `{meant}`?"));
-    } else if topic.columns.is_empty() {
-        why.push_str("; declare it in the setting `columns`");
     }
     why
 }

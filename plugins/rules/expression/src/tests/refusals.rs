@@ -161,7 +161,7 @@ fn settings_that_make_no_sense() {
         json!({"counts": {"n": {"window_ms": 1, "where": "n > 1"}}}),
         "setting `counts.n.where`, line 1, column 1: topic payments has no column `n`",
     );
-    check(json!({"topic": "clicks"}), "setting `topic`: `clicks` has no published schema; declare its columns");
+    check(json!({"topic": "clicks"}), "setting `topic`: no schema of `clicks` is known; there are those of payments,");
     check(
         json!({"columns": {"amount": {"type": "text"}}}),
         "setting `columns`: `amount` is a column of payments already",
