@@ -68,8 +68,9 @@ impl Plan {
     fn said_by_files(&self, seed: &Seed, error: Error) -> Error {
         let written = self.config.rules.contains_key(&seed.name);
         let file = if written { self.home.config() } else { self.home.plugins() };
-        Error::new(error.kind(), "put to work", format!("rule {}, as {} says", seed.name, file.display()))
-            .because(error)
+        // What a plugin refuses to work with is what the file says.
+        let kind = if error.kind() == Kind::Plugin { Kind::Invalid } else { error.kind() };
+        Error::new(kind, "put to work", format!("rule {}, as {} says", seed.name, file.display())).because(error)
     }
 
     /// The registry of the home with the rule plugins of its files taken in. None is put to work.
