@@ -68,7 +68,7 @@ impl Plan {
     fn said_by_files(&self, seed: &Seed, error: Error) -> Error {
         let written = self.config.rules.contains_key(&seed.name);
         let file = if written { self.home.config() } else { self.home.plugins() };
-        // What a plugin refuses is what the file says.
+        // What a plugin refuses to work with is what the file says.
         let kind = if error.kind() == Kind::Plugin { Kind::Invalid } else { error.kind() };
         Error::new(kind, "put to work", format!("rule {}, as {} says", seed.name, file.display())).because(error)
     }

@@ -120,7 +120,7 @@ impl Client {
             request = request.header("content-type", content_type);
         }
         let request = request.body(bytes).invalid("ask", &url)?;
-        let mut response = self.agent.run(request).outage("ask", &url)?;
+        let mut response = self.agent.run(request).map_err(|error| unanswered(&url, error))?;
         let text = response.body_mut().with_config().limit(ANSWER_BYTES_MAX).read_to_string();
         let text = text.outage("read the answer of", &url)?;
         let status = response.status().as_u16();
@@ -174,6 +174,16 @@ fn authorities(path: &Path) -> Result<RootCerts> {
 pub(super) fn escaped(text: &str) -> String {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.' | b'~');
     text.bytes().map(|byte| if plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") }).collect()
+}
+
+/// Why nothing was answered, or nothing that is HTTP.
+fn unanswered(url: &str, error: ureq::Error) -> Error {
+    match error {
+        ureq::Error::Protocol(_) if url.starts_with("http:") => {
+            Error::invalid("ask", url, "what answers there speaks no http; if the host has a certificate, say https")
+        }
+        error => Error::new(Kind::Outage, "ask", url).because(error),
+    }
 }
 
 /// Problem details (RFC 9457) as an error.

@@ -23,5 +23,10 @@ pub struct Push {
 
 pub(super) fn push(client: &Client, push: &Push, json: bool) -> Result<ExitCode> {
     let bytes = std::fs::read(&push.file).invalid("read component", push.file.display())?;
-    show::one(&client.call(Method::POST, "/plugins", Body::Component(bytes), None)?.body, json)
+    let mut body = client.call(Method::POST, "/plugins", Body::Component(bytes), None)?.body;
+    if let (false, Some(members)) = (json, body.as_object_mut()) {
+        // `tamis plugin inspect` shows it as people read it.
+        members.remove("manifest");
+    }
+    show::one(&body, json)
 }

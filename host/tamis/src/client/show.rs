@@ -9,6 +9,9 @@ use tamis_model::error::Context;
 
 use crate::table::{Row, print, print_text};
 
+/// Characters of a configuration, or of what changed, that a table shows.
+const CELL_CHARS_MAX: usize = 100;
+
 /// One object: its members, one a line.
 pub(super) fn one(body: &Value, json: bool) -> Result<ExitCode> {
     let text = match (json, body) {
@@ -95,6 +98,15 @@ fn cell(value: &Value) -> String {
     match value {
         Value::Null => String::new(),
         Value::String(text) => text.clone(),
-        other => other.to_string(),
+        other => shortened(other.to_string()),
     }
+}
+
+/// The beginning of what is too long for a column; `--json` has it whole.
+fn shortened(mut text: String) -> String {
+    if let Some((end, _)) = text.char_indices().nth(CELL_CHARS_MAX) {
+        text.truncate(end);
+        text.push('…');
+    }
+    text
 }

@@ -74,6 +74,9 @@ fn a_host_with_a_certificate_of_its_own_is_reached_with_that() {
     assert!(with(&empty).unwrap_err().contains("there is none in it"));
     let error = tamis(&home, &token, &api.url, &["rule", "list"]).unwrap_err();
     assert!(error.contains("certificate"), "no public authority vouches for it: {error}");
+    let in_the_clear = api.url.replace("https", "http");
+    let error = tamis(&home, &token, &in_the_clear, &["rule", "list"]).unwrap_err();
+    assert!(error.contains("if the host has a certificate, say https"), "{error}");
     let policy = json!({"disable": {"bad_percent_max": 5.0, "rows_min": 100, "window_rows": 10_000}});
     let change = ["rule", "change", "payment-direct-fraud", "--ca", &chain, "--on-failure", &policy.to_string()];
     assert_eq!(tamis(&home, &token, &api.url, &change).unwrap()[0]["on_failure"], policy);

@@ -49,9 +49,9 @@ struct RuleStats {
 struct VersionStats {
     /// Its number.
     version: u32,
-    /// Events judged.
+    /// Events judged; of a canary all of them, whatever its share.
     events: u64,
-    /// Findings.
+    /// Findings; beside a canary each version's own share of the keys counts.
     hits: u64,
     /// Findings whose alert had been raised before.
     repeated: u64,
