@@ -30,6 +30,18 @@ pub(super) fn one(body: &Value, json: bool) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
+/// A token that was made, with its text.
+pub(super) fn new_token(made: &Value, json: bool) -> Result<ExitCode> {
+    if json {
+        return one(made, json);
+    }
+    let [text, subject, role, end, id] = ["text", "subject", "role", "expires_at", "id"].map(|name| cell(&made[name]));
+    let said =
+        format!("The token of {subject}, {role} until {end}, with the id {id}; it is shown this once:\n\n    {text}\n");
+    print_text(&said).outage("write to", "standard output")?;
+    Ok(ExitCode::SUCCESS)
+}
+
 /// A row of which the table shows some members.
 macro_rules! rows {
     ($(#[$doc:meta])* $name:ident, $row:ident: $([$head:literal $member:literal])*) => {

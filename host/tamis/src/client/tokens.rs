@@ -61,7 +61,7 @@ pub(super) fn run(server: &Server, home: &Home, command: &Command, json: bool) -
             let NewToken { subject, role, .. } = token;
             let expires_at = rfc3339_millis(token.expires_at());
             let body = json!({"name": token.name(), "subject": subject, "role": role, "expires_at": expires_at});
-            show::one(&client()?.post("/tokens", body)?.body, json)
+            show::new_token(&client()?.post("/tokens", body)?.body, json)
         }
         Command::Revoke { id } => {
             let answer = client()?.call(Method::DELETE, &format!("/tokens/{}", escaped(id)), Body::None, None)?;
@@ -97,6 +97,6 @@ impl NewToken {
         })?;
         let mut made = json!(token);
         made["text"] = text.into();
-        show::one(&made, json)
+        show::new_token(&made, json)
     }
 }
