@@ -253,7 +253,7 @@ fn check_column(column: &Column, schema: &TopicSchema) -> Result<(), String> {
         return Err(format!("it is {found:?} there and declared as {:?}", column.column_type));
     }
     if field.personal && !column.personal {
-        return Err("it is personal there and not declared as such".to_owned());
+        return Err("it is personal there and not declared as such (in Rust: `#[row(personal)]`)".to_owned());
     }
     if column.required && !field.required {
         return Err("it may be null there and is declared as required".to_owned());

@@ -55,7 +55,10 @@ fn a_set_that_does_not_fit_the_topics_changes_nothing() {
         (vec![no_column], "column montant of topic payments: the topic does not have it"),
         (vec![other_type], "column status of topic payments: it is Text there and declared as Decimal"),
         (vec![required], "column session_id of topic payments: it may be null there and is declared as required"),
-        (vec![personal], "column customer_id of topic payments: it is personal there and not declared as such"),
+        (
+            vec![personal],
+            "column customer_id of topic payments: it is personal there and not declared as such (in Rust: `#[row(personal)]`)",
+        ),
         (vec![no_topic], "topic `refunds` has no schema here"),
         (vec![rate("amount", 1, 1)], "key amount is no text column of topic payments"),
         (vec![twice.clone(), twice], "another version of it has the same place in the set"),
