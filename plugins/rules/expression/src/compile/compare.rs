@@ -46,7 +46,6 @@ impl Test {
     pub fn choice(test: Self, yes: Self, no: Self) -> Self {
         match (test, yes, no) {
             (Self::Always(true), chosen, _) | (Self::Always(false), _, chosen) => chosen,
-            (_, Self::Always(true), Self::Always(true)) => Self::Always(true),
             (test, yes, no) => Self::Choice(Box::new([test, yes, no])),
         }
     }

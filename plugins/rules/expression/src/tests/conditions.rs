@@ -304,6 +304,8 @@ fn a_row_that_cannot_be_evaluated_is_refused_with_the_place() {
     check_fails(row(), "!(i / j == 1)", "division by zero");
     check_fails(row(), "(i / j == 1) == (i == 1)", "division by zero");
     check_fails(row(), "(i > 0 ? i / j : 1) == 1", "division by zero");
+    check_fails(row(), "i / j == 1 ? true : true", "division by zero");
+    check_fails(row(), "i / j == 1 ? i == 1 || true : true || i == 1", "division by zero");
 }
 
 #[test]
