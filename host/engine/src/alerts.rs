@@ -6,6 +6,7 @@ use arrow_array::cast::AsArray;
 use arrow_array::{Array, ArrayRef};
 use tamis_model::alert::{Alert, Personal, Trigger, alert_id};
 use tamis_model::dead_letter::{DeadLetter, FailedRule};
+use tamis_model::error::Context as _;
 use tamis_model::position::Partition;
 use tamis_model::rule::{Finding, Poisoned, Subject};
 use tamis_model::strings::Strings;
@@ -15,6 +16,9 @@ use tamis_model::{Error, Kind, Result};
 use crate::plan::{Layout, TopicPlan};
 use crate::rules::RulePlan;
 use crate::share::Share;
+
+/// Room is made for alerts of this size at first.
+const ALERT_BYTES_HINT: usize = 896;
 
 /// The rule whose findings become alerts, and what it is laid over.
 #[derive(Clone, Copy)]
@@ -42,6 +46,8 @@ pub(crate) struct Judging<'a> {
 /// An alert, and what only its topic record needs.
 pub(crate) struct Raised {
     pub alert: Alert,
+    /// As its record holds it.
+    pub json: Vec<u8>,
     /// The time in `event_time`.
     pub time: Millis,
     /// The key of its record: the alert's, or what names the trigger.
@@ -120,7 +126,7 @@ impl Author<'_> {
                 context: declared.iter().filter(|c| c.personal).map(|c| c.name.clone()).collect(),
             },
         };
-        Ok(Some(Raised { alert, time: cause.time, record_key }))
+        Ok(Some(Raised { json: json(&alert)?, alert, time: cause.time, record_key }))
     }
 
     /// Whether what the rule says of a row counts.
@@ -213,4 +219,11 @@ impl Author<'_> {
     fn breach(&self, reason: &str) -> Error {
         Error::new(Kind::Plugin, "use a finding of", self.rule).because(reason)
     }
+}
+
+/// An alert as its record holds it.
+fn json(alert: &Alert) -> Result<Vec<u8>> {
+    let mut json = Vec::with_capacity(ALERT_BYTES_HINT);
+    serde_json::to_writer(&mut json, alert).invalid("write", "an alert as JSON")?;
+    Ok(json)
 }

@@ -8,6 +8,7 @@ use tamis_model::rule::NOT_JUDGED;
 use tamis_model::strings::StringsBuf;
 
 use crate::plan::ALL;
+use crate::shard::Shard;
 
 /// The groups of a batch. Its buffers are used again for the next batch.
 #[derive(Default)]
@@ -22,24 +23,25 @@ pub(crate) struct Groups {
 }
 
 impl Groups {
-    /// Groups rows by a column; null keys and the rows in `left_out` are not judged.
-    pub fn by_column(&mut self, column: &StringArray, left_out: Option<&[bool]>, hasher: &DefaultHashBuilder) {
+    /// Groups rows by a column, of which `hashes` has the hash of each value. Null keys, the rows in `left_out` and the keys of other
+    /// shards are not judged.
+    pub fn by_column(&mut self, column: &StringArray, hashes: &[u64], left_out: Option<&[bool]>, shard: Shard) {
         self.clear();
         self.groups.reserve(column.len());
-        for row in 0..column.len() {
-            let judged = column.is_valid(row) && !left_out.is_some_and(|left_out| left_out[row]);
-            let group = if judged { self.group(column.value(row).as_bytes(), hasher) } else { NOT_JUDGED };
+        for (row, hash) in hashes.iter().enumerate() {
+            let judged = shard.has(*hash) && column.is_valid(row) && !left_out.is_some_and(|left_out| left_out[row]);
+            let group = if judged { self.group(column.value(row).as_bytes(), *hash) } else { NOT_JUDGED };
             self.groups.push(group);
         }
     }
 
-    /// Puts all rows but those in `left_out` under one key.
-    pub fn all(&mut self, rows: usize, left_out: Option<&[bool]>, hasher: &DefaultHashBuilder) {
+    /// Puts all rows but those in `left_out` under one key, whose hash is `hash`.
+    pub fn all(&mut self, rows: usize, left_out: Option<&[bool]>, hash: u64, shard: Shard) {
         self.clear();
-        let group = |row: usize| if left_out.is_some_and(|left_out| left_out[row]) { NOT_JUDGED } else { 0 };
-        self.groups.extend((0..rows).map(group));
+        let judged = |row: usize| shard.has(hash) && !left_out.is_some_and(|left_out| left_out[row]);
+        self.groups.extend((0..rows).map(|row| if judged(row) { 0 } else { NOT_JUDGED }));
         if self.groups.contains(&0) {
-            self.group(ALL.as_bytes(), hasher);
+            self.group(ALL.as_bytes(), hash);
         }
     }
 
@@ -51,9 +53,8 @@ impl Groups {
     }
 
     /// The index of a key, which exists from now on.
-    fn group(&mut self, key: &[u8], hasher: &DefaultHashBuilder) -> u32 {
+    fn group(&mut self, key: &[u8], hash: u64) -> u32 {
         let Self { keys, hashes, index, .. } = self;
-        let hash = hasher.hash_one(key);
         let same = |group: &u32| hashes[*group as usize] == hash && keys.as_strings().get(*group as usize) == key;
         if let Some(group) = index.find(hash, same) {
             return *group;
@@ -66,6 +67,11 @@ impl Groups {
     }
 }
 
+/// The hash of each value of a key column.
+pub(crate) fn hash_all(column: &StringArray, hasher: &DefaultHashBuilder) -> Vec<u64> {
+    (0..column.len()).map(|row| hasher.hash_one(column.value(row).as_bytes())).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -73,9 +79,11 @@ mod tests {
     #[track_caller]
     fn check(keys: &[Option<&str>], left_out: Option<&[bool]>, groups: &[u32], names: &[&str]) {
         let hasher = DefaultHashBuilder::default();
+        let keys = StringArray::from(keys.to_vec());
+        let hashes = hash_all(&keys, &hasher);
         let mut grouped = Groups::default();
         for _ in 0..2 {
-            grouped.by_column(&StringArray::from(keys.to_vec()), left_out, &hasher);
+            grouped.by_column(&keys, &hashes, left_out, Shard::ONLY);
             assert_eq!(grouped.groups, groups);
             assert_eq!(grouped.keys, names.iter().map(|name| name.as_bytes()).collect());
         }
@@ -90,7 +98,26 @@ mod tests {
     fn a_key_of_which_all_rows_are_left_out_is_not_there() {
         check(&[Some("a"), Some("b"), Some("b")], Some(&[true, false, true]), &[NOT_JUDGED, 0, NOT_JUDGED], &["b"]);
         let mut grouped = Groups::default();
-        grouped.all(2, Some(&[true, true]), &DefaultHashBuilder::default());
+        grouped.all(2, Some(&[true, true]), 7, Shard::ONLY);
         assert_eq!((grouped.groups, grouped.keys), (vec![NOT_JUDGED; 2], StringsBuf::default()));
+    }
+
+    #[test]
+    fn each_key_has_one_shard() {
+        let hasher = DefaultHashBuilder::default();
+        let names: Vec<String> = (0..100).map(|n| format!("k{n}")).collect();
+        let keys = StringArray::from_iter_values(&names);
+        let hashes = hash_all(&keys, &hasher);
+        let mut found = Vec::new();
+        for index in 0..3 {
+            let mut grouped = Groups::default();
+            grouped.by_column(&keys, &hashes, None, Shard { index, count: 3 });
+            assert!((1..100).contains(&grouped.hashes.len()), "a share of the keys");
+            found.extend((0..grouped.hashes.len()).map(|i| grouped.keys.as_strings().get(i).to_vec()));
+        }
+        found.sort_unstable();
+        let mut expected: Vec<Vec<u8>> = names.into_iter().map(String::into_bytes).collect();
+        expected.sort_unstable();
+        assert_eq!(found, expected);
     }
 }

@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use arrow_array::ArrayRef;
 use hdrhistogram::Histogram;
-use tamis_model::dead_letter::DeadLetter;
 use tamis_model::rule::{Judged, Keyed, NOT_JUDGED, PoisonedSubject, Rule};
 use tamis_model::strings::{Strings, StringsBuf};
 use tamis_model::time::Millis;
@@ -14,11 +13,12 @@ use crate::alerts::{Author, Judging};
 use crate::breaker::{Breaker, Tally};
 use crate::grouping::Groups;
 use crate::kept::{self, Kept};
-use crate::outbox::{Outbox, Rows};
-use crate::plan::{Layout, TopicPlan};
-use crate::report::{Report, Spent, timed};
+use crate::outbox::Rows;
+use crate::report::{Spent, timed};
 use crate::rules::{OnFailure, RulePlan, Trip};
 use crate::share::Share;
+use crate::state::StateStore;
+use crate::tray::{Tray, breach};
 
 /// Keys of a call of `advance` at most.
 const DUE_MAX: usize = 4096;
@@ -34,12 +34,18 @@ pub(crate) struct RuleRun {
     pub share: Share,
     /// Whether it has raised, emitted or refused anything since the last checkpoint.
     pub has_spoken: bool,
-    /// How long the calls of its code took, in nanoseconds.
-    pub latency: Histogram<u32>,
-    code: Box<dyn Rule>,
+    /// Its code, by shard.
+    pub lanes: Vec<Lane>,
     breaker: Breaker,
     /// Whether it was told that the version is stopped.
     told: bool,
+}
+
+/// The code of a rule for the keys of one shard.
+pub(crate) struct Lane {
+    /// How long its calls took, in nanoseconds.
+    pub latency: Histogram<u32>,
+    code: Box<dyn Rule>,
     room: Room,
 }
 
@@ -64,39 +70,45 @@ pub(crate) struct Batch<'a> {
     pub identities: &'a [ArrayRef; 3],
 }
 
-/// What a rule writes to besides its own state.
-pub(crate) struct Desk<'a> {
-    pub topics: &'a [TopicPlan],
+/// A rule as one shard has it in a turn.
+pub(crate) struct Seat<'a> {
+    pub lane: &'a mut Lane,
+    pub state: &'a mut StateStore,
+    pub author: Author<'a>,
+    /// The watermark of the batch at work.
+    pub watermark: Millis,
+    /// How far the stream's own time has come: at the end of the input all windows close before it.
+    pub reached: Millis,
     pub generated_at: &'a str,
-    pub outbox: &'a mut Outbox,
-    pub report: &'a mut Report,
 }
 
 impl RuleRun {
-    /// A version that begins with `kept`.
-    pub fn new(plan: Arc<RulePlan>, code: Box<dyn Rule>, kept: Kept) -> Self {
+    /// A version that begins with `kept`, with its code for each shard.
+    pub fn new(plan: Arc<RulePlan>, codes: Vec<Box<dyn Rule>>, kept: Kept) -> Self {
+        Self::with(plan, codes.into_iter().map(Lane::new).collect(), kept)
+    }
+
+    fn with(plan: Arc<RulePlan>, lanes: Vec<Lane>, kept: Kept) -> Self {
         let author = kept::Author::of(&plan);
         // What another version, or this one in another role, did is not held against it.
         let tripped =
             kept.tripped.filter(|_| (author.version, author.trial) == (kept.author.version, kept.author.trial));
         Self {
             breaker: Breaker::new(&plan),
-            latency: Histogram::new_with_bounds(1, CALL_NS_MAX, 2).expect("the bounds are in order"),
             kept: Kept { author, tripped, ..kept },
-            room: Room::default(),
             told: false,
             has_spoken: false,
             share: Share::All,
             plan,
-            code,
+            lanes,
         }
     }
 
     /// The same version with the same code, in a new set.
     pub fn goes_on(self, plan: Arc<RulePlan>) -> Self {
         let same = (plan.role, plan.on_failure) == (self.plan.role, self.plan.on_failure);
-        let Self { breaker, latency, room, told, has_spoken, .. } = self;
-        let run = Self { latency, room, has_spoken, ..Self::new(plan, self.code, self.kept) };
+        let Self { breaker, told, has_spoken, .. } = self;
+        let run = Self { has_spoken, ..Self::with(plan, self.lanes, self.kept) };
         if same { Self { breaker, told, ..run } } else { run }
     }
 
@@ -117,36 +129,51 @@ impl RuleRun {
         Some(Trip { rule: name.clone(), version: *version, trial: role.is_trial(), reason })
     }
 
-    /// Takes what a batch came to. Returns whether the version is stopped from now on.
-    fn watch(&mut self, tally: Tally, emitted: bool) -> bool {
+    /// Takes what a call came to. Returns whether the version is stopped from now on.
+    pub fn watch(&mut self, tally: Tally, emitted: bool) -> bool {
         self.has_spoken |= emitted || tally.alerts > 0 || tally.errors > 0;
-        self.kept.tripped = self.breaker.observe(tally);
+        if self.kept.tripped.is_none() {
+            self.kept.tripped = self.breaker.observe(tally);
+        }
         self.kept.tripped.is_some()
     }
 
-    /// Judges the rows of a batch, which are from the declared input `input`; `groups` for rules with a key. Returns whether the
-    /// version is stopped from now on.
-    pub fn apply(
-        &mut self,
-        layout: &Layout,
-        input: usize,
-        batch: &Batch<'_>,
-        groups: Option<&Groups>,
-        desk: &mut Desk<'_>,
-    ) -> Result<bool> {
-        let Self { plan, kept, code, room, latency, share, .. } = self;
+    /// How long the calls of its code took, in nanoseconds.
+    pub fn latency(&self) -> Histogram<u32> {
+        let mut all = calls();
+        for lane in &self.lanes {
+            all.add(&lane.latency).expect("they have the same bounds");
+        }
+        all
+    }
+}
+
+impl Lane {
+    fn new(code: Box<dyn Rule>) -> Self {
+        Self { code, latency: calls(), room: Room::default() }
+    }
+}
+
+fn calls() -> Histogram<u32> {
+    Histogram::new_with_bounds(1, CALL_NS_MAX, 2).expect("the bounds are in order")
+}
+
+impl Seat<'_> {
+    /// Judges the rows of a batch, which are from the declared input `input`; `groups` for rules with a key.
+    pub fn apply(&mut self, input: usize, batch: &Batch<'_>, groups: Option<&Groups>, tray: &mut Tray) -> Result<()> {
+        let Self { lane: Lane { latency, code, room }, state, author, .. } = self;
+        let (plan, layout) = (author.rule, author.layout);
         let rows = batch.rows.times.len();
         layout.project(input, rows, batch.columns, &mut room.columns);
         room.input.clear();
         if layout.inputs.len() > 1 {
             room.input.resize(rows, input as u8);
         }
-        let spent = &mut desk.report.spent;
         let (groups, keys, hashes) = match groups {
             Some(groups) => (&groups.groups[..], groups.keys.as_strings(), &groups.hashes[..]),
             None => Default::default(),
         };
-        timed(&mut spent.state_ns, || kept.state.join(keys, hashes, &mut room.slots, &mut room.states));
+        timed(&mut tray.spent.state_ns, || state.join(keys, hashes, &mut room.slots, &mut room.states));
         let keyed = Keyed {
             rows,
             columns: &room.columns,
@@ -156,54 +183,49 @@ impl RuleRun {
             keys,
             states: room.states.as_strings(),
             identities: plan.manifest.remembers.then_some(batch.identities),
-            watermark: kept.watermark,
+            watermark: self.watermark,
         };
-        let judged = clocked(spent, latency, || code.apply(&keyed))?;
+        let mut judged = clocked(&mut tray.spent, latency, || code.apply(&keyed))?;
         check(plan, &judged, keys.len())?;
-        timed(&mut spent.state_ns, || {
-            kept.state.write_back(keys, hashes, &room.slots, judged.states.as_strings(), &judged.wakes);
+        timed(&mut tray.spent.state_ns, || {
+            state.write_back(keys, hashes, &room.slots, judged.states.as_strings(), &judged.wakes);
         });
-        let rows = rows - groups.iter().filter(|group| **group == NOT_JUDGED).count();
-        desk.report.counts.of_rule(plan).judged += rows as u64;
-        let author = Author { rule: plan, layout, topics: desk.topics, share: *share };
+        let rows = (rows - groups.iter().filter(|group| **group == NOT_JUDGED).count()) as u64;
         let judging = Judging { input, columns: batch.columns, times: batch.rows.times, groups, keys };
-        let mut tally = Tally { rows: rows as u64, errors: judged.poisoned.len() as u64, ..Tally::default() };
-        tally.exhausted = judged.exhausted;
-        let emitted = judged.emitted.first().is_some_and(|column| !column.is_empty());
-        let letters = judged.poisoned.iter().map(|poisoned| match poisoned.subject {
-            PoisonedSubject::Row(row) if (row as usize) < judging.times.len() => {
-                Ok(author.row_counts(&judging, row).then(|| batch.rows.letter_of(row, author, poisoned)))
+        let mut letters = Vec::new();
+        for poisoned in &judged.poisoned {
+            let PoisonedSubject::Row(row) = poisoned.subject else {
+                return Err(breach(plan, "it failed on a key where it was given rows"));
+            };
+            if row as usize >= judging.times.len() {
+                return Err(breach(plan, "it failed on a row that it was not given"));
             }
-            _ => Err(breach(plan, "it failed on a row that it was not given")),
-        });
-        let letters = letters.collect::<Result<_>>()?;
+            if author.row_counts(&judging, row) {
+                letters.push((row, batch.rows.letter_of(row, *author, poisoned)));
+            }
+        }
         // What nobody waits for holds nothing up.
         if batch.rows.attempt == 1 {
             check_policy(plan, &judged)?;
         }
-        tally.alerts = judged.findings.len() as u64;
-        file(author, &judging, letters, judged, desk)?;
-        Ok(self.watch(tally, emitted))
+        tray.letters(letters);
+        self.file(&judging, rows, rows, &mut judged, tray)
     }
 
-    /// Sees the keys again whose wake the watermark `now` has reached, each once. Returns whether there were any, and whether the
-    /// version is stopped from now on.
-    pub fn advance(&mut self, layout: &Layout, now: Millis, desk: &mut Desk<'_>) -> Result<(bool, bool)> {
-        let mut due = std::mem::take(&mut self.room.due);
-        timed(&mut desk.report.spent.state_ns, || self.kept.state.due(now, &mut due));
-        let mut stopped = false;
-        for slots in due.chunks(DUE_MAX) {
-            stopped |= self.advance_slots(layout, now, slots, desk)?;
-        }
-        let any = !due.is_empty();
-        self.room.due = due;
-        Ok((any, stopped))
+    /// Sees the keys again whose wake the watermark has reached, each once.
+    pub fn advance(&mut self, tray: &mut Tray) -> Result<()> {
+        let mut due = std::mem::take(&mut self.lane.room.due);
+        let now = self.watermark;
+        timed(&mut tray.spent.state_ns, || self.state.due(now, &mut due));
+        due.chunks(DUE_MAX).try_for_each(|slots| self.advance_slots(slots, tray))?;
+        self.lane.room.due = due;
+        Ok(())
     }
 
-    fn advance_slots(&mut self, layout: &Layout, now: Millis, slots: &[u32], desk: &mut Desk<'_>) -> Result<bool> {
-        let Self { plan, kept, code, room, latency, share, .. } = self;
-        let spent = &mut desk.report.spent;
-        timed(&mut spent.state_ns, || kept.state.load(slots, &mut room.keys, &mut room.hashes, &mut room.states));
+    fn advance_slots(&mut self, slots: &[u32], tray: &mut Tray) -> Result<()> {
+        let Self { lane: Lane { latency, code, room }, state, author, watermark, reached, .. } = self;
+        let (plan, layout) = (author.rule, author.layout);
+        timed(&mut tray.spent.state_ns, || state.load(slots, &mut room.keys, &mut room.hashes, &mut room.states));
         let keys = room.keys.as_strings();
         let columns = layout.no_rows();
         let identities = std::array::from_fn(|_| arrow_array::new_empty_array(&arrow_schema::DataType::Utf8));
@@ -212,39 +234,48 @@ impl RuleRun {
             keys,
             states: room.states.as_strings(),
             identities: plan.manifest.remembers.then_some(&identities),
-            watermark: now,
+            watermark: *watermark,
             ..Keyed::default()
         };
-        let mut judged = clocked(spent, latency, || code.advance(&due))?;
+        let mut judged = clocked(&mut tray.spent, latency, || code.advance(&due))?;
         check(plan, &judged, keys.len())?;
-        let author = Author { rule: plan, layout, topics: desk.topics, share: *share };
-        let mut tally = Tally { rows: keys.len() as u64, errors: judged.poisoned.len() as u64, ..Tally::default() };
-        tally.exhausted = judged.exhausted;
-        let emitted = judged.emitted.first().is_some_and(|column| !column.is_empty());
         let mut dropped = vec![false; if judged.poisoned.is_empty() { 0 } else { keys.len() }];
         let mut letters = Vec::new();
         for poisoned in &judged.poisoned {
             let PoisonedSubject::Group(group) = poisoned.subject else {
-                return Err(breach(plan, "it failed on a row that it was not given"));
+                return Err(breach(plan, "it failed on a row where it was given keys"));
             };
             let group = group as usize;
             *dropped.get_mut(group).ok_or_else(|| breach(plan, "it failed on a key that it was not given"))? = true;
-            let counts = share.has(&plan.name, &String::from_utf8_lossy(keys.get(group)));
-            letters.push(counts.then(|| {
-                author.key_letter(keys.get(group), room.states.as_strings().get(group), kept.watermark, poisoned)
-            }));
+            if author.share.has(&plan.name, &String::from_utf8_lossy(keys.get(group))) {
+                let state = room.states.as_strings().get(group);
+                letters.push((u32::MAX, author.key_letter(keys.get(group), state, *reached, poisoned)));
+            }
         }
         if !dropped.is_empty() {
             judged.states = without(judged.states.as_strings(), &dropped);
         }
-        timed(&mut spent.state_ns, || {
-            kept.state.write_back(keys, &room.hashes, slots, judged.states.as_strings(), &judged.wakes);
+        timed(&mut tray.spent.state_ns, || {
+            state.write_back(keys, &room.hashes, slots, judged.states.as_strings(), &judged.wakes);
         });
-        let judging = Judging { input: 0, columns: &[], times: &[], groups: &[], keys };
         check_policy(plan, &judged)?;
-        tally.alerts = judged.findings.len() as u64;
-        file(author, &judging, letters, judged, desk)?;
-        Ok(self.watch(tally, emitted))
+        tray.letters(letters);
+        let keys = std::mem::take(&mut room.keys);
+        let judging = Judging { input: 0, columns: &[], times: &[], groups: &[], keys: keys.as_strings() };
+        self.file(&judging, 0, slots.len() as u64, &mut judged, tray)?;
+        self.lane.room.keys = keys;
+        Ok(())
+    }
+
+    /// Hands on what the rule made of `tried` rows or keys, of which `rows` are rows.
+    fn file(&self, judging: &Judging<'_>, rows: u64, tried: u64, judged: &mut Judged, tray: &mut Tray) -> Result<()> {
+        let findings = std::mem::take(&mut judged.findings);
+        let (errors, alerts) = (judged.poisoned.len() as u64, findings.len() as u64);
+        let emitted = tray.rows(self.author, &judged.emitted)?;
+        tray.findings(self.author, judging, findings, self.generated_at)?;
+        let tally = Tally { rows: tried, errors, alerts, exhausted: judged.exhausted };
+        tray.called(rows, errors, emitted, tally);
+        Ok(())
     }
 }
 
@@ -257,24 +288,6 @@ fn check_policy(plan: &RulePlan, judged: &Judged) -> Result<()> {
         }
         _ => Ok(()),
     }
-}
-
-/// Hands on what a rule made of a batch: a letter for each event or key that it failed on, unless it is not its own, alerts, rows.
-fn file(
-    author: Author<'_>,
-    judging: &Judging<'_>,
-    letters: Vec<Option<DeadLetter>>,
-    judged: Judged,
-    desk: &mut Desk<'_>,
-) -> Result<()> {
-    let Desk { outbox, report, generated_at, .. } = desk;
-    let counts = &mut report.counts;
-    counts.of_rule(author.rule).poisoned += letters.len() as u64;
-    for letter in letters.into_iter().flatten() {
-        outbox.dead_letter(letter, counts);
-    }
-    outbox.emit(author, &judged.emitted, counts)?;
-    outbox.raise(author, judging, judged.findings, generated_at, counts)
 }
 
 /// Times a call of a rule's code.
@@ -292,10 +305,6 @@ fn check(plan: &RulePlan, judged: &Judged, keys: usize) -> Result<()> {
         return Err(breach(plan, "it has not one state and one wake for each key"));
     }
     Ok(())
-}
-
-fn breach(plan: &RulePlan, reason: &str) -> Error {
-    Error::new(Kind::Plugin, "use the outcome of", plan).because(reason)
 }
 
 /// The states with some of them emptied.

@@ -1,5 +1,7 @@
 //! What outlives the code of a rule: its state and its time, with the name of the version that wrote it.
 
+use std::hash::BuildHasher;
+
 use hashbrown::DefaultHashBuilder;
 use tamis_model::rule::Rule;
 use tamis_model::time::Millis;
@@ -7,17 +9,19 @@ use tamis_model::{Error, Kind, Result};
 
 use crate::codec::{Reader, write_bytes, write_number, write_signed};
 use crate::rules::{OnStateChange, RulePlan};
+use crate::shard::Shard;
 use crate::state::StateStore;
 use crate::watermark::BEGINNING;
 
 /// The first byte of what is encoded; changes when the encoding does.
-const ENCODING: u64 = 2;
+const ENCODING: u64 = 3;
 
 /// What outlives the code of a rule.
 #[derive(Clone)]
 pub(crate) struct Kept {
     pub author: Author,
-    pub state: StateStore,
+    /// By shard.
+    pub states: Vec<StateStore>,
     /// The lowest of its topics'; never goes back.
     pub watermark: Millis,
     /// Why the host has stopped the version.
@@ -40,8 +44,8 @@ pub(crate) struct Author {
 pub(crate) enum Inheritance {
     /// The state as it is.
     Same,
-    /// The state as its plugin migrated it.
-    Migrated(StateStore),
+    /// The states of the shards as its plugin migrated them.
+    Migrated(Vec<StateStore>),
     /// Nothing.
     Nothing,
 }
@@ -72,22 +76,29 @@ impl Author {
 
 impl Kept {
     /// Nothing yet.
-    pub fn new(plan: &RulePlan) -> Self {
-        Self { author: Author::of(plan), state: StateStore::default(), watermark: BEGINNING, tripped: None }
+    pub fn new(plan: &RulePlan, shards: usize) -> Self {
+        let states = vec![StateStore::default(); shards];
+        Self { author: Author::of(plan), states, watermark: BEGINNING, tripped: None }
+    }
+
+    /// How many keys have state.
+    pub fn keys(&self) -> usize {
+        self.states.iter().map(StateStore::len).sum()
     }
 
     /// What `plan`, whose code is `code`, makes of this. What is on trial begins with nothing where it cannot read the state; an
     /// active version does so only when it may.
     pub fn inherited_by(&self, plan: &RulePlan, code: &mut dyn Rule) -> Result<Inheritance> {
         let heir = Author::of(plan);
-        if self.state.len() == 0 || self.author.language() == heir.language() {
+        if self.keys() == 0 || self.author.language() == heir.language() {
             return Ok(Inheritance::Same);
         }
         let migrates =
             self.author.plugin == heir.plugin && plan.manifest.migrates_from.contains(&self.author.state_version);
         match (plan.on_state_change, plan.role.is_trial()) {
             (OnStateChange::Migrate, _) | (OnStateChange::Keep, true) if migrates => {
-                Ok(Inheritance::Migrated(self.state.migrated(code, self.author.state_version)?))
+                let migrated = self.states.iter().map(|state| state.migrated(code, self.author.state_version));
+                Ok(Inheritance::Migrated(migrated.collect::<Result<_>>()?))
             }
             (OnStateChange::Reset, _) | (_, true) => Ok(Inheritance::Nothing),
             (OnStateChange::Keep | OnStateChange::Migrate, false) => Err(self.foreign_to(plan, &heir)),
@@ -103,7 +114,7 @@ impl Kept {
         };
         let reason = format!(
             "{} keys have state version {state_version} of {plugin} {plugin_version}, and {} {} wants state version {}{shape}",
-            self.state.len(),
+            self.keys(),
             heir.plugin,
             heir.plugin_version,
             heir.state_version
@@ -126,22 +137,23 @@ impl Kept {
         // Why it was stopped; a reason is never empty.
         write_bytes(&mut out, self.tripped.as_deref().unwrap_or_default().as_bytes());
         write_signed(&mut out, self.watermark);
-        self.state.encode(&mut out);
+        write_number(&mut out, self.keys() as u64);
+        self.states.iter().for_each(|state| state.encode(&mut out));
         out
     }
 
-    /// Reads what [`Kept::encode`] wrote. `owner` names it in checkpoints.
-    pub fn decode(owner: &str, bytes: &[u8], hasher: &DefaultHashBuilder) -> Result<Self> {
+    /// Reads what [`Kept::encode`] wrote, whatever the number of shards was then. `owner` names it in checkpoints.
+    pub fn decode(owner: &str, bytes: &[u8], hasher: &DefaultHashBuilder, shards: usize) -> Result<Self> {
         let corrupt = || Error::new(Kind::Corrupt, "restore", format!("the state {owner}"));
         let mut reader = Reader(bytes);
         if reader.number().ok_or_else(corrupt)? != ENCODING {
             return Err(corrupt().because("it is of another encoding"));
         }
-        let kept = Self::read(&mut reader, hasher);
+        let kept = Self::read(&mut reader, hasher, shards);
         kept.filter(|_| reader.0.is_empty()).ok_or_else(corrupt)
     }
 
-    fn read(reader: &mut Reader<'_>, hasher: &DefaultHashBuilder) -> Option<Self> {
+    fn read(reader: &mut Reader<'_>, hasher: &DefaultHashBuilder, shards: usize) -> Option<Self> {
         let author = Author {
             rule: text(reader)?,
             version: small(reader)?,
@@ -152,7 +164,14 @@ impl Kept {
             state_shape: text(reader)?,
         };
         let tripped = Some(text(reader)?).filter(|reason| !reason.is_empty());
-        Some(Self { author, tripped, watermark: reader.signed()?, state: StateStore::decode(reader, hasher)? })
+        let watermark = reader.signed()?;
+        let mut states = vec![StateStore::default(); shards];
+        for _ in 0..reader.number()? {
+            let (key, state, wake) = (reader.bytes()?, reader.bytes()?, reader.signed()?);
+            let hash = hasher.hash_one(key);
+            states[Shard::of(hash, shards)].restore(key, hash, state, wake)?;
+        }
+        Some(Self { author, tripped, watermark, states })
     }
 }
 

@@ -3,29 +3,24 @@
 use std::collections::BTreeMap;
 use std::{iter, thread};
 
-use arrow_array::{Array, ArrayRef};
 use tamis_model::Result;
 use tamis_model::aggregate::AggregateRow;
 use tamis_model::alert::{Alert, AlertMode};
 use tamis_model::dead_letter::DeadLetter;
-use tamis_model::error::Context as _;
 use tamis_model::position::Partition;
 use tamis_model::record::Record;
-use tamis_model::rule::{Finding, Poisoned, Subject};
+use tamis_model::rule::Poisoned;
 use tamis_model::time::Millis;
 
-use crate::aggregates;
-use crate::alerts::{Author, Judging};
+use crate::alerts::{Author, Raised};
 use crate::decode::json::{TOMBSTONE, record_parts};
 use crate::decode::{Origin, Refused};
 use crate::recent::RecentAlerts;
-use crate::report::{Counts, of};
-use crate::rules::SHADOW_ALERTS;
+use crate::report::{Counts, RuleCounts, of};
+use crate::rules::{RulePlan, SHADOW_ALERTS};
 use crate::sink::Sink;
 use crate::source::Chunk;
-
-/// Room is made for alerts of this size at first.
-const ALERT_BYTES_HINT: usize = 896;
+use crate::tray::Item;
 
 /// Where the output of a stream goes. All are named in checkpoints.
 pub struct Sinks {
@@ -95,55 +90,35 @@ impl Rows<'_> {
 }
 
 impl Outbox {
-    /// Raises the alerts of a rule's findings, unless they were raised before.
-    pub fn raise(
-        &mut self,
-        author: Author<'_>,
-        judging: &Judging<'_>,
-        mut findings: Vec<Finding>,
-        generated_at: &str,
-        counts: &mut Counts,
-    ) -> Result<()> {
-        if findings.is_empty() {
-            return Ok(());
+    /// Takes what a version of a rule made, in its order; alerts unless they were raised before.
+    pub fn take(&mut self, rule: &RulePlan, item: Item, counts: &mut Counts) {
+        match item {
+            Item::Letter(letter) => self.dead_letter(*letter, counts),
+            Item::Row(row) => self.aggregates.push(row),
+            Item::Alert(raised) => self.raise(rule, *raised, counts.of_rule(rule)),
         }
-        // The first content stands, so rows speak in the order in which they arrived.
-        findings.sort_by_key(|finding| if let Subject::Row(row) = finding.subject { row } else { u32::MAX });
-        let counts = counts.of_rule(author.rule);
-        for finding in findings {
-            let Some(raised) = author.raise(judging, finding, generated_at)? else { continue };
-            counts.findings += 1;
-            if !self.recent.insert(&raised.alert.alert_id) {
-                counts.repeated += 1;
-                continue;
-            }
-            *counts.alerts.entry(raised.alert.severity).or_default() += 1;
-            let route = match author.rule.role.alert_mode() {
-                AlertMode::Live => &author.rule.route,
-                AlertMode::Shadow => SHADOW_ALERTS,
-            };
-            self.records.push(Record {
-                topic: route.to_owned(),
-                timestamp: raised.time,
-                key: Some(raised.record_key.into_bytes()),
-                value: Some(json(&raised.alert)?),
-                value_is_json: true,
-                headers: Vec::new(),
-            });
-            self.alerts.push(raised.alert);
-        }
-        Ok(())
     }
 
-    /// Takes the rows that a rule emitted.
-    pub fn emit(&mut self, author: Author<'_>, emitted: &[ArrayRef], counts: &mut Counts) -> Result<()> {
-        let rows = emitted.first().map_or(0, |column| column.len());
-        if rows == 0 {
-            return Ok(());
+    fn raise(&mut self, rule: &RulePlan, raised: Raised, counts: &mut RuleCounts) {
+        counts.findings += 1;
+        if !self.recent.insert(&raised.alert.alert_id) {
+            counts.repeated += 1;
+            return;
         }
-        self.aggregates.extend(aggregates::rows(author.rule, emitted)?);
-        counts.of_rule(author.rule).emitted += rows as u64;
-        Ok(())
+        *counts.alerts.entry(raised.alert.severity).or_default() += 1;
+        let route = match rule.role.alert_mode() {
+            AlertMode::Live => &rule.route,
+            AlertMode::Shadow => SHADOW_ALERTS,
+        };
+        self.records.push(Record {
+            topic: route.to_owned(),
+            timestamp: raised.time,
+            key: Some(raised.record_key.into_bytes()),
+            value: Some(raised.json),
+            value_is_json: true,
+            headers: Vec::new(),
+        });
+        self.alerts.push(raised.alert);
     }
 
     /// Writes the dead letter of a record that was refused. `before` is the time of the record before it.
@@ -186,13 +161,6 @@ impl Outbox {
         }
         Ok(())
     }
-}
-
-/// An alert as its record holds it.
-fn json(alert: &Alert) -> Result<Vec<u8>> {
-    let mut json = Vec::with_capacity(ALERT_BYTES_HINT);
-    serde_json::to_writer(&mut json, alert).invalid("write", "an alert as JSON")?;
-    Ok(json)
 }
 
 /// A dead letter with the record's own key and value; with the whole line when no record, or no value of one, can be seen in it.

@@ -22,7 +22,8 @@ pub(crate) struct Plan {
 /// What is done with the records of one topic.
 pub(crate) struct TopicPlan {
     pub schema: TopicSchema,
-    pub decoder: RecordDecoder,
+    /// At least one; each decodes its own part of a chunk.
+    pub decoders: Vec<RecordDecoder>,
     pub identities: Identities,
     /// The ways in which its rows are grouped; rules of the same way share the groups.
     pub groupings: Vec<Grouping>,
@@ -154,7 +155,7 @@ impl<'a> Draft<'a> {
         let names: Vec<&str> = self.columns.iter().map(String::as_str).collect();
         let decoder = RecordDecoder::new(schema, &names)?;
         let Self { groupings, readers, .. } = self;
-        Ok(TopicPlan { schema: schema.clone(), decoder, identities, groupings, readers })
+        Ok(TopicPlan { schema: schema.clone(), decoders: vec![decoder], identities, groupings, readers })
     }
 }
 

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Instant;
 
+use hdrhistogram::Histogram;
 use serde::{Deserialize, Serialize};
 use tamis_model::rule::Severity;
 use tamis_model::time::Millis;
@@ -71,7 +72,7 @@ pub struct RuleCounts {
     pub alerts: BTreeMap<Severity, u64>,
 }
 
-/// Where the time went, in nanoseconds.
+/// Where the time went, in nanoseconds. Shards work at the same time, so it can be more than went by.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Spent {
     /// Reading the source.
@@ -86,6 +87,18 @@ pub struct Spent {
     pub sinks_ns: u64,
     /// Checkpoints.
     pub checkpoints_ns: u64,
+}
+
+impl Spent {
+    /// Adds what others spent.
+    pub(crate) fn add(&mut self, other: Self) {
+        self.read_ns += other.read_ns;
+        self.decode_ns += other.decode_ns;
+        self.rules_ns += other.rules_ns;
+        self.state_ns += other.state_ns;
+        self.sinks_ns += other.sinks_ns;
+        self.checkpoints_ns += other.checkpoints_ns;
+    }
 }
 
 /// A report on the way.
@@ -123,17 +136,17 @@ pub struct RuleGauge {
 impl Progress<'_> {
     /// How the versions that run are doing.
     pub fn rules(&self) -> Vec<RuleGauge> {
-        let gauge = |run: &RuleRun| RuleGauge {
+        let gauge = |(run, latency): (&RuleRun, Histogram<u32>)| RuleGauge {
             rule: run.plan.name.clone(),
             version: run.plan.version,
             trial: run.plan.role.is_trial(),
-            keys: run.kept.state.len() as u64,
-            calls: run.latency.len(),
-            call_ns_p50: run.latency.value_at_quantile(0.5),
-            call_ns_p99: run.latency.value_at_quantile(0.99),
+            keys: run.kept.keys() as u64,
+            calls: latency.len(),
+            call_ns_p50: latency.value_at_quantile(0.5),
+            call_ns_p99: latency.value_at_quantile(0.99),
             tripped: run.kept.tripped.clone(),
         };
-        self.runs.iter().map(gauge).collect()
+        self.runs.iter().map(|run| (run, run.latency())).map(gauge).collect()
     }
 }
 

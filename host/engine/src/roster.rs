@@ -50,9 +50,9 @@ enum Start {
     /// With the same code and configuration as before: what ran has this index.
     GoesOn(usize),
     /// With new code and what a version left that is no longer there, or runs with other code: it has this index.
-    Takes(Box<dyn Rule>, usize),
+    Takes(Vec<Box<dyn Rule>>, usize),
     /// With new code and what was made for it.
-    Has(Box<dyn Rule>, Box<Kept>, Begins),
+    Has(Vec<Box<dyn Rule>>, Box<Kept>, Begins),
 }
 
 /// How what was made for a version came about.
@@ -81,7 +81,7 @@ pub(crate) struct Roster {
 
 impl Roster {
     /// Makes the code of a set, and looks whether it can go on with what was before.
-    pub fn new(rules: &RuleSet, before: &[Before]) -> Self {
+    pub fn new(rules: &RuleSet, before: &[Before], shards: usize) -> Self {
         let revision = rules.revision;
         let mut roster = Self {
             rules: RuleSet { revision, ..RuleSet::default() },
@@ -90,7 +90,7 @@ impl Roster {
             starts: Vec::new(),
         };
         for plan in &rules.rules {
-            let (plan, start) = match start(plan, rules, before) {
+            let (plan, start) = match start(plan, rules, before, shards) {
                 Ok(start) => (Some(Arc::clone(plan)), Some(start)),
                 Err(error) => {
                     roster.refused.push(Refused { plan: Arc::clone(plan), error });
@@ -114,8 +114,8 @@ impl Roster {
                 Before::Run(run) => run.goes_on(plan),
                 Before::Restored(_) => unreachable!("what was restored has no code"),
             },
-            Start::Takes(code, index) => RuleRun::new(plan, code, take(index).into_kept()),
-            Start::Has(code, kept, _) => RuleRun::new(plan, code, *kept),
+            Start::Takes(codes, index) => RuleRun::new(plan, codes, take(index).into_kept()),
+            Start::Has(codes, kept, _) => RuleRun::new(plan, codes, *kept),
         });
         let runs = runs.collect();
         let rests = |kept: &Kept| refused.iter().any(|refused| refused.plan.name == kept.author.rule);
@@ -138,7 +138,7 @@ fn in_place_of(plan: &RulePlan, rules: &RuleSet, before: &[Before]) -> Option<(A
     })
 }
 
-fn start(plan: &Arc<RulePlan>, rules: &RuleSet, before: &[Before]) -> Result<Start> {
+fn start(plan: &Arc<RulePlan>, rules: &RuleSet, before: &[Before], shards: usize) -> Result<Start> {
     let of_rule = |kept: &Kept| kept.author.rule == plan.name;
     let same = before.iter().position(|b| of_rule(b.kept()) && b.kept().author.version == plan.version);
     if let Some(index) = same
@@ -148,22 +148,22 @@ fn start(plan: &Arc<RulePlan>, rules: &RuleSet, before: &[Before]) -> Result<Sta
     {
         return Ok(Start::GoesOn(index));
     }
-    let mut code = (plan.make)(&plan.config)?;
+    let mut codes: Vec<_> = (0..shards).map(|_| (plan.make)(&plan.config)).collect::<Result<_>>()?;
     let active = || before.iter().position(|b| of_rule(b.kept()) && !b.kept().author.trial);
     let Some(donor) = same.or_else(active) else {
-        return Ok(Start::Has(code, Box::new(Kept::new(plan)), Begins::Made));
+        return Ok(Start::Has(codes, Box::new(Kept::new(plan, shards)), Begins::Made));
     };
     let kept = before[donor].kept();
     let of_donor = |other: &Arc<RulePlan>| other.name == plan.name && other.version == kept.author.version;
     // Of two new versions the active one takes what the old one left.
     let takes = Some(donor) == same || (!plan.role.is_trial() && !rules.rules.iter().any(of_donor));
-    match kept.inherited_by(plan, &mut *code)? {
-        Inheritance::Same if takes => Ok(Start::Takes(code, donor)),
-        Inheritance::Same => Ok(Start::Has(code, Box::new(kept.clone()), Begins::Made)),
-        Inheritance::Migrated(state) => {
+    match kept.inherited_by(plan, &mut *codes[0])? {
+        Inheritance::Same if takes => Ok(Start::Takes(codes, donor)),
+        Inheritance::Same => Ok(Start::Has(codes, Box::new(kept.clone()), Begins::Made)),
+        Inheritance::Migrated(states) => {
             let watermark = kept.watermark;
-            Ok(Start::Has(code, Box::new(Kept { state, watermark, ..Kept::new(plan) }), Begins::Made))
+            Ok(Start::Has(codes, Box::new(Kept { states, watermark, ..Kept::new(plan, shards) }), Begins::Made))
         }
-        Inheritance::Nothing => Ok(Start::Has(code, Box::new(Kept::new(plan)), Begins::Anew)),
+        Inheritance::Nothing => Ok(Start::Has(codes, Box::new(Kept::new(plan, shards)), Begins::Anew)),
     }
 }

@@ -1,10 +1,16 @@
 //! Where records come from.
 
+use std::iter;
+use std::ops::Range;
+
 use tamis_model::Result;
 use tamis_model::position::{Partition, Positions};
 
 /// Readable bytes behind a chunk's last record, so that decoders may load whole vectors.
 pub const PADDING: usize = 64;
+
+/// A stretch of fewer records is not worth a thread of its own.
+const STRETCH_ROWS_MIN: usize = 128;
 
 /// A stretch of one partition: whole records, one behind the other.
 #[derive(Debug, Default)]
@@ -22,6 +28,29 @@ impl Chunk {
     /// The records and the padding.
     pub fn padded(&self) -> &[u8] {
         &self.bytes
+    }
+
+    /// Cuts what comes next from byte `from` on, `rows_max` records for each of `count` or fewer, into stretches of whole records, at
+    /// most `count` and each of about as many. One alone reaches to the end.
+    pub(crate) fn stretches(&self, from: usize, rows_max: usize, count: usize) -> Vec<Range<usize>> {
+        let records = self.records();
+        if count == 1 {
+            return iter::once(from..records.len()).collect();
+        }
+        let breaks = memchr::memchr_iter(b'\n', &records[from..]).map(|at| from + at + 1);
+        let mut ends: Vec<usize> = breaks.take(rows_max.saturating_mul(count)).collect();
+        let end = ends.last().copied().unwrap_or(from);
+        if ends.len() < rows_max.saturating_mul(count) && end < records.len() {
+            ends.push(records.len());
+        }
+        let count = count.min((ends.len() / STRETCH_ROWS_MIN).max(ends.len().div_ceil(rows_max)));
+        let length = ends.len().div_ceil(count.max(1)).max(1);
+        let mut start = from;
+        let stretch = |ends: &[usize]| {
+            let end = ends[ends.len() - 1];
+            std::mem::replace(&mut start, end)..end
+        };
+        ends.chunks(length).map(stretch).collect()
     }
 
     /// Fills the chunk anew: `fill` appends the records to the empty buffer it gets.

@@ -1,15 +1,12 @@
 //! The state of a rule: for each key a few bytes and the watermark at which the rule must see it again.
 
-use std::hash::BuildHasher;
-
-use hashbrown::hash_table::Entry as Place;
-use hashbrown::{DefaultHashBuilder, HashTable};
+use hashbrown::HashTable;
 use tamis_model::Result;
 use tamis_model::rule::{NEVER, Rule};
 use tamis_model::strings::{Strings, StringsBuf};
 use tamis_model::time::Millis;
 
-use crate::codec::{Reader, write_bytes, write_number, write_signed};
+use crate::codec::{write_bytes, write_signed};
 use crate::timers::Timers;
 
 /// Room of a forgotten key that is kept for the next one.
@@ -186,7 +183,6 @@ impl StateStore {
 
     /// All keys with their states and wakes.
     pub fn encode(&self, out: &mut Vec<u8>) {
-        write_number(out, self.len() as u64);
         for slot in &self.index {
             let entry = &self.slots[*slot as usize];
             write_bytes(out, entry.key());
@@ -195,33 +191,27 @@ impl StateStore {
         }
     }
 
-    /// Reads what [`StateStore::encode`] wrote. None when the bytes are something else.
-    pub fn decode(bytes: &mut Reader<'_>, hasher: &DefaultHashBuilder) -> Option<Self> {
-        let mut store = Self::default();
-        for _ in 0..bytes.number()? {
-            let (key, state, wake) = (bytes.bytes()?, bytes.bytes()?, bytes.signed()?);
-            let hash = hasher.hash_one(key);
-            let known = store.index.entry(
-                hash,
-                |slot| store.slots[*slot as usize].key() == key,
-                |slot| store.slots[*slot as usize].hash,
-            );
-            if state.is_empty() || matches!(known, Place::Occupied(_)) {
-                return None;
-            }
-            store.insert(key, hash, state, wake);
+    /// Takes a key back that [`StateStore::encode`] wrote. None when it cannot have been written.
+    pub fn restore(&mut self, key: &[u8], hash: u64, state: &[u8], wake: Millis) -> Option<()> {
+        let is_known = self.index.find(hash, |slot| self.slots[*slot as usize].key() == key).is_some();
+        if state.is_empty() || is_known {
+            return None;
         }
-        Some(store)
+        self.insert(key, hash, state, wake);
+        Some(())
     }
 }
 
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;
+    use std::hash::BuildHasher;
 
+    use hashbrown::DefaultHashBuilder;
     use proptest::prelude::*;
 
     use super::*;
+    use crate::codec::Reader;
 
     /// What a store must do, without any cleverness: key → (state, wake).
     type Model = BTreeMap<Vec<u8>, (Vec<u8>, Millis)>;
@@ -272,9 +262,7 @@ mod tests {
                     Do::Restore => {
                         let mut bytes = Vec::new();
                         store.encode(&mut bytes);
-                        let mut reader = Reader(&bytes);
-                        store = StateStore::decode(&mut reader, &hasher).unwrap();
-                        prop_assert!(reader.0.is_empty());
+                        store = restored(&bytes, &hasher).unwrap();
                     }
                 }
                 prop_assert_eq!(store.len(), model.len());
@@ -335,13 +323,21 @@ mod tests {
         Ok(())
     }
 
+    fn restored(bytes: &[u8], hasher: &DefaultHashBuilder) -> Option<StateStore> {
+        let (mut reader, mut store) = (Reader(bytes), StateStore::default());
+        while !reader.0.is_empty() {
+            let (key, state, wake) = (reader.bytes()?, reader.bytes()?, reader.signed()?);
+            store.restore(key, hasher.hash_one(key), state, wake)?;
+        }
+        Some(store)
+    }
+
     #[test]
-    fn foreign_bytes_are_no_store() {
+    fn what_cannot_have_been_written_is_not_taken_back() {
         let hasher = DefaultHashBuilder::default();
-        let check = |bytes: &[u8]| assert!(StateStore::decode(&mut Reader(bytes), &hasher).is_none());
-        check(&[]);
-        check(&[1, 1, b'k', 1]);
-        check(&[2, 1, b'k', 1, b's', 0, 1, b'k', 1, b's', 0]);
-        check(&[1, 1, b'k', 0, 0]);
+        let check = |bytes: &[u8]| assert!(restored(bytes, &hasher).is_none());
+        check(&[1, b'k', 1]);
+        check(&[1, b'k', 1, b's', 0, 1, b'k', 1, b's', 0]);
+        check(&[1, b'k', 0, 0]);
     }
 }

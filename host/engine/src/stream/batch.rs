@@ -1,42 +1,73 @@
 //! From a chunk's bytes to judged rows.
 
 use arrow_array::cast::AsArray;
-use arrow_array::{ArrayRef, BooleanArray, new_null_array};
-use arrow_schema::DataType;
+use arrow_array::{ArrayRef, BooleanArray};
 use arrow_select::filter::filter;
+use hashbrown::DefaultHashBuilder;
 use tamis_model::error::Context as _;
 use tamis_model::time::{Millis, rfc3339_millis};
 use tamis_model::{Error, Kind, Result};
 
 use super::Stream;
 use super::reader::Pending;
-use crate::decode::{Decoded, Decoder as _, Origin, Refused};
-use crate::grouping::Groups;
-use crate::judge::{Batch, Desk};
+use super::turn::{Piece, PieceRows};
+use crate::decode::{Decoded, Origin, Refused};
+use crate::grouping::hash_all;
 use crate::outbox::Rows;
-use crate::plan::{Key, TopicPlan};
+use crate::plan::{Grouping, Key, TopicPlan};
 use crate::report::{of, timed};
 
+/// Decoded rows, and by the topic's way of grouping the hash of each row's key.
+type Hashed = (Decoded, Vec<Vec<u64>>);
+
 impl Stream {
-    /// Decodes the next rows of the chunk and judges them.
+    /// Decodes the next rows of the chunk and judges them, then moves time.
     pub(super) fn judge_rows(&mut self, pending: Pending) -> Result<()> {
         let Pending { slot, from } = pending;
-        let topic = self.reader.slots[slot].topic;
-        let decoder = &mut self.plan.topics[topic].decoder;
-        let (chunk, rows_max) = (&self.reader.chunk, self.settings.rows_max);
-        let decoded = timed(&mut self.report.spent.decode_ns, || decoder.decode(chunk, from, rows_max));
-        if decoded.consumed == 0 {
-            let object = format!("{}, byte {from} of a chunk", self.reader.slots[slot].partition);
-            return Err(Error::new(Kind::Corrupt, "decode", object));
-        }
-        let next = from + decoded.consumed;
+        let (decoded, next) = self.decode(slot, from)?;
         if next < self.reader.chunk.records().len() {
             self.reader.pending = Some(Pending { slot, from: next });
         }
         let now = self.clock.now();
-        let timely = self.admit(slot, now, &decoded);
+        let mut pieces = Vec::with_capacity(decoded.len());
+        for (decoded, hashes) in decoded {
+            let timely = self.admit(slot, now, &decoded);
+            let topic = &self.plan.topics[self.reader.slots[slot].topic];
+            let hashes = Some(hashes).filter(|_| timely.refused.is_empty());
+            let hashes =
+                |columns: &[ArrayRef]| hashes.unwrap_or_else(|| hash_keys(&topic.groupings, columns, &self.hasher));
+            let rows = PieceRows::new(topic, decoded, timely, hashes)?;
+            pieces.push(Piece { rows, after: self.pass_time(now) });
+        }
         self.changed = true;
-        self.judge(slot, now, decoded, &timely, Trial::FIRST)
+        self.turn(Some(slot), now, &pieces, Trial::FIRST)
+    }
+
+    /// Decodes what comes next in the chunk, one stretch for each shard. Returns where the first byte behind it is.
+    fn decode(&mut self, slot: usize, from: usize) -> Result<(Vec<Hashed>, usize)> {
+        let Self { plan, reader, pool, settings, hasher, .. } = self;
+        let (chunk, rows_max) = (&reader.chunk, settings.rows_max);
+        let stretches = chunk.stretches(from, rows_max, settings.shards);
+        let TopicPlan { decoders, groupings, .. } = &mut plan.topics[reader.slots[slot].topic];
+        while decoders.len() < stretches.len() {
+            decoders.push(decoders[0].clone());
+        }
+        let mut work: Vec<_> = decoders.iter_mut().zip(&stretches).map(|(d, stretch)| (d, stretch, None)).collect();
+        timed(&mut self.report.spent.decode_ns, || {
+            pool.each(true, &mut work, |(decoder, stretch, decoded)| {
+                let rows = decoder.decode_stretch(chunk, (*stretch).clone(), rows_max);
+                let hashes = hash_keys(groupings, rows.rows.columns(), hasher);
+                *decoded = Some((rows, hashes));
+            });
+        });
+        let decoded: Vec<_> = work.into_iter().filter_map(|(_, _, decoded)| decoded).collect();
+        let last = stretches.last().map_or(from, |stretch| stretch.start);
+        let next = last + decoded.last().map_or(0, |(decoded, _)| decoded.consumed);
+        if next == from {
+            let object = format!("{}, byte {from} of a chunk", reader.slots[slot].partition);
+            return Err(Error::new(Kind::Corrupt, "decode", object));
+        }
+        Ok((decoded, next))
     }
 
     /// Takes the times of a batch's records, in the order in which they arrived. Refused records get their dead letters here.
@@ -92,61 +123,6 @@ impl Stream {
     pub(super) fn time_max(&self, now: Millis) -> Millis {
         if self.settings.bounded { Millis::MAX } else { now.saturating_add(self.settings.future_ms_max) }
     }
-
-    /// Groups the admitted rows and gives them to the rules of their topic.
-    pub(super) fn judge(
-        &mut self,
-        slot: usize,
-        now: Millis,
-        mut decoded: Decoded,
-        timely: &Timely,
-        trial: Trial,
-    ) -> Result<()> {
-        if timely.behind_ms.is_empty() {
-            return Ok(());
-        }
-        let slot = &self.reader.slots[slot];
-        let columns = timely.keep(&mut decoded)?;
-        let topic = &self.plan.topics[slot.topic];
-        let rows = Rows {
-            partition: &slot.partition,
-            chunk: &self.reader.chunk,
-            origins: &decoded.origins,
-            times: &decoded.times,
-            attempt: trial.attempt,
-        };
-        let identities = identities(topic, &columns, rows.times.len());
-        let batch = Batch { rows, columns: &columns, identities: &identities };
-        let groups = &mut self.groups;
-        groups.resize_with(topic.groupings.len().max(groups.len()), Groups::default);
-        timed(&mut self.report.spent.state_ns, || {
-            for (grouping, groups) in topic.groupings.iter().zip(groups.iter_mut()) {
-                let left_out = timely.left_out(grouping.behind_ms_max);
-                let left_out = left_out.as_deref();
-                match grouping.key {
-                    Key::All => groups.all(rows.times.len(), left_out, &self.hasher),
-                    Key::Column(column) => groups.by_column(columns[column].as_string(), left_out, &self.hasher),
-                }
-            }
-        });
-        let generated_at = rfc3339_millis(now);
-        let Self { outbox, report, .. } = self;
-        let mut desk = Desk { topics: &self.plan.topics, generated_at: &generated_at, outbox, report };
-        let mut any_stopped = false;
-        for reader in &topic.readers {
-            let run = &mut self.runs[reader.rule];
-            let groups = reader.grouping.map(|grouping| &self.groups[grouping]);
-            let judges = run.kept.tripped.is_none() && trial.rule.is_none_or(|index| index == reader.rule);
-            if judges && groups.is_none_or(|groups| !groups.hashes.is_empty()) {
-                let layout = &self.plan.layouts[reader.rule];
-                any_stopped |= run.apply(layout, reader.input, &batch, groups, &mut desk)?;
-            }
-        }
-        if any_stopped {
-            self.take_stock();
-        }
-        Ok(())
-    }
 }
 
 /// Which rules judge, and for the how manieth time.
@@ -158,7 +134,7 @@ pub(super) struct Trial {
 }
 
 impl Trial {
-    const FIRST: Self = Self { rule: None, attempt: 1 };
+    pub const FIRST: Self = Self { rule: None, attempt: 1 };
 }
 
 /// What the times of a batch's rows say.
@@ -184,14 +160,19 @@ impl Timely {
         self.late_count += u64::from(behind_ms > 0);
     }
 
+    /// Whether no row is admitted.
+    pub fn is_empty(&self) -> bool {
+        self.behind_ms.is_empty()
+    }
+
     /// Whether each row lies further behind than it may; none when no row does.
-    fn left_out(&self, behind_ms_max: Option<i64>) -> Option<Vec<bool>> {
+    pub fn left_out(&self, behind_ms_max: Option<i64>) -> Option<Vec<bool>> {
         let max = behind_ms_max.filter(|_| self.late_count > 0)?;
         Some(self.behind_ms.iter().map(|behind_ms| *behind_ms > max).collect())
     }
 
     /// Takes the refused rows out of a batch. Returns the columns of the others.
-    fn keep(&self, decoded: &mut Decoded) -> Result<Vec<ArrayRef>> {
+    pub fn keep(&self, decoded: &mut Decoded) -> Result<Vec<ArrayRef>> {
         if self.refused.is_empty() {
             return Ok(decoded.rows.columns().to_vec());
         }
@@ -212,12 +193,11 @@ pub(super) fn from_the_future(origin: Origin, time: Millis, now: Millis) -> Refu
     Refused { origin, after_row: 0, time: Some(time), reason: "future_timestamp", message }
 }
 
-/// Columns `id`, `order_id`, `customer_id`; null where the topic has none.
-fn identities(topic: &TopicPlan, columns: &[ArrayRef], rows: usize) -> [ArrayRef; 3] {
-    let names = &topic.identities;
-    let column = |column: Option<usize>| match column {
-        Some(column) => columns[column].clone(),
-        None => new_null_array(&DataType::Utf8, rows),
+/// By way of grouping the hash of each row's key.
+pub(super) fn hash_keys(groupings: &[Grouping], columns: &[ArrayRef], hasher: &DefaultHashBuilder) -> Vec<Vec<u64>> {
+    let hashes = |grouping: &Grouping| match grouping.key {
+        Key::All => Vec::new(),
+        Key::Column(column) => hash_all(columns[column].as_string(), hasher),
     };
-    [column(Some(names.id)), column(names.order_id), column(names.customer_id)]
+    groupings.iter().map(hashes).collect()
 }

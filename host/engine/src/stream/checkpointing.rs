@@ -124,8 +124,9 @@ impl Stream {
             }
         }
         let stored = state.iter().filter(|(owner, _)| owner.starts_with(RULE_STATE));
-        let kept: Vec<Kept> =
-            stored.map(|(owner, bytes)| Kept::decode(owner, bytes, &self.hasher)).collect::<Result<_>>()?;
+        let shards = self.settings.shards;
+        let kept = stored.map(|(owner, bytes)| Kept::decode(owner, bytes, &self.hasher, shards));
+        let kept: Vec<Kept> = kept.collect::<Result<_>>()?;
         let trials: Vec<_> = kept.iter().filter(|kept| kept.author.trial).map(|kept| kept.author.place()).collect();
         self.begin(rules, kept)?;
         self.forget_trials_but(&trials);

@@ -12,25 +12,29 @@ mod parts;
 mod reader;
 mod redrive;
 mod swap;
+mod turn;
 
+use std::hash::BuildHasher;
 use std::sync::Arc;
 use std::sync::mpsc::Receiver;
 
 use hashbrown::DefaultHashBuilder;
 use tamis_model::position::Positions;
-use tamis_model::time::{Millis, rfc3339_millis};
+use tamis_model::time::Millis;
 use tamis_model::topic::TopicSchema;
 use tamis_model::{Error, Result};
 
+use self::batch::Trial;
 pub use self::parts::{Command, Redrive, RedriveRule, Redriven, Reply, Step, StreamParts, StreamSettings};
 use self::reader::{Pending, Reader};
+use self::turn::{Bench, Piece};
 use crate::checkpoint::CheckpointStore;
 use crate::clock::Clock;
-use crate::grouping::Groups;
-use crate::judge::{Desk, RuleRun};
+use crate::judge::RuleRun;
 use crate::kept::Kept;
 use crate::outbox::{Outbox, Sinks};
-use crate::plan::Plan;
+use crate::plan::{ALL, Layout, Plan};
+use crate::pool::Pool;
 use crate::report::{Progress, Report, of, timed};
 use crate::rules::Trip;
 use crate::sink::Settle;
@@ -81,8 +85,9 @@ pub struct Stream {
     finished: bool,
     idle_ms: u64,
     hasher: DefaultHashBuilder,
-    /// Buffers for the groups of a batch.
-    groups: Vec<Groups>,
+    pool: Pool,
+    /// By shard.
+    benches: Vec<Bench>,
 }
 
 impl Stream {
@@ -93,12 +98,17 @@ impl Stream {
         if settings.rows_max == 0 {
             return Err(Error::invalid("open", "stream", "a batch must have room for a row"));
         }
+        if settings.shards == 0 {
+            return Err(Error::invalid("open", "stream", "the keys have at least one shard"));
+        }
         let plan = Plan::new(&schemas, &rules)?;
         swap::check_sinks(&rules, &sinks)?;
         let mut stream = Self {
             times: vec![TopicTime::default(); schemas.len()],
             checkpointed_at: clock.now(),
             report: Report { revision: rules.revision, ..Report::default() },
+            pool: Pool::new(settings.shards)?,
+            benches: (0..settings.shards).map(|_| Bench::default()).collect(),
             settings,
             schemas,
             source,
@@ -117,7 +127,6 @@ impl Stream {
             finished: false,
             idle_ms: 1,
             hasher: DefaultHashBuilder::default(),
-            groups: Vec::new(),
         };
         let is_new = stream.restore(&rules)?;
         stream.take_stock();
@@ -215,7 +224,9 @@ impl Stream {
             }
             Event::Finished => return Ok(Step::Finished),
         };
-        self.move_time()?;
+        if step != Step::Judged {
+            self.move_time()?;
+        }
         self.flush()?;
         Ok(step)
     }
@@ -287,45 +298,40 @@ impl Stream {
     /// Moves the watermarks as far as they go and fires the timers behind them.
     fn move_time(&mut self) -> Result<()> {
         let now = self.clock.now();
+        let piece = Piece { rows: None, after: self.pass_time(now) };
+        if piece.after.iter().zip(&self.runs).all(|(after, run)| *after <= run.kept.watermark) {
+            return Ok(());
+        }
+        self.turn(None, now, &[piece], Trial::FIRST)
+    }
+
+    /// Moves the watermarks as far as they go. Returns where that of each rule is.
+    fn pass_time(&mut self, now: Millis) -> Vec<Millis> {
         for (time, topic) in self.times.iter_mut().zip(&self.plan.topics) {
             time.advance(now, self.settings.lateness_ms);
             if time.stands_at() > BEGINNING {
                 *of(&mut self.report.watermarks, &topic.schema.name) = time.stands_at();
             }
         }
-        let generated_at = rfc3339_millis(now);
-        let mut any_stopped = false;
-        for (run, layout) in self.runs.iter_mut().zip(&self.plan.layouts) {
-            let inputs = layout.inputs.iter().filter_map(|input| self.times[input.topic].watermark());
-            let watermark = inputs.min().unwrap_or(BEGINNING);
-            if watermark > run.kept.watermark && run.kept.tripped.is_none() {
-                run.kept.watermark = watermark;
-                let Self { outbox, report, .. } = self;
-                let mut desk = Desk { topics: &self.plan.topics, generated_at: &generated_at, outbox, report };
-                let (any, stopped) = run.advance(layout, watermark, &mut desk)?;
-                self.changed |= any;
-                any_stopped |= stopped;
-            }
-        }
-        if any_stopped {
-            self.take_stock();
-        }
-        Ok(())
+        let watermark = |layout: &Layout| {
+            layout.inputs.iter().filter_map(|input| self.times[input.topic].watermark()).min().unwrap_or(BEGINNING)
+        };
+        self.plan.layouts.iter().map(watermark).collect()
     }
 
     /// Closes every open window: the input has come to its end.
     fn close_windows(&mut self) -> Result<()> {
-        let generated_at = rfc3339_millis(self.clock.now());
-        let running = |(run, _): &(&mut RuleRun, _)| run.kept.tripped.is_none();
-        for (run, layout) in self.runs.iter_mut().zip(&self.plan.layouts).filter(running) {
-            let Self { outbox, report, .. } = self;
-            let mut desk = Desk { topics: &self.plan.topics, generated_at: &generated_at, outbox, report };
-            run.advance(layout, END, &mut desk)?;
-            run.kept.watermark = BEGINNING;
-        }
+        let piece = Piece { rows: None, after: vec![END; self.runs.len()] };
+        self.turn(None, self.clock.now(), &[piece], Trial::FIRST)?;
+        self.runs.iter_mut().for_each(|run| run.kept.watermark = BEGINNING);
         self.take_stock();
         self.times.iter_mut().for_each(TopicTime::close);
         self.flush()
+    }
+
+    /// The hash of the key of rules that put all events under one.
+    fn hash_of_all(&self) -> u64 {
+        self.hasher.hash_one(ALL.as_bytes())
     }
 
     fn flush(&mut self) -> Result<()> {

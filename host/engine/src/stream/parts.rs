@@ -17,6 +17,8 @@ use crate::source::Source;
 pub struct StreamSettings {
     /// Rows of a batch at most.
     pub rows_max: usize,
+    /// By how many threads rows are decoded and judged; each has a share of the keys.
+    pub shards: usize,
     /// How far behind the highest event time of its partition an event is in time.
     pub lateness_ms: i64,
     /// How long a partition must be quiet until it no longer holds its topic's watermark.
@@ -34,6 +36,7 @@ impl Default for StreamSettings {
     fn default() -> Self {
         Self {
             rows_max: 4096,
+            shards: 1,
             lateness_ms: 10_000,
             quiet_ms: 30_000,
             future_ms_max: 300_000,

@@ -7,8 +7,9 @@ use tamis_model::alert::AlertMode;
 use tamis_model::{Error, Result};
 
 use super::Stream;
-use super::batch::{Timely, Trial, from_the_future};
+use super::batch::{Timely, Trial, from_the_future, hash_keys};
 use super::parts::{Redrive, RedriveRule, Redriven};
+use super::turn::{Piece, PieceRows};
 use crate::decode::Decoder as _;
 use crate::judge::RuleRun;
 use crate::outbox::Rows;
@@ -47,7 +48,7 @@ impl Stream {
             bytes.push(b'\n');
         });
         let chunk = &self.reader.chunk;
-        let decoded = self.plan.topics[topic].decoder.decode(chunk, 0, 1);
+        let decoded = self.plan.topics[topic].decoders[0].decode(chunk, 0, 1);
         if decoded.consumed != chunk.records().len() {
             return Err(Error::invalid("redrive a record of", partition, "it is not one record line"));
         }
@@ -66,7 +67,11 @@ impl Stream {
         let partition_watermark = self.times[topic].partition(partition.number).watermark(self.settings.lateness_ms);
         let watermark = partition_watermark.max(self.times[topic].stands_at());
         let timely = Timely::of(decoded.times.iter().map(|time| watermark.saturating_sub(*time).max(0)));
-        self.judge(slot, now, decoded, &timely, Trial { rule: run.flatten(), attempt: *attempt })?;
+        let topic = &self.plan.topics[topic];
+        let hashes = |columns: &[_]| hash_keys(&topic.groupings, columns, &self.hasher);
+        let rows = PieceRows::new(topic, decoded, timely, hashes)?;
+        let piece = Piece { rows, after: Vec::new() };
+        self.turn(Some(slot), now, &[piece], Trial { rule: run.flatten(), attempt: *attempt })?;
         Ok(true)
     }
 

@@ -44,7 +44,7 @@ impl Stream {
 
     /// Puts a set to work. Returns what cannot be started, and whether something begins anew that could not do so again.
     pub(super) fn take_up(&mut self, rules: &RuleSet, before: Vec<Before>) -> Result<(Vec<Refused>, bool)> {
-        let roster = Roster::new(rules, &before);
+        let roster = Roster::new(rules, &before, self.settings.shards);
         let forgets = roster.forgets;
         match Plan::new(&self.schemas, &roster.rules) {
             Ok(plan) => {

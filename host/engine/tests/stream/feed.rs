@@ -59,6 +59,7 @@ pub struct World {
 #[derive(Clone, Copy, Debug)]
 pub struct Reading {
     pub rows_max: usize,
+    pub shards: usize,
     pub chunk_records: usize,
     pub bounded: bool,
     pub checkpoint_interval_ms: i64,
@@ -67,7 +68,7 @@ pub struct Reading {
 impl Reading {
     /// To the end, in one batch for each partition, without checkpoints on the way.
     pub const WHOLE: Self =
-        Self { rows_max: 4096, chunk_records: 4096, bounded: true, checkpoint_interval_ms: i64::MAX };
+        Self { rows_max: 4096, shards: 1, chunk_records: 4096, bounded: true, checkpoint_interval_ms: i64::MAX };
     /// Waiting for more.
     pub const LIVE: Self = Self { bounded: false, ..Self::WHOLE };
 }
@@ -121,6 +122,7 @@ impl World {
     ) -> Result<Stream> {
         let settings = StreamSettings {
             rows_max: reading.rows_max,
+            shards: reading.shards,
             bounded: reading.bounded,
             checkpoint_interval_ms: reading.checkpoint_interval_ms,
             ..StreamSettings::default()

@@ -28,12 +28,13 @@ proptest! {
     fn alerts_depend_on_the_records_alone(
         feed in (1..5_u32).prop_flat_map(feed),
         rows_max in 1..40_usize,
+        shards in 1..4_usize,
         chunk_records in 1..40_usize,
         often in any::<bool>(),
     ) {
         let checkpoint_interval_ms = if often { 0 } else { i64::MAX };
         let world = World::of(&feed);
-        let mut stream = world.open(all_rules(), Reading { rows_max, chunk_records, bounded: true, checkpoint_interval_ms });
+        let mut stream = world.open(all_rules(), Reading { rows_max, shards, chunk_records, bounded: true, checkpoint_interval_ms });
         finish(&mut stream);
         prop_assert_eq!(world.raised(), expected(&feed));
 

@@ -4,6 +4,7 @@
 //! lacks its line break, or whose value stands in base64, is first put right in a buffer of its own and then takes the
 //! same way.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use arrow_schema::{Field, Schema, SchemaRef};
@@ -51,7 +52,7 @@ const ROW_BYTES_HINT: usize = 256;
 ///
 /// The whole schema is checked, whichever columns are asked for. Blank lines are not records. Columns are those of
 /// [`Field::column_type`](tamis_model::topic::Field::column_type), and every one may be null.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct RecordDecoder {
     schema: SchemaRef,
     reader: Reader,
@@ -62,7 +63,7 @@ pub struct RecordDecoder {
 }
 
 /// What is known of the rows beside their columns.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct Batch {
     origins: Vec<Origin>,
     times: Vec<Millis>,
@@ -108,10 +109,10 @@ impl RecordDecoder {
         self
     }
 
-    /// Reads at most `rows_max` lines from byte `at` of the chunk on; returns where it stopped.
+    /// Reads at most `rows_max` lines of a stretch of the chunk; returns where it stopped.
     #[inline(always)]
-    fn lines<S: Scan>(&mut self, scan: S, chunk: &Chunk, mut at: usize, rows_max: usize) -> usize {
-        let (bytes, padded) = (chunk.records(), chunk.padded());
+    fn lines<S: Scan>(&mut self, scan: S, chunk: &Chunk, stretch: Range<usize>, rows_max: usize) -> usize {
+        let (bytes, padded, mut at) = (&chunk.records()[..stretch.end], chunk.padded(), stretch.start);
         // The last line may lack its line break; it is read from a copy that has one.
         let whole_lines_end = memchr::memrchr(b'\n', bytes).map_or(0, |end| end + 1);
         let (mut checked_end, mut clean) = (at, true);
@@ -135,8 +136,8 @@ impl RecordDecoder {
     /// Compiled for AVX2 with everything that it calls.
     #[cfg(target_arch = "x86_64")]
     #[target_feature(enable = "avx2,bmi1,bmi2,lzcnt,popcnt")]
-    fn lines_avx2(&mut self, scan: Avx2, chunk: &Chunk, at: usize, rows_max: usize) -> usize {
-        self.lines(scan, chunk, at, rows_max)
+    fn lines_avx2(&mut self, scan: Avx2, chunk: &Chunk, stretch: Range<usize>, rows_max: usize) -> usize {
+        self.lines(scan, chunk, stretch, rows_max)
     }
 
     #[inline(always)]
@@ -201,11 +202,10 @@ impl RecordDecoder {
             }
         }
     }
-}
 
-impl Decoder for RecordDecoder {
-    fn decode(&mut self, chunk: &Chunk, from: usize, rows_max: usize) -> Decoded {
-        let length = chunk.records().len();
+    /// Decodes at most `rows_max` rows of a stretch of the chunk, which begins and ends with a record.
+    pub(crate) fn decode_stretch(&mut self, chunk: &Chunk, stretch: Range<usize>, rows_max: usize) -> Decoded {
+        let (length, from) = (stretch.end, stretch.start);
         assert!(length <= CHUNK_BYTES_MAX, "sources keep chunks far below {CHUNK_BYTES_MAX} bytes");
         let rows_hint = rows_max.min((length - from) / ROW_BYTES_HINT + 1);
         self.reader.store.columns.begin(rows_hint);
@@ -214,14 +214,20 @@ impl Decoder for RecordDecoder {
         #[cfg(target_arch = "x86_64")]
         let end = match Avx2::detect().filter(|_| self.vectorized) {
             // SAFETY: `detect` saw every feature that `lines_avx2` is compiled for.
-            Some(scan) => unsafe { self.lines_avx2(scan, chunk, from, rows_max) },
-            None => self.lines(Portable, chunk, from, rows_max),
+            Some(scan) => unsafe { self.lines_avx2(scan, chunk, stretch, rows_max) },
+            None => self.lines(Portable, chunk, stretch, rows_max),
         };
         #[cfg(not(target_arch = "x86_64"))]
-        let end = self.lines(Portable, chunk, from, rows_max);
+        let end = self.lines(Portable, chunk, stretch, rows_max);
         let Batch { origins, times, refused } = std::mem::take(&mut self.batch);
         let rows = self.reader.store.columns.finish(&self.schema);
         Decoded { rows, origins, times, refused, consumed: end - from }
+    }
+}
+
+impl Decoder for RecordDecoder {
+    fn decode(&mut self, chunk: &Chunk, from: usize, rows_max: usize) -> Decoded {
+        self.decode_stretch(chunk, from..chunk.records().len(), rows_max)
     }
 }
 
