@@ -63,12 +63,13 @@ fn rule_set(plugins: &[Arc<Plugin>]) -> RuleSet {
 }
 
 /// Reads all payments of the home through the rules; alerts and dead letters go to topics in `out`.
-fn judge(home: &Home, rules: RuleSet, out: &Path) -> (Duration, Report) {
+fn judge(home: &Home, rules: RuleSet, shards: usize, out: &Path) -> (Duration, Report) {
     let schemas = tamis::topics::standard().expect("the published schemas are valid");
     let records = TopicWriter::open(out, "bench", WriterSettings::default()).expect("the folder is ours");
     let settings = ReaderSettings::new(["payments"]).until_end();
+    let settings = ReaderSettings { chunk_bytes: settings.chunk_bytes * shards, ..settings };
     let mut stream = Stream::open(StreamParts {
-        settings: StreamSettings { bounded: true, checkpoint_interval_ms: 1_000, ..StreamSettings::default() },
+        settings: StreamSettings { shards, bounded: true, checkpoint_interval_ms: 1_000, ..StreamSettings::default() },
         source: Box::new(TopicReader::new(home.topics(), settings).expect("the topic is there")),
         schemas: schemas.into_iter().filter(|schema| schema.name == "payments").collect(),
         rules,
@@ -88,22 +89,24 @@ fn payments(criterion: &mut Criterion) {
     let sandbox = components::sandbox();
     let plugins: Vec<_> = RULES.iter().map(|name| components::load(&sandbox, name)).collect();
     let out = tempfile::tempdir().expect("there is room for alerts");
-    let (_, report) = judge(&home, rule_set(&plugins), &out.path().join("warm-up"));
+    let (_, report) = judge(&home, rule_set(&plugins), 1, &out.path().join("warm-up"));
     let records: u64 = report.counts.topics.values().map(|counts| counts.records).sum();
     print_split(&report, records);
     let mut group = criterion.benchmark_group("payments, topic files to alerts");
     group.sample_size(10).throughput(Throughput::Elements(records));
     let mut run = 0;
-    group.bench_function("three rules", |bencher| {
-        bencher.iter_custom(|iterations| {
-            (0..iterations)
-                .map(|_| {
-                    run += 1;
-                    judge(&home, rule_set(&plugins), &out.path().join(run.to_string())).0
-                })
-                .sum()
+    for (name, shards) in [("three rules", 1), ("three rules, two shards", 2)] {
+        group.bench_function(name, |bencher| {
+            bencher.iter_custom(|iterations| {
+                (0..iterations)
+                    .map(|_| {
+                        run += 1;
+                        judge(&home, rule_set(&plugins), shards, &out.path().join(run.to_string())).0
+                    })
+                    .sum()
+            });
         });
-    });
+    }
     group.finish();
 }
 

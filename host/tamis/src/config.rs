@@ -31,6 +31,8 @@ pub struct Config {
 pub struct Streams {
     /// Rows of a batch at most.
     pub rows_max: usize,
+    /// By how many threads events are decoded and judged, each for a share of the keys; one for each core when absent.
+    pub shards: Option<usize>,
     /// Milliseconds between two checkpoints.
     pub checkpoint_interval_ms: u64,
     /// Milliseconds for which alerts and aggregates are gathered at most before the lake gets a file of them.
@@ -39,7 +41,7 @@ pub struct Streams {
 
 impl Default for Streams {
     fn default() -> Self {
-        Self { rows_max: 4_096, checkpoint_interval_ms: 1_000, lake_interval_ms: 60_000 }
+        Self { rows_max: 4_096, shards: None, checkpoint_interval_ms: 1_000, lake_interval_ms: 60_000 }
     }
 }
 

@@ -1,5 +1,6 @@
 //! `tamis run streams`: the topics of the home through its rules.
 
+use std::num::NonZero;
 use std::sync::Arc;
 use std::sync::mpsc::Receiver;
 use std::time::Duration;
@@ -21,6 +22,9 @@ use crate::plan::Plan;
 
 /// The pipeline's name: in checkpoints, as the owner of the topics that it writes, and in the warehouse.
 const PIPELINE: &str = "streams";
+
+/// More shards than this gain nothing: what they share would hold them up.
+const SHARDS_MAX: usize = 32;
 
 /// Until when topics are read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,9 +67,13 @@ impl StreamRun<'_> {
         let Self { plan, rules, until, also } = self;
         let topics = ReaderSettings::new(plan.schemas.iter().map(|schema| schema.name.clone()));
         let topics = if until == Until::End { topics.until_end() } else { topics };
+        let shards = plan.config.streams.shards.unwrap_or_else(cores).clamp(1, SHARDS_MAX);
+        // Each shard has its own part of a chunk.
+        let topics = ReaderSettings { chunk_bytes: topics.chunk_bytes * shards, ..topics };
         let mut stream = Stream::open(StreamParts {
             settings: StreamSettings {
                 rows_max: plan.config.streams.rows_max,
+                shards,
                 checkpoint_interval_ms: i64::try_from(plan.config.streams.checkpoint_interval_ms).unwrap_or(i64::MAX),
                 bounded: until == Until::End,
                 ..StreamSettings::default()
@@ -81,6 +89,11 @@ impl StreamRun<'_> {
         let report = stream.run(commands, observer)?;
         Ok(Finished { before, report })
     }
+}
+
+/// How many threads the machine can run at a time.
+fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, NonZero::get)
 }
 
 /// Where the output of a home's streams goes.
