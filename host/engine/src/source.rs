@@ -3,6 +3,10 @@
 use tamis_model::Result;
 use tamis_model::position::{Partition, Positions};
 
+use crate::decode::Origin;
+use crate::decode::json::{RecordParts, record_parts};
+use crate::frame::{Frame, Frames};
+
 /// Readable bytes behind a chunk's last record, so that decoders may load whole vectors.
 pub const PADDING: usize = 64;
 
@@ -11,6 +15,17 @@ pub const PADDING: usize = 64;
 pub struct Chunk {
     /// The records, then [`PADDING`] bytes of zero.
     bytes: Vec<u8>,
+    framing: Framing,
+}
+
+/// What tells the records of a chunk apart.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Framing {
+    /// Each ends in a line break: record lines (contracts 1), or a file's own rows.
+    #[default]
+    Lines,
+    /// Each stands in a [frame](mod@crate::frame).
+    Frames,
 }
 
 impl Chunk {
@@ -24,8 +39,36 @@ impl Chunk {
         &self.bytes
     }
 
-    /// Fills the chunk anew: `fill` appends the records to the empty buffer it gets.
+    /// What tells them apart.
+    pub fn framing(&self) -> Framing {
+        self.framing
+    }
+
+    /// Fills the chunk anew: `fill` appends the records, each with its line break, to the empty buffer it gets.
     pub fn fill<T>(&mut self, fill: impl FnOnce(&mut Vec<u8>) -> T) -> T {
+        self.framed(Framing::Lines, fill)
+    }
+
+    /// Fills the chunk anew with frames.
+    pub fn fill_frames<T>(&mut self, fill: impl FnOnce(&mut Frames<'_>) -> T) -> T {
+        self.framed(Framing::Frames, |bytes| fill(&mut Frames::new(bytes)))
+    }
+
+    /// The bytes of one of its records: a line without its line break, or a frame.
+    pub fn raw(&self, origin: Origin) -> &[u8] {
+        &self.bytes[origin.start as usize..origin.end as usize]
+    }
+
+    /// What one of its records says, as far as it can be read.
+    pub fn record(&self, origin: Origin) -> RecordParts {
+        match self.framing {
+            Framing::Lines => record_parts(self.raw(origin)),
+            Framing::Frames => Frame::read(&self.bytes, origin.start as usize).parts(&self.bytes),
+        }
+    }
+
+    fn framed<T>(&mut self, framing: Framing, fill: impl FnOnce(&mut Vec<u8>) -> T) -> T {
+        self.framing = framing;
         self.bytes.clear();
         let result = fill(&mut self.bytes);
         self.bytes.resize(self.bytes.len() + PADDING, 0);
@@ -40,6 +83,8 @@ pub enum Read {
     Records,
     /// Nothing new now; more may come. A bounded source never says so.
     CaughtUp,
+    /// There may be more, but nothing has arrived yet: the partition goes on holding back time.
+    Waiting,
     /// Nothing more will ever come.
     Ended,
 }
