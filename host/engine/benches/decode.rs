@@ -3,6 +3,7 @@
 use std::hint::black_box;
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+use tamis_engine::decode::json::record_parts;
 use tamis_engine::decode::{CsvDecoder, Decoder, LineDecoder, RecordDecoder};
 use tamis_engine::source::Chunk;
 use tamis_model::schema::{Column, ColumnType};
@@ -52,6 +53,22 @@ fn chunks(shape: Shape) -> (u64, Vec<Chunk>) {
     (offset, chunks)
 }
 
+/// The same payments as frames.
+fn framed(chunks: &[Chunk]) -> Vec<Chunk> {
+    let frames = |chunk: &Chunk| {
+        let mut framed = Chunk::default();
+        framed.fill_frames(|frames| {
+            for line in chunk.records().split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
+                let parts = record_parts(line);
+                let offset = parts.offset.expect("it is a record");
+                frames.push(offset, parts.timestamp, parts.key.as_deref(), parts.value.as_deref(), []);
+            }
+        });
+        framed
+    };
+    chunks.iter().map(frames).collect()
+}
+
 /// Decodes everything and returns how many rows there were.
 fn decode(decoder: &mut dyn Decoder, chunks: &[Chunk]) -> usize {
     let mut rows = 0;
@@ -77,6 +94,9 @@ fn records(criterion: &mut Criterion) {
             assert_eq!(decode(&mut decoder, &chunks), rows as usize, "every payment is accepted");
             group.bench_function(BenchmarkId::new(path, name), |b| b.iter(|| decode(&mut decoder, &chunks)));
         }
+        let (frames, mut decoder) = (framed(&chunks), decoder());
+        assert_eq!(decode(&mut decoder, &frames), rows as usize, "every payment is accepted");
+        group.bench_function(BenchmarkId::new("frames", name), |b| b.iter(|| decode(&mut decoder, &frames)));
         // What reading into a tree alone costs, without checks and columns.
         group.bench_function(BenchmarkId::new("serde_json value", name), |b| {
             b.iter(|| {

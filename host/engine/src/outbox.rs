@@ -13,7 +13,7 @@ use tamis_model::rule::Poisoned;
 use tamis_model::time::Millis;
 
 use crate::alerts::{Author, Raised};
-use crate::decode::json::{TOMBSTONE, record_parts};
+use crate::decode::json::TOMBSTONE;
 use crate::decode::{Origin, Refused};
 use crate::recent::RecentAlerts;
 use crate::report::{Counts, RuleCounts, of};
@@ -165,10 +165,9 @@ impl Outbox {
 
 /// A dead letter with the record's own key and value; with the whole line when no record, or no value of one, can be seen in it.
 fn letter(rows: Rows<'_>, origin: Origin, timestamp: Millis, reason: &'static str, message: &str) -> DeadLetter {
-    let line = &rows.chunk.records()[origin.start as usize..origin.end as usize];
-    let parts = record_parts(line);
+    let parts = rows.chunk.record(origin);
     let seen = origin.offset >= 0 && (parts.value.is_some() || reason == TOMBSTONE);
-    let (key, value) = if seen { (parts.key, parts.value) } else { (None, Some(line.to_vec())) };
+    let (key, value) = if seen { (parts.key, parts.value) } else { (None, Some(rows.chunk.raw(origin).to_vec())) };
     DeadLetter {
         partition: rows.partition.clone(),
         offset: (origin.offset >= 0).then_some(origin.offset),

@@ -6,6 +6,10 @@ use std::ops::Range;
 use tamis_model::Result;
 use tamis_model::position::{Partition, Positions};
 
+use crate::decode::Origin;
+use crate::decode::json::{RecordParts, record_parts};
+use crate::frame::{Frame, Frames};
+
 /// Readable bytes behind a chunk's last record, so that decoders may load whole vectors.
 pub const PADDING: usize = 64;
 
@@ -17,6 +21,17 @@ const STRETCH_ROWS_MIN: usize = 128;
 pub struct Chunk {
     /// The records, then [`PADDING`] bytes of zero.
     bytes: Vec<u8>,
+    framing: Framing,
+}
+
+/// What tells the records of a chunk apart.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Framing {
+    /// Each ends in a line break: record lines (contracts 1), or a file's own rows.
+    #[default]
+    Lines,
+    /// Each stands in a [frame](mod@crate::frame).
+    Frames,
 }
 
 impl Chunk {
@@ -37,10 +52,15 @@ impl Chunk {
         if count == 1 {
             return iter::once(from..records.len()).collect();
         }
-        let breaks = memchr::memchr_iter(b'\n', &records[from..]).map(|at| from + at + 1);
-        let mut ends: Vec<usize> = breaks.take(rows_max.saturating_mul(count)).collect();
+        let rows_all = rows_max.saturating_mul(count);
+        let mut ends: Vec<usize> = match self.framing {
+            Framing::Lines => {
+                memchr::memchr_iter(b'\n', &records[from..]).map(|at| from + at + 1).take(rows_all).collect()
+            }
+            Framing::Frames => Frame::ends(records, from).take(rows_all).collect(),
+        };
         let end = ends.last().copied().unwrap_or(from);
-        if ends.len() < rows_max.saturating_mul(count) && end < records.len() {
+        if ends.len() < rows_all && end < records.len() {
             ends.push(records.len());
         }
         let count = count.min((ends.len() / STRETCH_ROWS_MIN).max(ends.len().div_ceil(rows_max)));
@@ -53,8 +73,36 @@ impl Chunk {
         ends.chunks(length).map(stretch).collect()
     }
 
-    /// Fills the chunk anew: `fill` appends the records to the empty buffer it gets.
+    /// What tells them apart.
+    pub fn framing(&self) -> Framing {
+        self.framing
+    }
+
+    /// Fills the chunk anew: `fill` appends the records, each with its line break, to the empty buffer it gets.
     pub fn fill<T>(&mut self, fill: impl FnOnce(&mut Vec<u8>) -> T) -> T {
+        self.framed(Framing::Lines, fill)
+    }
+
+    /// Fills the chunk anew with frames.
+    pub fn fill_frames<T>(&mut self, fill: impl FnOnce(&mut Frames<'_>) -> T) -> T {
+        self.framed(Framing::Frames, |bytes| fill(&mut Frames::new(bytes)))
+    }
+
+    /// The bytes of one of its records: a line without its line break, or a frame.
+    pub fn raw(&self, origin: Origin) -> &[u8] {
+        &self.bytes[origin.start as usize..origin.end as usize]
+    }
+
+    /// What one of its records says, as far as it can be read.
+    pub fn record(&self, origin: Origin) -> RecordParts {
+        match self.framing {
+            Framing::Lines => record_parts(self.raw(origin)),
+            Framing::Frames => Frame::read(&self.bytes, origin.start as usize).parts(&self.bytes),
+        }
+    }
+
+    fn framed<T>(&mut self, framing: Framing, fill: impl FnOnce(&mut Vec<u8>) -> T) -> T {
+        self.framing = framing;
         self.bytes.clear();
         let result = fill(&mut self.bytes);
         self.bytes.resize(self.bytes.len() + PADDING, 0);
@@ -69,6 +117,8 @@ pub enum Read {
     Records,
     /// Nothing new now; more may come. A bounded source never says so.
     CaughtUp,
+    /// There may be more, but nothing has arrived yet: the partition goes on holding back time.
+    Waiting,
     /// Nothing more will ever come.
     Ended,
 }

@@ -8,8 +8,8 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 use tamis_connectors::FileSource;
 use tamis_connectors::files::{FileSettings, Framing};
-use tamis_engine::Source;
 use tamis_engine::conformance::{SourceHarness, source_contract};
+use tamis_engine::{Chunk, Source};
 use tamis_model::position::Partition;
 use tamis_model::time::Millis;
 
@@ -50,8 +50,8 @@ impl SourceHarness for Files {
         true
     }
 
-    fn values(&self, records: &[u8]) -> Vec<String> {
-        str::from_utf8(records).unwrap().lines().map(str::to_owned).collect()
+    fn values(&self, chunk: &Chunk) -> Vec<String> {
+        str::from_utf8(chunk.records()).unwrap().lines().map(str::to_owned).collect()
     }
 }
 

@@ -49,6 +49,8 @@ enum Event {
     CheckpointDue,
     Rows(Pending),
     CaughtUp(usize),
+    /// Nothing has arrived of this partition yet, which goes on holding back its topic.
+    Waiting(usize),
     Ended(usize),
     Idle,
     EndOfInput,
@@ -191,6 +193,10 @@ impl Stream {
                 self.times[slot.topic].caught_up(slot.partition.number, self.clock.now(), self.settings.quiet_ms);
                 Step::Looked
             }
+            Event::Waiting(slot) => {
+                self.reader.caught_up(slot);
+                Step::Looked
+            }
             Event::Ended(slot) => {
                 self.reader.ended(slot);
                 let slot = &self.reader.slots[slot];
@@ -280,6 +286,7 @@ impl Stream {
                 Err(Error::invalid("read to its end", partition, "its source is not bounded"))
             }
             Read::CaughtUp => Ok(Event::CaughtUp(slot)),
+            Read::Waiting => Ok(Event::Waiting(slot)),
             Read::Ended => Ok(Event::Ended(slot)),
         }
     }

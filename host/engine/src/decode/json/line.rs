@@ -53,7 +53,12 @@ pub(super) enum Value {
 
 impl Line {
     fn clear(&mut self) {
-        (self.offset, self.time, self.keys_wrong, self.value) = (None, None, 0, Value::Missing);
+        self.begin(None, None);
+    }
+
+    /// Begins a record of which so much is known.
+    pub(super) fn begin(&mut self, offset: Option<i64>, time: Option<i64>) {
+        (self.offset, self.time, self.keys_wrong, self.value) = (offset, time, 0, Value::Missing);
         self.row.clear();
     }
 
@@ -150,11 +155,12 @@ impl Reader {
         Some(end)
     }
 
-    /// Reads a record's value that stands by itself: JSON that ends in a line break, then padding.
-    #[cold]
-    pub(super) fn bare_value(&mut self, bytes: &[u8]) -> Option<()> {
-        let at = self.value(Portable, bytes, space(bytes, 0))?;
-        (bytes[space(bytes, at)] == b'\n').then_some(())
+    /// Reads a record's value that stands by itself from `start` to `end`, where a line break follows, and then as much as behind a
+    /// line. A value with a line break within is left for [`fill_line`](super::fill_line).
+    #[inline(always)]
+    pub(super) fn bare_value<S: Scan>(&mut self, scan: S, bytes: &[u8], start: usize, end: usize) -> Option<()> {
+        let at = self.value(scan, bytes, space(bytes, start))?;
+        (space(bytes, at) == end).then_some(())
     }
 }
 

@@ -1,8 +1,8 @@
-//! Record lines of topics: JSON, decoded in one pass by the topic's schema.
+//! Records of topics: JSON, decoded in one pass by the topic's schema.
 //!
 //! [`mod@line`] reads envelopes and [`members`] values, [`plan`] holds what the schema asks for, [`columns`] takes the values. A line that is not UTF-8, that
 //! lacks its line break, or whose value stands in base64, is first put right in a buffer of its own and then takes the
-//! same way.
+//! same way; so does the value of a frame that is not UTF-8 or holds a line break.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -15,7 +15,8 @@ use tamis_model::topic::TopicSchema;
 use tamis_model::{Error, Result};
 
 use super::{BOM, Decoded, Decoder, Origin, Refused};
-use crate::source::{Chunk, PADDING};
+use crate::frame::Frame;
+use crate::source::{Chunk, Framing, PADDING};
 
 mod columns;
 mod digits;
@@ -35,7 +36,7 @@ use line::{Reader, Value};
 pub use parts::{RecordParts, record_parts};
 use plan::{NO_COLUMN, ObjectPlan};
 pub(crate) use refusal::TOMBSTONE;
-use refusal::{Reason, origin, refused};
+use refusal::{Reason, coordinates, origin, refused};
 #[cfg(target_arch = "x86_64")]
 use scan::Avx2;
 use scan::{Portable, Scan};
@@ -48,7 +49,7 @@ const UTF8_WINDOW_BYTES: usize = 32 << 10;
 /// Room is made for rows of this size at first.
 const ROW_BYTES_HINT: usize = 256;
 
-/// Decodes the record lines of one topic (contracts 1 and 3).
+/// Decodes the records of one topic, record lines or frames (contracts 1 and 3): a frame says what the same record's line says.
 ///
 /// The whole schema is checked, whichever columns are asked for. Blank lines are not records. Columns are those of
 /// [`Field::column_type`](tamis_model::topic::Field::column_type), and every one may be null.
@@ -133,11 +134,39 @@ impl RecordDecoder {
         at
     }
 
+    /// Reads at most `rows_max` frames of a stretch of the chunk; returns where it stopped.
+    #[inline(always)]
+    fn frames<S: Scan>(&mut self, scan: S, chunk: &Chunk, stretch: Range<usize>, rows_max: usize) -> usize {
+        let (bytes, padded, mut at) = (&chunk.records()[..stretch.end], chunk.padded(), stretch.start);
+        while at < bytes.len() && self.reader.store.columns.rows() + self.batch.refused.len() < rows_max {
+            let frame = Frame::read(bytes, at);
+            self.reader.line.begin(Some(frame.offset), frame.timestamp);
+            let (start, end) = (frame.value_start, frame.value_end);
+            let read = simdutf8::basic::from_utf8(&bytes[start..end]).is_ok()
+                && self.reader.bare_value(scan, padded, start, end).is_some();
+            if read && self.reader.line.is_row(self.reader.record.required) {
+                self.accept(at, frame.end);
+            } else {
+                self.other_frame(bytes, at, &frame);
+            }
+            at = frame.end;
+        }
+        at
+    }
+
+    #[inline(always)]
+    fn records<S: Scan>(&mut self, scan: S, chunk: &Chunk, stretch: Range<usize>, rows_max: usize) -> usize {
+        match chunk.framing() {
+            Framing::Lines => self.lines(scan, chunk, stretch, rows_max),
+            Framing::Frames => self.frames(scan, chunk, stretch, rows_max),
+        }
+    }
+
     /// Compiled for AVX2 with everything that it calls.
     #[cfg(target_arch = "x86_64")]
     #[target_feature(enable = "avx2,bmi1,bmi2,lzcnt,popcnt")]
-    fn lines_avx2(&mut self, scan: Avx2, chunk: &Chunk, stretch: Range<usize>, rows_max: usize) -> usize {
-        self.lines(scan, chunk, stretch, rows_max)
+    fn records_avx2(&mut self, scan: Avx2, chunk: &Chunk, stretch: Range<usize>, rows_max: usize) -> usize {
+        self.records(scan, chunk, stretch, rows_max)
     }
 
     #[inline(always)]
@@ -167,11 +196,36 @@ impl RecordDecoder {
         match fault {
             None => self.accept(start, end),
             Some((reason, message)) => {
-                let rows = self.reader.store.columns.rows();
-                self.batch.refused.push(refused(bytes, (start, end), rows, reason, message));
+                let (offset, time) = coordinates(&bytes[start..end]);
+                self.refuse(origin(offset.unwrap_or(-1), start, end), time, reason, message);
             }
         }
         next
+    }
+
+    /// Any frame that the fast way did not accept as a row.
+    #[cold]
+    #[inline(never)]
+    fn other_frame(&mut self, bytes: &[u8], start: usize, frame: &Frame) {
+        self.reader.line.begin(Some(frame.offset), frame.timestamp);
+        let fault = match frame.value(bytes) {
+            None => Some((Reason::Tombstone, None)),
+            Some(_) if frame.timestamp.is_none() => {
+                Some((Reason::InvalidRecord, Some("the record has no timestamp".to_owned())))
+            }
+            Some(value) => self.value_fault(value),
+        };
+        match fault {
+            None => self.accept(start, frame.end),
+            Some((reason, message)) => {
+                self.refuse(origin(frame.offset, start, frame.end), frame.timestamp, reason, message);
+            }
+        }
+    }
+
+    fn refuse(&mut self, origin: Origin, time: Option<Millis>, reason: Reason, message: Option<String>) {
+        let rows = self.reader.store.columns.rows();
+        self.batch.refused.push(refused(origin, time, rows, reason, message));
     }
 
     /// What is wrong with the line that was read, if anything is. Its value may still stand in base64.
@@ -180,27 +234,35 @@ impl RecordDecoder {
             return Some((Reason::InvalidRecord, None));
         }
         if let Value::Base64(encoded) = &self.reader.line.value {
-            let Ok(value) = BASE64_STANDARD.decode(encoded) else {
-                return Some((Reason::InvalidRecord, Some("value_base64 is not base64".to_owned())));
+            return match BASE64_STANDARD.decode(encoded) {
+                Ok(value) => self.value_fault(&value),
+                Err(_) => Some((Reason::InvalidRecord, Some("value_base64 is not base64".to_owned()))),
             };
-            let value = value.strip_prefix(BOM).unwrap_or(&value);
-            fill_line(&mut self.copy, value);
-            if self.reader.bare_value(&self.copy).is_none() {
-                return Some((Reason::InvalidJson, json_error(value)));
-            }
-            // Here `null` is what was sent, not the absence of a value.
-            if self.reader.line.value == Value::Tombstone {
-                return Some((Reason::NotAnObject, None));
-            }
         }
         match self.reader.line.value {
             Value::Tombstone => Some((Reason::Tombstone, None)),
-            Value::NotAnObject => Some((Reason::NotAnObject, None)),
-            _ => {
-                let fault = self.reader.line.row.first_fault(&self.reader.record)?;
-                Some((fault.reason, Some(fault.message)))
-            }
+            _ => self.object_fault(),
         }
+    }
+
+    /// What is wrong with a value that is there, whatever its bytes are.
+    fn value_fault(&mut self, value: &[u8]) -> Option<(Reason, Option<String>)> {
+        let value = value.strip_prefix(BOM).unwrap_or(value);
+        fill_line(&mut self.copy, value);
+        let end = self.copy.len() - PADDING - 1;
+        if self.reader.bare_value(Portable, &self.copy, 0, end).is_none() {
+            return Some((Reason::InvalidJson, json_error(value)));
+        }
+        self.object_fault()
+    }
+
+    /// What is wrong with the value that was read. Here `null` is what was sent, not the absence of a value.
+    fn object_fault(&self) -> Option<(Reason, Option<String>)> {
+        if self.reader.line.value != Value::Object {
+            return Some((Reason::NotAnObject, None));
+        }
+        let fault = self.reader.line.row.first_fault(&self.reader.record)?;
+        Some((fault.reason, Some(fault.message)))
     }
 
     /// Decodes at most `rows_max` rows of a stretch of the chunk, which begins and ends with a record.
@@ -213,12 +275,12 @@ impl RecordDecoder {
         self.batch.times.reserve(rows_hint);
         #[cfg(target_arch = "x86_64")]
         let end = match Avx2::detect().filter(|_| self.vectorized) {
-            // SAFETY: `detect` saw every feature that `lines_avx2` is compiled for.
-            Some(scan) => unsafe { self.lines_avx2(scan, chunk, stretch, rows_max) },
-            None => self.lines(Portable, chunk, stretch, rows_max),
+            // SAFETY: `detect` saw every feature that `records_avx2` is compiled for.
+            Some(scan) => unsafe { self.records_avx2(scan, chunk, stretch, rows_max) },
+            None => self.records(Portable, chunk, stretch, rows_max),
         };
         #[cfg(not(target_arch = "x86_64"))]
-        let end = self.lines(Portable, chunk, stretch, rows_max);
+        let end = self.records(Portable, chunk, stretch, rows_max);
         let Batch { origins, times, refused } = std::mem::take(&mut self.batch);
         let rows = self.reader.store.columns.finish(&self.schema);
         Decoded { rows, origins, times, refused, consumed: end - from }

@@ -1,5 +1,7 @@
 //! Why a record is refused, told in words and by a stable name.
 
+use tamis_model::time::Millis;
+
 use super::number;
 use super::parts::Members;
 use crate::decode::{Origin, Refused};
@@ -59,19 +61,17 @@ pub(super) fn missing(name: &str) -> String {
     format!("{name}: required, and missing or null")
 }
 
-/// The refusal of the record line `start..end` of `bytes`, after so many accepted rows.
+/// The refusal of a record, after so many accepted rows.
 #[cold]
 pub(super) fn refused(
-    bytes: &[u8],
-    (start, end): (usize, usize),
+    origin: Origin,
+    time: Option<Millis>,
     rows: usize,
     reason: Reason,
     message: Option<String>,
 ) -> Refused {
-    let line = &bytes[start..end];
-    let (offset, time) = coordinates(line);
     Refused {
-        origin: origin(offset.unwrap_or(-1), start, end),
+        origin,
         after_row: rows as u32,
         time,
         reason: reason.name(),
@@ -80,7 +80,7 @@ pub(super) fn refused(
 }
 
 /// The offset and time of a record line, valid or not, as far as its strings and brackets tell where its members are.
-fn coordinates(line: &[u8]) -> (Option<i64>, Option<i64>) {
+pub(super) fn coordinates(line: &[u8]) -> (Option<i64>, Option<Millis>) {
     let (mut offset, mut time) = (None, None);
     for (name, value) in Members::of(line) {
         match name.as_slice() {

@@ -73,7 +73,7 @@ mod avx2 {
     pub(in super::super) struct Avx2(());
 
     impl Avx2 {
-        /// Looks whether the processor has all that `RecordDecoder::lines_avx2` is compiled for.
+        /// Looks whether the processor has all that `RecordDecoder::records_avx2` is compiled for.
         pub(in super::super) fn detect() -> Option<Self> {
             let there = is_x86_feature_detected!("avx2")
                 && is_x86_feature_detected!("bmi1")
