@@ -8,8 +8,8 @@ use tamis_model::time::Millis;
 
 use crate::decode::json::RecordParts;
 
-/// The header: length of the frame, offset, timestamp, lengths of value, key and the record's headers.
-const HEADER_BYTES: usize = 32;
+/// The header: length of the frame, offset, timestamp, lengths of value, key and the record's headers, highest time before it.
+const HEADER_BYTES: usize = 40;
 /// The length of what is not there.
 const ABSENT: u32 = u32::MAX;
 /// The timestamp of a record without one.
@@ -67,6 +67,14 @@ impl<'a> Frames<'a> {
         header[20..24].copy_from_slice(&part(value));
         header[24..28].copy_from_slice(&part(key));
         header[28..32].copy_from_slice(&headers_bytes.to_le_bytes());
+        header[32..40].copy_from_slice(&TIMELESS.to_le_bytes());
+    }
+
+    /// Adds a frame that was taken out of a chunk, and says that `before` is the highest time of its partition before it.
+    pub(crate) fn push_behind(&mut self, frame: &[u8], before: Option<Millis>) {
+        let start = self.0.len();
+        self.0.extend_from_slice(frame);
+        self.0[start + 32..start + 40].copy_from_slice(&before.unwrap_or(TIMELESS).to_le_bytes());
     }
 }
 
@@ -79,6 +87,8 @@ fn length(bytes: usize) -> u32 {
 pub(crate) struct Frame {
     pub offset: i64,
     pub timestamp: Option<Millis>,
+    /// The highest time of its partition before it, where records of other keys are left out.
+    pub before: Option<Millis>,
     pub value_start: usize,
     /// Where the line break stands.
     pub value_end: usize,
@@ -103,6 +113,7 @@ impl Frame {
         Self {
             offset: long(4),
             timestamp: Some(long(12)).filter(|timestamp| *timestamp != TIMELESS),
+            before: Some(long(32)).filter(|before| *before != TIMELESS),
             value_start,
             value_end,
             has_value: value != ABSENT,

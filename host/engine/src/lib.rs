@@ -12,6 +12,7 @@ mod codec;
 pub mod conformance;
 mod context;
 pub mod decode;
+pub mod exchange;
 pub mod frame;
 mod grouping;
 mod judge;

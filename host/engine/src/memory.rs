@@ -7,6 +7,8 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
 use serde_json::{Value, json};
 use tamis_model::position::{Partition, Positions};
 use tamis_model::time::Millis;
@@ -14,8 +16,9 @@ use tamis_model::{Error, Kind, Result};
 
 use crate::checkpoint::{Checkpoint, CheckpointStore};
 use crate::clock::Clock;
+use crate::decode::json::record_parts;
 use crate::sink::Sink;
-use crate::source::{Chunk, Read, Source};
+use crate::source::{Chunk, Framing, Read, Source};
 
 /// The content is whole after every single operation, so a panic of another holder did not break it.
 fn lock<T>(content: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -47,6 +50,16 @@ impl MemoryTopics {
         offset
     }
 
+    /// Appends a record whose value is any bytes, and returns its offset.
+    pub fn append_bytes(&self, partition: &Partition, timestamp: Millis, value: &[u8]) -> i64 {
+        let mut topics = lock(&self.0);
+        let lines = topics.entry(partition.clone()).or_default();
+        let offset = lines.len() as i64;
+        let value = BASE64_STANDARD.encode(value);
+        lines.push(format!(r#"{{"offset":{offset},"timestamp":{timestamp},"value_base64":"{value}"}}"#).into_bytes());
+        offset
+    }
+
     /// Appends a line as it is, which may be no record line at all.
     pub fn append_line(&self, partition: &Partition, line: &str) {
         lock(&self.0).entry(partition.clone()).or_default().push(line.as_bytes().to_vec());
@@ -61,7 +74,13 @@ impl MemoryTopics {
             next: BTreeMap::new(),
             bounded,
             chunk_records,
+            framing: Framing::Lines,
         }
+    }
+
+    /// The same with its records in frames, as a broker's source has them.
+    pub fn framed_source(&self, bounded: bool, chunk_records: usize) -> MemorySource {
+        MemorySource { framing: Framing::Frames, ..self.source(bounded, chunk_records) }
     }
 }
 
@@ -74,6 +93,7 @@ pub struct MemorySource {
     next: BTreeMap<Partition, usize>,
     bounded: bool,
     chunk_records: usize,
+    framing: Framing,
 }
 
 impl Source for MemorySource {
@@ -97,12 +117,21 @@ impl Source for MemorySource {
             return Ok(if self.bounded { Read::Ended } else { Read::CaughtUp });
         }
         *first += read.len();
-        chunk.fill(|bytes| {
-            for line in read {
-                bytes.extend_from_slice(line);
-                bytes.push(b'\n');
-            }
-        });
+        match self.framing {
+            Framing::Lines => chunk.fill(|bytes| {
+                for line in read {
+                    bytes.extend_from_slice(line);
+                    bytes.push(b'\n');
+                }
+            }),
+            Framing::Frames => chunk.fill_frames(|frames| {
+                for parts in read.into_iter().map(|line| record_parts(line)) {
+                    let headers = parts.headers.iter().map(|(name, value)| (name.as_str(), value.as_slice()));
+                    let (key, value) = (parts.key.as_deref(), parts.value.as_deref());
+                    frames.push(parts.offset.unwrap_or(-1), parts.timestamp, key, value, headers);
+                }
+            }),
+        }
         Ok(Read::Records)
     }
 

@@ -112,6 +112,7 @@ impl Outbox {
         };
         self.records.push(Record {
             topic: route.to_owned(),
+            partition: None,
             timestamp: raised.time,
             key: Some(raised.record_key.into_bytes()),
             value: Some(raised.json),
@@ -139,6 +140,11 @@ impl Outbox {
     pub fn dead_letter(&mut self, letter: DeadLetter, counts: &mut Counts) {
         counts.dead_letters += 1;
         self.records.push(letter.into_record());
+    }
+
+    /// Takes records on their way to another stream.
+    pub fn hand_on(&mut self, records: Vec<Record>) {
+        self.records.extend(records);
     }
 
     /// Gives everything to the sinks.

@@ -29,6 +29,8 @@ pub(crate) struct TopicPlan {
     pub groupings: Vec<Grouping>,
     /// The rules that read it.
     pub readers: Vec<Reader>,
+    /// The keys of rules that judge its rows elsewhere.
+    pub routes: Vec<Key>,
 }
 
 /// The decoded columns by which alerts name their trigger.
@@ -87,9 +89,15 @@ pub(crate) struct LayoutInput {
 }
 
 impl Plan {
-    /// Refuses rules that no record could ever suit, with the name of the rule and the column.
-    pub fn new(schemas: &[TopicSchema], rules: &RuleSet) -> Result<Self> {
+    /// Refuses rules that no record could ever suit, with the name of the rule and the column. Those of `routed` judge elsewhere.
+    pub fn new(schemas: &[TopicSchema], rules: &RuleSet, routed: &RuleSet) -> Result<Self> {
         let mut drafts: Vec<Draft> = schemas.iter().map(Draft::new).collect();
+        for input in routed.rules.iter().flat_map(|rule| &rule.manifest.inputs) {
+            let draft = drafts.iter_mut().find(|draft| Some(&draft.schema.name) == input.topic.as_ref());
+            if let (Some(draft), Some(key)) = (draft, &input.key) {
+                draft.route(key);
+            }
+        }
         let mut layouts = Vec::with_capacity(rules.rules.len());
         for (index, rule) in rules.rules.iter().enumerate() {
             let same_place = |other: &&Arc<RulePlan>| {
@@ -120,11 +128,20 @@ struct Draft<'a> {
     columns: Vec<String>,
     groupings: Vec<Grouping>,
     readers: Vec<Reader>,
+    routes: Vec<Key>,
 }
 
 impl<'a> Draft<'a> {
     fn new(schema: &'a TopicSchema) -> Self {
-        Self { schema, columns: Vec::new(), groupings: Vec::new(), readers: Vec::new() }
+        Self { schema, columns: Vec::new(), groupings: Vec::new(), readers: Vec::new(), routes: Vec::new() }
+    }
+
+    /// Its rows are judged elsewhere by this key.
+    fn route(&mut self, key: &str) {
+        let key = if key == ALL { Key::All } else { Key::Column(self.column(key)) };
+        if !self.routes.contains(&key) {
+            self.routes.push(key);
+        }
     }
 
     /// The decoded column `name`, which exists from now on.
@@ -154,8 +171,8 @@ impl<'a> Draft<'a> {
         };
         let names: Vec<&str> = self.columns.iter().map(String::as_str).collect();
         let decoder = RecordDecoder::new(schema, &names)?;
-        let Self { groupings, readers, .. } = self;
-        Ok(TopicPlan { schema: schema.clone(), decoders: vec![decoder], identities, groupings, readers })
+        let Self { groupings, readers, routes, .. } = self;
+        Ok(TopicPlan { schema: schema.clone(), decoders: vec![decoder], identities, groupings, readers, routes })
     }
 }
 

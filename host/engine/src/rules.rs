@@ -174,7 +174,13 @@ pub struct RuleSet {
 impl RuleSet {
     /// Whether it could be put to work on these topics; nothing of it is started.
     pub fn check(&self, schemas: &[TopicSchema]) -> Result<()> {
-        Plan::new(schemas, self).map(drop)
+        Plan::new(schemas, self, &Self::default()).map(drop)
+    }
+
+    /// The rules with a key, or those without.
+    pub(crate) fn keyed(&self, keyed: bool) -> Self {
+        let rules = self.rules.iter().filter(|rule| rule.manifest.keyed() == keyed).cloned().collect();
+        Self { revision: self.revision, rules }
     }
 }
 

@@ -5,6 +5,7 @@ use std::ops::Range;
 
 use tamis_model::Result;
 use tamis_model::position::{Partition, Positions};
+use tamis_model::time::Millis;
 
 use crate::decode::Origin;
 use crate::decode::json::{RecordParts, record_parts};
@@ -88,6 +89,11 @@ impl Chunk {
         self.framed(Framing::Frames, |bytes| fill(&mut Frames::new(bytes)))
     }
 
+    /// Fills the chunk anew with frames that stand one behind the other already.
+    pub(crate) fn fill_framed(&mut self, frames: &[u8]) {
+        self.framed(Framing::Frames, |bytes| bytes.extend_from_slice(frames));
+    }
+
     /// The bytes of one of its records: a line without its line break, or a frame.
     pub fn raw(&self, origin: Origin) -> &[u8] {
         &self.bytes[origin.start as usize..origin.end as usize]
@@ -98,6 +104,29 @@ impl Chunk {
         match self.framing {
             Framing::Lines => record_parts(self.raw(origin)),
             Framing::Frames => Frame::read(&self.bytes, origin.start as usize).parts(&self.bytes),
+        }
+    }
+
+    /// The highest time of the partition before one of its records, where that cannot be seen from the records here.
+    pub(crate) fn before(&self, origin: Origin) -> Option<Millis> {
+        match self.framing {
+            Framing::Lines => None,
+            Framing::Frames => Frame::read(&self.bytes, origin.start as usize).before,
+        }
+    }
+
+    /// Adds one of its records to `frames`, with the highest time of the partition before it.
+    pub(crate) fn hand_on(&self, origin: Origin, before: Option<Millis>, frames: &mut Frames<'_>) {
+        match self.framing {
+            Framing::Frames => frames.push_behind(self.raw(origin), before),
+            Framing::Lines => {
+                let parts = self.record(origin);
+                let headers = parts.headers.iter().map(|(name, value)| (name.as_str(), value.as_slice()));
+                let mut frame = Vec::new();
+                let (key, value) = (parts.key.as_deref(), parts.value.as_deref());
+                Frames::new(&mut frame).push(origin.offset, parts.timestamp, key, value, headers);
+                frames.push_behind(&frame, before);
+            }
         }
     }
 
@@ -119,6 +148,8 @@ pub enum Read {
     CaughtUp,
     /// There may be more, but nothing has arrived yet: the partition goes on holding back time.
     Waiting,
+    /// No record, but the time of the partition has come so far: of records that are not seen here.
+    Passed(Millis),
     /// Nothing more will ever come.
     Ended,
 }
@@ -139,6 +170,8 @@ pub trait Source: Send {
     fn partitions(&mut self) -> Result<Vec<Partition>>;
     /// Reads on in one partition. The chunk is only meaningful after [`Read::Records`].
     fn read(&mut self, partition: &Partition, chunk: &mut Chunk) -> Result<Read>;
+    /// Adds what `open` needs beside the positions of its partitions, to go on behind what was read from it and worked through.
+    fn note(&self, _positions: &mut Positions) {}
     /// Everything before `positions` is durable elsewhere and will not be asked for again.
     fn release(&mut self, positions: &Positions) -> Result<()>;
 }

@@ -101,7 +101,9 @@ fn read(source: &mut dyn Source, file: &Partition, chunk: &mut Chunk) -> Result<
     match source.read(file, chunk)? {
         Read::Records => Ok(true),
         Read::Ended => Ok(false),
-        Read::CaughtUp | Read::Waiting => Err(Error::invalid("read file", file, "its source is not bounded")),
+        Read::CaughtUp | Read::Waiting | Read::Passed(_) => {
+            Err(Error::invalid("read file", file, "its source is not bounded"))
+        }
     }
 }
 

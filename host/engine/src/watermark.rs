@@ -72,6 +72,11 @@ impl PartitionTime {
         behind_ms
     }
 
+    /// Events up to `highest` have come that are not seen here.
+    pub fn raise(&mut self, highest: Millis) {
+        self.highest = self.highest.max(Some(highest));
+    }
+
     fn holds(&self) -> bool {
         matches!(self.pace, Pace::Reading | Pace::CaughtUp(_))
     }
@@ -102,6 +107,12 @@ impl TopicTime {
     /// A partition that was registered.
     pub fn partition(&mut self, number: u32) -> &mut PartitionTime {
         self.partitions.get_mut(&number).expect("a partition is registered when it is discovered")
+    }
+
+    /// The highest event time of a partition, and whether it has nothing more for now.
+    pub fn has_come(&self, number: u32) -> (Option<Millis>, bool) {
+        let partition = self.partitions.get(&number);
+        partition.map_or((None, false), |p| (p.highest, matches!(p.pace, Pace::CaughtUp(_) | Pace::Quiet)))
     }
 
     /// A restart: nothing was read yet in this process, so every partition holds again.

@@ -81,6 +81,7 @@ impl DeadLetter {
         }
         Record {
             topic: DEAD_LETTERS.to_owned(),
+            partition: None,
             timestamp: self.timestamp,
             key: self.key,
             value: self.value,

@@ -8,6 +8,7 @@ pub mod alert;
 pub mod dead_letter;
 pub mod error;
 pub mod manifest;
+pub mod partitioner;
 pub mod position;
 pub mod pseudonym;
 pub mod record;

@@ -2,11 +2,13 @@
 
 use crate::time::Millis;
 
-/// A record on its way into a topic; the topic gives it a partition and an offset.
+/// A record on its way into a topic; the topic gives it an offset.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Record {
     /// The topic.
     pub topic: String,
+    /// Its partition; the one of its key when there is none.
+    pub partition: Option<u32>,
     /// Its time.
     pub timestamp: Millis,
     /// Its key; records of one key go to one partition.

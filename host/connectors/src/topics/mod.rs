@@ -9,7 +9,6 @@ mod line;
 mod log;
 mod overview;
 mod owner;
-mod partitioner;
 mod reader;
 mod seek;
 mod window;

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use tamis_engine::Sink;
 use tamis_model::error::Context;
+use tamis_model::partitioner::partition_of;
 use tamis_model::record::Record;
 use tamis_model::time::Millis;
 use tamis_model::{Error, Result};
@@ -14,7 +15,6 @@ use tamis_model::{Error, Result};
 use super::line::Parts;
 use super::log::{End, Log};
 use super::owner::{self, Owner};
-use super::partitioner::partition_of;
 use super::{names, partition_numbers};
 use crate::lock::ProcessLock;
 use crate::{durable, parallel, plain_name};
@@ -181,7 +181,10 @@ impl Sink<Record> for TopicWriter {
                 value_is_json: record.value_is_json,
                 headers: &record.headers,
             };
-            let partition = self.partition_for(&record.topic, key)?;
+            let partition = match record.partition {
+                Some(partition) => partition,
+                None => self.partition_for(&record.topic, key)?,
+            };
             self.append_parts(&record.topic, partition, &parts)?;
         }
         self.flush()

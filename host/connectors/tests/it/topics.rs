@@ -24,6 +24,7 @@ fn partition(topic: &str, number: u32) -> Partition {
 fn record(topic: &str, key: Option<&str>, value: &str) -> Record {
     Record {
         topic: topic.to_owned(),
+        partition: None,
         timestamp: 1_773_842_400_000,
         key: key.map(|key| key.as_bytes().to_vec()),
         value: Some(value.as_bytes().to_vec()),

@@ -37,10 +37,23 @@ impl Stream {
             let hashes =
                 |columns: &[ArrayRef]| hashes.unwrap_or_else(|| hash_keys(&topic.groupings, columns, &self.hasher));
             let rows = PieceRows::new(topic, decoded, timely, hashes)?;
+            if let (Some(router), Some(rows)) = (&mut self.router, &rows) {
+                router.take(&topic.routes, &rows.to_hand_on(&self.reader.chunk));
+            }
             pieces.push(Piece { rows, after: self.pass_time(now) });
         }
+        self.pack(slot, now);
         self.changed = true;
         self.turn(Some(slot), now, &pieces, Trial::FIRST)
+    }
+
+    /// Makes parcels of what was taken for the exchange.
+    fn pack(&mut self, slot: usize, now: Millis) {
+        if let Some(router) = &mut self.router {
+            let slot = &self.reader.slots[slot];
+            let highest = self.times[slot.topic].partition(slot.partition.number).highest();
+            router.pack(&slot.partition, highest, now);
+        }
     }
 
     /// Decodes what comes next in the chunk, one stretch for each shard. Returns where the first byte behind it is.
@@ -108,6 +121,10 @@ impl Stream {
                 self.outbox.refuse(rows, &refused, *at, counts);
                 timely.refused.push(row);
             } else {
+                if let Some(before) = self.reader.chunk.before(decoded.origins[row]) {
+                    time.raise(before);
+                }
+                timely.before.push(time.highest());
                 timely.admit(time.observe(*at, lateness_ms));
             }
             position = position.max(decoded.origins[row].offset.saturating_add(1));
@@ -145,12 +162,14 @@ pub(super) struct Timely {
     late_count: u64,
     /// The rows that are refused for their time.
     refused: Vec<usize>,
+    /// For each admitted row the highest time of its partition before it, where time moves.
+    pub before: Vec<Option<Millis>>,
 }
 
 impl Timely {
     /// Rows of which none is refused.
     pub fn of(behind_ms: impl Iterator<Item = i64>) -> Self {
-        let mut timely = Self { behind_ms: Vec::new(), late_count: 0, refused: Vec::new() };
+        let mut timely = Self { behind_ms: Vec::new(), late_count: 0, refused: Vec::new(), before: Vec::new() };
         behind_ms.for_each(|behind_ms| timely.admit(behind_ms));
         timely
     }

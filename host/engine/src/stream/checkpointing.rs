@@ -44,7 +44,9 @@ impl Stream {
         let state = self.snapshot()?;
         let staged = self.sinks.stage()?;
         let number = self.checkpoint_number;
-        let checkpoint = Checkpoint { number, positions: self.positions.clone(), staged, state };
+        let mut positions = self.positions.clone();
+        self.source.note(&mut positions);
+        let checkpoint = Checkpoint { number, positions, staged, state };
         self.checkpoints.save(&checkpoint)?;
         self.checkpoint_number += 1;
         self.commit(&checkpoint)?;

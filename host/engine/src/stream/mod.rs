@@ -30,13 +30,14 @@ use self::reader::{Pending, Reader};
 use self::turn::{Bench, Piece};
 use crate::checkpoint::CheckpointStore;
 use crate::clock::Clock;
+use crate::exchange::{Exchange, Part, Router};
 use crate::judge::RuleRun;
 use crate::kept::Kept;
 use crate::outbox::{Outbox, Sinks};
 use crate::plan::{ALL, Layout, Plan};
 use crate::pool::Pool;
 use crate::report::{Progress, Report, of, timed};
-use crate::rules::Trip;
+use crate::rules::{RuleSet, Trip};
 use crate::sink::Settle;
 use crate::source::{Read, Source};
 use crate::watermark::{BEGINNING, END, TopicTime};
@@ -51,6 +52,7 @@ enum Event {
     CaughtUp(usize),
     /// Nothing has arrived of this partition yet, which goes on holding back its topic.
     Waiting(usize),
+    Passed(usize, Millis),
     Ended(usize),
     Idle,
     EndOfInput,
@@ -68,6 +70,7 @@ pub struct Stream {
     checkpoints: Box<dyn CheckpointStore>,
     clock: Arc<dyn Clock>,
     plan: Plan,
+    router: Option<Router>,
     /// By the index of the rule.
     runs: Vec<RuleRun>,
     reader: Reader,
@@ -103,8 +106,14 @@ impl Stream {
         if settings.shards == 0 {
             return Err(Error::invalid("open", "stream", "the keys have at least one shard"));
         }
-        let plan = Plan::new(&schemas, &rules)?;
-        swap::check_sinks(&rules, &sinks)?;
+        let plan = Plan::new(&schemas, &RuleSet::default(), &RuleSet::default())?;
+        let router = match &settings.part {
+            Part::Unkeyed(Exchange { topic, partitions: 0 }) => {
+                return Err(Error::invalid("open", format!("exchange {topic}"), "it has at least one partition"));
+            }
+            Part::Unkeyed(exchange) => Some(Router::new(exchange.clone())),
+            Part::Whole | Part::Keyed => None,
+        };
         let mut stream = Self {
             times: vec![TopicTime::default(); schemas.len()],
             checkpointed_at: clock.now(),
@@ -118,6 +127,7 @@ impl Stream {
             checkpoints,
             clock,
             plan,
+            router,
             runs: Vec::new(),
             reader: Reader::default(),
             positions: Positions::default(),
@@ -130,6 +140,9 @@ impl Stream {
             idle_ms: 1,
             hasher: DefaultHashBuilder::default(),
         };
+        let (own, routed) = stream.parts_of(&rules);
+        Plan::new(&stream.schemas, &own, &routed)?;
+        swap::check_sinks(&own, &stream.sinks)?;
         let is_new = stream.restore(&rules)?;
         stream.take_stock();
         stream.source.open(&stream.positions)?;
@@ -197,6 +210,13 @@ impl Stream {
                 self.reader.caught_up(slot);
                 Step::Looked
             }
+            Event::Passed(slot, highest) => {
+                let slot = &self.reader.slots[slot];
+                self.times[slot.topic].reading(slot.partition.number);
+                self.times[slot.topic].partition(slot.partition.number).raise(highest);
+                self.changed = true;
+                Step::Looked
+            }
             Event::Ended(slot) => {
                 self.reader.ended(slot);
                 let slot = &self.reader.slots[slot];
@@ -233,6 +253,7 @@ impl Stream {
         if step != Step::Judged {
             self.move_time()?;
         }
+        self.hand_on();
         self.flush()?;
         Ok(step)
     }
@@ -287,6 +308,7 @@ impl Stream {
             }
             Read::CaughtUp => Ok(Event::CaughtUp(slot)),
             Read::Waiting => Ok(Event::Waiting(slot)),
+            Read::Passed(highest) => Ok(Event::Passed(slot, highest)),
             Read::Ended => Ok(Event::Ended(slot)),
         }
     }
@@ -334,6 +356,17 @@ impl Stream {
         self.take_stock();
         self.times.iter_mut().for_each(TopicTime::close);
         self.flush()
+    }
+
+    /// Tells the exchange how far time has come, and takes what is on its way there.
+    fn hand_on(&mut self) {
+        let Some(router) = &mut self.router else { return };
+        let now = self.clock.now();
+        for slot in &self.reader.slots {
+            let (highest, caught_up) = self.times[slot.topic].has_come(slot.partition.number);
+            router.tell(&slot.partition, highest, caught_up, now);
+        }
+        self.outbox.hand_on(router.drain());
     }
 
     /// The hash of the key of rules that put all events under one.

@@ -8,6 +8,7 @@ use tamis_model::topic::TopicSchema;
 
 use crate::checkpoint::CheckpointStore;
 use crate::clock::Clock;
+use crate::exchange::Part;
 use crate::outbox::Sinks;
 use crate::rules::RuleSet;
 use crate::source::Source;
@@ -17,6 +18,8 @@ use crate::source::Source;
 pub struct StreamSettings {
     /// Rows of a batch at most.
     pub rows_max: usize,
+    /// Which rules it judges.
+    pub part: Part,
     /// By how many threads rows are decoded and judged; each has a share of the keys.
     pub shards: usize,
     /// How far behind the highest event time of its partition an event is in time.
@@ -36,6 +39,7 @@ impl Default for StreamSettings {
     fn default() -> Self {
         Self {
             rows_max: 4096,
+            part: Part::Whole,
             shards: 1,
             lateness_ms: 10_000,
             quiet_ms: 30_000,

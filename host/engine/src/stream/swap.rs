@@ -5,6 +5,7 @@ use std::sync::Arc;
 use tamis_model::{Error, Result};
 
 use super::Stream;
+use crate::exchange::Part;
 use crate::judge::RuleRun;
 use crate::outbox::Sinks;
 use crate::plan::Plan;
@@ -20,8 +21,9 @@ impl Stream {
     /// When a version cannot be started: what ran in its place goes on, and every other rule is as the set says. Nothing changes when
     /// the set does not fit the topics.
     pub fn swap_rules(&mut self, rules: &RuleSet) -> Result<()> {
-        Plan::new(&self.schemas, rules)?;
-        check_sinks(rules, &self.sinks)?;
+        let (own, routed) = self.parts_of(rules);
+        Plan::new(&self.schemas, &own, &routed)?;
+        check_sinks(&own, &self.sinks)?;
         let trials = trials(&self.runs);
         let runs = std::mem::take(&mut self.runs).into_iter().map(|run| Before::Run(Box::new(run)));
         let resting = std::mem::take(&mut self.resting).into_iter().map(|kept| Before::Restored(Box::new(kept)));
@@ -44,9 +46,10 @@ impl Stream {
 
     /// Puts a set to work. Returns what cannot be started, and whether something begins anew that could not do so again.
     pub(super) fn take_up(&mut self, rules: &RuleSet, before: Vec<Before>) -> Result<(Vec<Refused>, bool)> {
-        let roster = Roster::new(rules, &before, self.settings.shards);
+        let (own, routed) = self.parts_of(rules);
+        let roster = Roster::new(&own, &before, self.settings.shards);
         let forgets = roster.forgets;
-        match Plan::new(&self.schemas, &roster.rules) {
+        match Plan::new(&self.schemas, &roster.rules, &routed) {
             Ok(plan) => {
                 let (runs, resting, refused) = roster.assemble(before);
                 (self.plan, self.runs, self.resting) = (plan, runs, resting);
@@ -56,6 +59,15 @@ impl Stream {
                 (self.runs, self.resting) = Before::apart(before);
                 Err(error)
             }
+        }
+    }
+
+    /// The rules that it judges by, and those for which it hands records on.
+    pub(super) fn parts_of(&self, rules: &RuleSet) -> (RuleSet, RuleSet) {
+        match self.settings.part {
+            Part::Whole => (rules.clone(), RuleSet::default()),
+            Part::Unkeyed(_) => (rules.keyed(false), rules.keyed(true)),
+            Part::Keyed => (rules.keyed(true), RuleSet::default()),
         }
     }
 

@@ -13,6 +13,7 @@ use super::Stream;
 use super::batch::{Timely, Trial};
 use crate::alerts::Author;
 use crate::decode::Decoded;
+use crate::exchange::router;
 use crate::grouping::Groups;
 use crate::judge::{Batch, RuleRun, Seat};
 use crate::outbox::Rows;
@@ -59,6 +60,13 @@ impl PieceRows {
         let hashes = hashes(&columns);
         let identities = identities(topic, &columns, decoded.times.len());
         Ok(Some(Self { decoded, columns, timely, identities, hashes }))
+    }
+}
+
+impl PieceRows {
+    /// The rows as the exchange takes them.
+    pub fn to_hand_on<'a>(&'a self, chunk: &'a Chunk) -> router::Rows<'a> {
+        router::Rows { chunk, columns: &self.columns, origins: &self.decoded.origins, before: &self.timely.before }
     }
 }
 

@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use crate::feed::{NOON, Payment, Reading, World, all_rules, expected, finish};
 
 /// Payments that mostly move on, sometimes jump back (also too late) or stand still.
-fn feed(partitions: u32) -> impl Strategy<Value = Vec<Payment>> {
+pub fn feed(partitions: u32) -> impl Strategy<Value = Vec<Payment>> {
     let session = prop_oneof![4 => Just(Some("s1")), 4 => Just(Some("s2")), 1 => Just(Some("")), 1 => Just(None)];
     let moved = prop_oneof![6 => 0_i64..3_000, 2 => Just(0), 2 => -16_000_i64..0, 1 => 30_000_i64..90_000];
     let payment = (0..partitions, moved, session, 0_i64..200_000, prop::bool::weighted(0.95));

@@ -2,7 +2,7 @@
 //! with every key where it was.
 
 /// The partition of `key` among `partitions`: murmur2 without its sign bit, modulo.
-pub(super) fn partition_of(key: &[u8], partitions: u32) -> u32 {
+pub fn partition_of(key: &[u8], partitions: u32) -> u32 {
     (murmur2(key) & 0x7fff_ffff) % partitions
 }
 

@@ -1,0 +1,175 @@
+//! The partitions of topics as one partition of the exchange has them.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use tamis_model::error::Context as _;
+use tamis_model::position::{Partition, Positions};
+use tamis_model::time::Millis;
+use tamis_model::{Error, Kind, Result};
+
+use super::parcel::Parcel;
+use crate::frame::Frame;
+use crate::source::{Chunk, Framing, Read, Source};
+
+/// More is not read ahead; what waits belongs to partitions whose turn has not come.
+const WAITING_BYTES_MAX: usize = 64 << 20;
+
+/// The partitions of topics as one partition of the exchange has them: of each the records whose keys belong there.
+///
+/// A record that the exchange has twice, because the host that handed it on began again, is there once. Beside the positions of
+/// the topics' partitions, checkpoints have the one in the exchange.
+pub struct Demux {
+    source: Box<dyn Source>,
+    /// The partition of the exchange.
+    exchange: Partition,
+    lanes: BTreeMap<Partition, Lane>,
+    /// The next offset to read of the exchange.
+    next: i64,
+    /// Where what was handed out last came from: it may not be judged yet.
+    handed_out: Option<i64>,
+    waiting_bytes: usize,
+    chunk: Chunk,
+}
+
+/// A partition of a topic.
+#[derive(Default)]
+struct Lane {
+    /// The next offset: what lies before it has been here.
+    next: i64,
+    waiting: VecDeque<Arrived>,
+    /// How far its time was said to have come.
+    highest: Option<Millis>,
+    /// Whether it had nothing more when it was last heard of.
+    caught_up: bool,
+}
+
+/// What has arrived of a partition.
+struct Arrived {
+    /// The offset in the exchange.
+    at: i64,
+    frames: Vec<u8>,
+    highest: Option<Millis>,
+    caught_up: bool,
+}
+
+impl Demux {
+    /// The `partitions` of topics as `exchange` has them; `source` reads that one.
+    pub fn new(source: Box<dyn Source>, exchange: Partition, partitions: impl IntoIterator<Item = Partition>) -> Self {
+        let lanes = partitions.into_iter().map(|partition| (partition, Lane::default())).collect();
+        Self { source, exchange, lanes, next: 0, handed_out: None, waiting_bytes: 0, chunk: Chunk::default() }
+    }
+
+    /// Takes what has arrived in the exchange. Returns whether anything has.
+    fn take_in(&mut self) -> Result<bool> {
+        match self.source.read(&self.exchange, &mut self.chunk)? {
+            Read::Records => {}
+            Read::CaughtUp | Read::Waiting => return Ok(false),
+            Read::Passed(_) | Read::Ended => {
+                return Err(Error::invalid(
+                    "read",
+                    &self.exchange,
+                    "an exchange neither ends nor has a time of its own",
+                ));
+            }
+        }
+        if self.chunk.framing() != Framing::Frames {
+            return Err(Error::new(Kind::Corrupt, "read", &self.exchange).because("its records are not in frames"));
+        }
+        let mut start = 0;
+        for end in Frame::ends(self.chunk.records(), 0) {
+            let frame = Frame::read(self.chunk.records(), start);
+            start = end;
+            self.next = frame.offset + 1;
+            let Some(value) = frame.value(self.chunk.records()) else { continue };
+            let parcel = Parcel::decode(value).corrupt("read", format!("{} offset {}", self.exchange, frame.offset))?;
+            self.waiting_bytes += self.lanes.entry(parcel.partition.clone()).or_default().take(frame.offset, &parcel);
+        }
+        Ok(true)
+    }
+}
+
+impl Lane {
+    /// Takes a parcel, without what has been here. Returns how many bytes wait because of it.
+    fn take(&mut self, at: i64, parcel: &Parcel<'_>) -> usize {
+        let mut frames = Vec::new();
+        let mut start = 0;
+        for end in Frame::ends(parcel.frames, 0) {
+            let offset = Frame::read(parcel.frames, start).offset;
+            if offset >= self.next {
+                frames.extend_from_slice(&parcel.frames[start..end]);
+                self.next = offset + 1;
+            }
+            start = end;
+        }
+        let bytes = frames.len();
+        self.waiting.push_back(Arrived { at, frames, highest: parcel.highest, caught_up: parcel.caught_up });
+        bytes
+    }
+
+    /// The records of the parcel that came first, or then how far time has come behind them; and its offset in the exchange. None
+    /// when nothing new waits.
+    fn next_read(&mut self, chunk: &mut Chunk) -> Option<(Read, i64)> {
+        loop {
+            let arrived = self.waiting.front_mut()?;
+            let at = arrived.at;
+            self.caught_up = arrived.caught_up;
+            let frames = std::mem::take(&mut arrived.frames);
+            if !frames.is_empty() {
+                chunk.fill_framed(&frames);
+                return Some((Read::Records, at));
+            }
+            let highest = self.waiting.pop_front()?.highest;
+            // What is only said again is no sign of life.
+            if let Some(highest) = highest.filter(|_| self.highest < highest) {
+                self.highest = Some(highest);
+                return Some((Read::Passed(highest), at));
+            }
+        }
+    }
+}
+
+impl Source for Demux {
+    fn open(&mut self, positions: &Positions) -> Result<()> {
+        for (partition, lane) in &mut self.lanes {
+            *lane = Lane { next: positions.next(partition), ..Lane::default() };
+        }
+        (self.next, self.handed_out, self.waiting_bytes) = (positions.next(&self.exchange), None, 0);
+        self.source.open(positions)
+    }
+
+    fn partitions(&mut self) -> Result<Vec<Partition>> {
+        Ok(self.lanes.keys().cloned().collect())
+    }
+
+    fn read(&mut self, partition: &Partition, chunk: &mut Chunk) -> Result<Read> {
+        self.handed_out = None;
+        loop {
+            let lane = self.lanes.get_mut(partition);
+            let lane = lane.ok_or_else(|| Error::new(Kind::Missing, "read partition", partition))?;
+            match lane.next_read(chunk) {
+                Some((read, at)) => {
+                    self.handed_out = Some(at);
+                    if read == Read::Records {
+                        self.waiting_bytes -= chunk.records().len();
+                    }
+                    return Ok(read);
+                }
+                None if self.waiting_bytes < WAITING_BYTES_MAX && self.take_in()? => {}
+                None => {
+                    let caught_up = self.lanes.get(partition).is_some_and(|lane| lane.caught_up);
+                    return Ok(if caught_up { Read::CaughtUp } else { Read::Waiting });
+                }
+            }
+        }
+    }
+
+    fn note(&self, positions: &mut Positions) {
+        let waiting = self.lanes.values().filter_map(|lane| lane.waiting.front()).map(|arrived| arrived.at);
+        let first = waiting.chain(self.handed_out).min();
+        positions.set(&self.exchange, first.unwrap_or(self.next));
+    }
+
+    fn release(&mut self, positions: &Positions) -> Result<()> {
+        self.source.release(positions)
+    }
+}

@@ -1,0 +1,34 @@
+//! The exchange: where a stream is more than one host can judge, records meet those of their keys through a topic.
+//!
+//! A stream of the unkeyed part reads a topic's partitions, judges the rules without a key, and hands each record on to the exchange
+//! partitions of its keys ([`router`]). A stream of the keyed part reads one partition of the exchange, and sees in it the partitions of the
+//! topics again ([`Demux`]): with their own offsets, so that what is handed on twice is seen once, and with their own time, of which the
+//! records of other keys are a part as well.
+
+mod demux;
+mod parcel;
+pub(crate) mod router;
+
+pub use demux::Demux;
+pub(crate) use router::Router;
+
+/// Which of its rules a stream judges.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Part {
+    /// All of them.
+    #[default]
+    Whole,
+    /// Those without a key. What the others need is handed on.
+    Unkeyed(Exchange),
+    /// Those with a key.
+    Keyed,
+}
+
+/// The topic by which records meet those of their keys.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Exchange {
+    /// Its name.
+    pub topic: String,
+    /// How many partitions it has; with another number every key would move.
+    pub partitions: u32,
+}
