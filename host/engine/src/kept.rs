@@ -1,6 +1,5 @@
 //! What outlives the code of a rule: its state and its time, with the name of the version that wrote it.
 
-use hashbrown::DefaultHashBuilder;
 use tamis_model::rule::Rule;
 use tamis_model::time::Millis;
 use tamis_model::{Error, Kind, Result};
@@ -11,13 +10,14 @@ use crate::state::StateStore;
 use crate::watermark::BEGINNING;
 
 /// The first byte of what is encoded; changes when the encoding does.
-const ENCODING: u64 = 2;
+const ENCODING: u64 = 3;
 
 /// What outlives the code of a rule.
-#[derive(Clone)]
 pub(crate) struct Kept {
     pub author: Author,
     pub state: StateStore,
+    /// Under what number of the rule's checkpoints have its keys, whichever version they pass to; none = they have not yet.
+    pub line: Option<u32>,
     /// The lowest of its topics'; never goes back.
     pub watermark: Millis,
     /// Why the host has stopped the version.
@@ -73,7 +73,14 @@ impl Author {
 impl Kept {
     /// Nothing yet.
     pub fn new(plan: &RulePlan) -> Self {
-        Self { author: Author::of(plan), state: StateStore::default(), watermark: BEGINNING, tripped: None }
+        Self { author: Author::of(plan), state: StateStore::default(), line: None, watermark: BEGINNING, tripped: None }
+    }
+
+    /// The same for another version beside this one.
+    pub fn copied(&self) -> Self {
+        let Self { author, state, line: _, watermark, tripped } = self;
+        let (author, state, tripped) = (author.clone(), state.copied(), tripped.clone());
+        Self { author, state, line: None, watermark: *watermark, tripped }
     }
 
     /// What `plan`, whose code is `code`, makes of this. What is on trial begins with nothing where it cannot read the state; an
@@ -111,7 +118,7 @@ impl Kept {
         Error::invalid("go on with the state of", format!("rule {}", plan.name), reason)
     }
 
-    /// As bytes.
+    /// As bytes: everything but the keys, of which it has the number.
     pub fn encode(&self) -> Vec<u8> {
         let Author { rule, version, trial, plugin, plugin_version, state_version, state_shape } = &self.author;
         let mut out = Vec::new();
@@ -126,22 +133,23 @@ impl Kept {
         // Why it was stopped; a reason is never empty.
         write_bytes(&mut out, self.tripped.as_deref().unwrap_or_default().as_bytes());
         write_signed(&mut out, self.watermark);
-        self.state.encode(&mut out);
+        write_number(&mut out, u64::from(self.line.unwrap_or_default()));
+        write_number(&mut out, self.state.len() as u64);
         out
     }
 
-    /// Reads what [`Kept::encode`] wrote. `owner` names it in checkpoints.
-    pub fn decode(owner: &str, bytes: &[u8], hasher: &DefaultHashBuilder) -> Result<Self> {
+    /// Reads what [`Kept::encode`] wrote; `owner` names it in checkpoints. The keys are yet to come: returns how many.
+    pub fn decode(owner: &str, bytes: &[u8]) -> Result<(Self, usize)> {
         let corrupt = || Error::new(Kind::Corrupt, "restore", format!("the state {owner}"));
         let mut reader = Reader(bytes);
         if reader.number().ok_or_else(corrupt)? != ENCODING {
             return Err(corrupt().because("it is of another encoding"));
         }
-        let kept = Self::read(&mut reader, hasher);
+        let kept = Self::read(&mut reader);
         kept.filter(|_| reader.0.is_empty()).ok_or_else(corrupt)
     }
 
-    fn read(reader: &mut Reader<'_>, hasher: &DefaultHashBuilder) -> Option<Self> {
+    fn read(reader: &mut Reader<'_>) -> Option<(Self, usize)> {
         let author = Author {
             rule: text(reader)?,
             version: small(reader)?,
@@ -152,7 +160,9 @@ impl Kept {
             state_shape: text(reader)?,
         };
         let tripped = Some(text(reader)?).filter(|reason| !reason.is_empty());
-        Some(Self { author, tripped, watermark: reader.signed()?, state: StateStore::decode(reader, hasher)? })
+        let (watermark, line) = (reader.signed()?, Some(small(reader)?));
+        let keys = usize::try_from(reader.number()?).ok()?;
+        Some((Self { author, state: StateStore::restoring(), line, watermark, tripped }, keys))
     }
 }
 

@@ -12,6 +12,7 @@ mod codec;
 pub mod conformance;
 mod context;
 pub mod decode;
+pub mod entries;
 mod grouping;
 mod judge;
 mod kept;
@@ -31,7 +32,7 @@ mod timers;
 pub mod transform;
 mod watermark;
 
-pub use checkpoint::{Checkpoint, CheckpointStore};
+pub use checkpoint::{Checkpoint, CheckpointStore, Keyed, Restored};
 pub use clock::{Clock, SystemClock};
 pub use outbox::Sinks;
 pub use report::{Progress, Report};

@@ -159,7 +159,7 @@ fn start(plan: &Arc<RulePlan>, rules: &RuleSet, before: &[Before]) -> Result<Sta
     let takes = Some(donor) == same || (!plan.role.is_trial() && !rules.rules.iter().any(of_donor));
     match kept.inherited_by(plan, &mut *code)? {
         Inheritance::Same if takes => Ok(Start::Takes(code, donor)),
-        Inheritance::Same => Ok(Start::Has(code, Box::new(kept.clone()), Begins::Made)),
+        Inheritance::Same => Ok(Start::Has(code, Box::new(kept.copied()), Begins::Made)),
         Inheritance::Migrated(state) => {
             let watermark = kept.watermark;
             Ok(Start::Has(code, Box::new(Kept { state, watermark, ..Kept::new(plan) }), Begins::Made))

@@ -8,10 +8,9 @@ use tamis_model::error::Context as _;
 use tamis_model::{Error, Result};
 
 use super::Stream;
-use crate::checkpoint::Checkpoint;
+use crate::checkpoint::{Checkpoint, Keyed};
 use crate::kept::{Author, Kept};
 use crate::outbox::{AGGREGATES, RECORDS, alert_sink};
-use crate::recent::RecentAlerts;
 use crate::report::{Report, timed};
 use crate::roster::{Before, Refused};
 use crate::rules::{RuleSet, Trip};
@@ -20,12 +19,18 @@ use crate::watermark::TopicTime;
 
 const REPORT: &str = "report";
 const TIMES: &str = "times";
-const RECENT_ALERTS: &str = "recent_alerts";
-/// What the names of rules' states begin with.
-const RULE_STATE: &str = "rule/";
+/// The owner of the ids of recent alerts.
+pub(super) const RECENT_ALERTS: &str = "recent_alerts";
+/// What the names of rules' versions begin with.
+pub(super) const RULE_STATE: &str = "rule/";
 
 fn rule_state(author: &Author) -> String {
     format!("{RULE_STATE}{}/{}", author.rule, author.version)
+}
+
+/// The owner of a version's keys: a name that stays when another version takes them over, so that nothing has to be written again.
+pub(super) fn rule_keys(kept: &Kept) -> String {
+    format!("keys/{}/{}", kept.author.rule, kept.line.unwrap_or_default())
 }
 
 impl Stream {
@@ -41,10 +46,11 @@ impl Stream {
     }
 
     fn tick(&mut self) -> Result<()> {
+        let keyed = self.take_changes();
         let state = self.snapshot()?;
         let staged = self.sinks.stage()?;
         let number = self.checkpoint_number;
-        let checkpoint = Checkpoint { number, positions: self.positions.clone(), staged, state };
+        let checkpoint = Checkpoint { number, positions: self.positions.clone(), staged, state, keyed };
         self.checkpoints.save(&checkpoint)?;
         self.checkpoint_number += 1;
         self.commit(&checkpoint)?;
@@ -91,16 +97,38 @@ impl Stream {
         }
     }
 
+    /// What has changed of keyed state, which counts as said from now on.
+    fn take_changes(&mut self) -> BTreeMap<String, Keyed> {
+        let mut lines: BTreeMap<String, u32> = BTreeMap::new();
+        for kept in self.kept() {
+            let line = lines.entry(kept.author.rule.clone()).or_default();
+            *line = kept.line.unwrap_or(0).max(*line);
+        }
+        let mut keyed = BTreeMap::from([(RECENT_ALERTS.to_owned(), self.outbox.recent.take_changes())]);
+        for kept in self.runs.iter_mut().map(|run| &mut run.kept).chain(&mut self.resting) {
+            if kept.line.is_none() {
+                let line = lines.get_mut(&kept.author.rule).expect("every rule is in it");
+                *line += 1;
+                kept.line = Some(*line);
+            }
+            keyed.insert(rule_keys(kept), kept.state.take_changes());
+        }
+        keyed
+    }
+
+    /// What versions have that outlives their code.
+    fn kept(&self) -> impl Iterator<Item = &Kept> {
+        self.runs.iter().map(|run| &run.kept).chain(&self.resting)
+    }
+
     fn snapshot(&self) -> Result<BTreeMap<String, Vec<u8>>> {
         let times: BTreeMap<&str, &TopicTime> =
             self.plan.topics.iter().map(|topic| topic.schema.name.as_str()).zip(&self.times).collect();
         let mut state = BTreeMap::from([
             (REPORT.to_owned(), encode(REPORT, &self.report)?),
             (TIMES.to_owned(), encode(TIMES, &times)?),
-            (RECENT_ALERTS.to_owned(), self.outbox.recent.encode()),
         ]);
-        let kept = self.runs.iter().map(|run| &run.kept).chain(&self.resting);
-        state.extend(kept.map(|kept| (rule_state(&kept.author), kept.encode())));
+        state.extend(self.kept().map(|kept| (rule_state(&kept.author), kept.encode())));
         Ok(state)
     }
 
@@ -115,7 +143,6 @@ impl Stream {
         let state = &checkpoint.state;
         let revision = self.report.revision;
         self.report = Report { revision, ..decode(REPORT, state)? };
-        self.outbox.recent = RecentAlerts::decode(find(RECENT_ALERTS, state)?)?;
         let mut times: BTreeMap<String, TopicTime> = decode(TIMES, state)?;
         for (time, topic) in self.times.iter_mut().zip(&self.plan.topics) {
             if let Some(stored) = times.remove(&topic.schema.name) {
@@ -123,9 +150,7 @@ impl Stream {
                 time.reopen();
             }
         }
-        let stored = state.iter().filter(|(owner, _)| owner.starts_with(RULE_STATE));
-        let kept: Vec<Kept> =
-            stored.map(|(owner, bytes)| Kept::decode(owner, bytes, &self.hasher)).collect::<Result<_>>()?;
+        let kept = self.restore_keys(state)?;
         let trials: Vec<_> = kept.iter().filter(|kept| kept.author.trial).map(|kept| kept.author.place()).collect();
         self.begin(rules, kept)?;
         self.forget_trials_but(&trials);
