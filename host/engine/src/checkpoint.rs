@@ -49,6 +49,16 @@ pub struct Keyed {
     pub round_ends: bool,
 }
 
+/// Keys and their values that checkpoints keep.
+pub(crate) trait KeyedState {
+    /// How many keys there are.
+    fn keys(&self) -> usize;
+    /// What the next checkpoint says; it counts as said from now on.
+    fn take_changes(&mut self) -> Keyed;
+    /// Repeats the next keys of the round, so many at most.
+    fn repeat(&mut self, keys_max: u64, keyed: &mut Keyed);
+}
+
 /// A part of an owner's entries, as they are handed back.
 #[derive(Clone, Copy, Debug)]
 pub struct Restored<'a> {

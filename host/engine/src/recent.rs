@@ -4,7 +4,7 @@
 
 use hashbrown::HashSet;
 
-use crate::checkpoint::Keyed;
+use crate::checkpoint::{Keyed, KeyedState};
 use crate::entries::{Entries, Entry};
 
 /// How many ids are remembered.
@@ -43,30 +43,36 @@ impl RecentAlerts {
         true
     }
 
-    /// What the next checkpoint is to say: the key is a place of the ring, the value which alert it was, and its id.
-    pub fn take_changes(&mut self) -> Keyed {
+    /// The key is a place of the ring, the value which alert it was, and its id.
+    fn say(&self, n: u64, entries: &mut Entries) {
+        let place = place(n);
+        entries.put(&(place as u32).to_be_bytes(), &[&n.to_be_bytes(), &self.ring[place].to_be_bytes()]);
+    }
+}
+
+impl KeyedState for RecentAlerts {
+    fn take_changes(&mut self) -> Keyed {
         let oldest = self.raised - self.ring.len() as u64;
         let saved = self.saved.replace(self.raised);
         let mut changes = Entries::default();
         (saved.unwrap_or(0).max(oldest)..self.raised).for_each(|n| self.say(n, &mut changes));
-        if saved.is_none() {
-            return Keyed { whole: true, changes, ..Keyed::default() };
-        }
-        let mut repeated = Entries::default();
-        let end = self.ring.len().min(self.repeated + changes.len() as usize);
+        Keyed { whole: saved.is_none(), changes, ..Keyed::default() }
+    }
+
+    fn keys(&self) -> usize {
+        self.ring.len()
+    }
+
+    fn repeat(&mut self, keys_max: u64, keyed: &mut Keyed) {
+        let oldest = self.raised - self.ring.len() as u64;
+        let end = self.ring.len().min(self.repeated.saturating_add(keys_max as usize));
         for at in self.repeated..end {
             // The last alert at this place.
             let n = oldest + (at as u64 + IDS_MAX as u64 - place(oldest) as u64) % IDS_MAX as u64;
-            self.say(n, &mut repeated);
+            self.say(n, &mut keyed.repeated);
         }
-        let round_ends = end == self.ring.len();
-        self.repeated = if round_ends { 0 } else { end };
-        Keyed { whole: false, changes, repeated, round_ends }
-    }
-
-    fn say(&self, n: u64, entries: &mut Entries) {
-        let place = place(n);
-        entries.put(&(place as u32).to_be_bytes(), &[&n.to_be_bytes(), &self.ring[place].to_be_bytes()]);
+        keyed.round_ends = end == self.ring.len();
+        self.repeated = if keyed.round_ends { 0 } else { end };
     }
 }
 
@@ -149,8 +155,11 @@ mod tests {
         let (mut round, mut before, mut rounds) = (Vec::new(), Vec::new(), 0);
         for (checkpoint, alerts) in [0, 3, IDS_MAX - 10, 4, 0, 50_000, 90_000, 30, IDS_MAX, IDS_MAX + 7, 1].into_iter().enumerate() {
             (0..alerts).for_each(|n| _ = recent.insert(&id(checkpoint << 32 | n)));
-            let keyed = recent.take_changes();
+            let mut keyed = recent.take_changes();
             assert_eq!(keyed.whole, checkpoint == 0);
+            if !keyed.whole {
+                recent.repeat(alerts as u64, &mut keyed);
+            }
             assert!(keyed.changes.len() <= alerts as u64 && keyed.repeated.len() <= alerts as u64);
             round.push(keyed.changes);
             round.push(keyed.repeated);

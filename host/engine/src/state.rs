@@ -13,14 +13,14 @@ use tamis_model::time::Millis;
 
 use self::index::Index;
 use self::slots::Slots;
-use crate::checkpoint::Keyed;
+use crate::checkpoint::{Keyed, KeyedState};
 use crate::entries::{Entries, Entry};
 use crate::timers::Timers;
 
 /// Keys of a call of `migrate` at most.
 const MIGRATED_MAX: usize = 4096;
-/// Slots that are looked at for each entry that is repeated, at most: others may be free.
-const LOOKED_AT_MAX: u64 = 16;
+/// Free slots that a checkpoint passes on its round at most.
+const SLOTS_PASSED_MAX: u64 = 1 << 14;
 /// The slot of a key that has no state yet.
 pub(crate) const NO_SLOT: u32 = u32::MAX;
 
@@ -180,30 +180,6 @@ impl StateStore {
         Some(())
     }
 
-    /// What the next checkpoint is to say; it counts as said from now on.
-    pub fn take_changes(&mut self) -> Keyed {
-        let Changes { goes_on, slots, mut gone, round } = std::mem::take(&mut self.changes);
-        self.changes.goes_on = true;
-        if !goes_on {
-            let mut all = Entries::default();
-            (0..self.slots.len()).for_each(|slot| _ = self.say(slot, &mut all));
-            return Keyed { whole: true, changes: all, ..Keyed::default() };
-        }
-        // A key that was forgotten and is there again comes behind its end.
-        slots.iter().for_each(|slot| _ = self.say(*slot, &mut gone));
-        let changes = gone;
-        let (mut at, end) = round.unwrap_or((0, self.slots.len()));
-        let (mut repeated, mut left) = (Entries::default(), changes.len());
-        let looked_at_end = end.min(at.saturating_add(u32::try_from(left * LOOKED_AT_MAX).unwrap_or(u32::MAX)));
-        while left > 0 && at < looked_at_end {
-            left -= u64::from(self.say(at, &mut repeated));
-            at += 1;
-        }
-        let round_ends = at == end;
-        self.changes.round = (!round_ends).then_some((at, end));
-        Keyed { whole: false, changes, repeated, round_ends }
-    }
-
     /// Writes the key in a slot down, if there is one.
     fn say(&mut self, slot: u32, entries: &mut Entries) -> bool {
         let entry = &mut self.slots[slot];
@@ -253,6 +229,38 @@ impl StateStore {
     }
 }
 
+impl KeyedState for StateStore {
+    fn keys(&self) -> usize {
+        self.len
+    }
+
+    fn take_changes(&mut self) -> Keyed {
+        let Changes { goes_on, slots, mut gone, round } = std::mem::take(&mut self.changes);
+        self.changes.goes_on = true;
+        if !goes_on {
+            let mut all = Entries::default();
+            (0..self.slots.len()).for_each(|slot| _ = self.say(slot, &mut all));
+            return Keyed { whole: true, changes: all, ..Keyed::default() };
+        }
+        self.changes.round = round;
+        // A key that was forgotten and is there again comes behind its end.
+        slots.iter().for_each(|slot| _ = self.say(*slot, &mut gone));
+        Keyed { changes: gone, ..Keyed::default() }
+    }
+
+    fn repeat(&mut self, keys_max: u64, keyed: &mut Keyed) {
+        let (mut at, end) = self.changes.round.unwrap_or((0, self.slots.len()));
+        let slots_max = u32::try_from(SLOTS_PASSED_MAX.saturating_add(keys_max)).unwrap_or(u32::MAX);
+        let (passed_end, mut left) = (end.min(at.saturating_add(slots_max)), keys_max);
+        while left > 0 && at < passed_end {
+            left -= u64::from(self.say(at, &mut keyed.repeated));
+            at += 1;
+        }
+        keyed.round_ends = at == end;
+        self.changes.round = (!keyed.round_ends).then_some((at, end));
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;
@@ -288,8 +296,12 @@ mod tests {
 
     impl Log {
         fn save(&mut self, store: &mut StateStore, whole: bool) -> Result<(), TestCaseError> {
-            let Keyed { whole: is_whole, changes, repeated, round_ends } = store.take_changes();
-            prop_assert_eq!(is_whole, whole);
+            let mut keyed = store.take_changes();
+            prop_assert_eq!(keyed.whole, whole);
+            if !whole {
+                store.repeat(keyed.changes.len(), &mut keyed);
+            }
+            let Keyed { changes, repeated, round_ends, .. } = keyed;
             prop_assert!(repeated.len() <= changes.len());
             if whole {
                 *self = Self::default();

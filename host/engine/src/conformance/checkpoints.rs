@@ -101,16 +101,15 @@ fn save_script<H: CheckpointHarness>(harness: &mut H) -> Content {
 /// What a store holds; the progress that it tells is checked on the way.
 fn content(store: &mut dyn CheckpointStore) -> Content {
     let mut content = Content::new();
-    let (mut told, mut total) = (0, 0);
+    let mut told = 0;
     let restored = store.restore(&mut |part| {
         let found: Vec<_> = entries::read(part.owner, part.block).collect::<Result<_, _>>()?;
-        assert!(part.read >= told + found.len() as u64 && part.read <= part.of, "progress goes on to its end");
-        (told, total) = (part.read, part.of);
+        assert!(part.read >= told + found.len() as u64 && part.read <= part.of, "progress goes on, to its end at most");
+        told = part.read;
         found.iter().for_each(|entry| put(&mut content, part.owner, *entry));
         Ok(())
     });
     restored.expect("it reads back");
-    assert_eq!(told, total, "at the end everything was read");
     content
 }
 

@@ -8,7 +8,7 @@ use tamis_model::error::Context as _;
 use tamis_model::{Error, Result};
 
 use super::Stream;
-use crate::checkpoint::{Checkpoint, Keyed};
+use crate::checkpoint::{Checkpoint, Keyed, KeyedState};
 use crate::kept::{Author, Kept};
 use crate::outbox::{AGGREGATES, RECORDS, alert_sink};
 use crate::report::{Report, timed};
@@ -97,23 +97,39 @@ impl Stream {
         }
     }
 
-    /// What has changed of keyed state, which counts as said from now on.
+    /// What the next checkpoint says of keyed state; it counts as said from now on.
     fn take_changes(&mut self) -> BTreeMap<String, Keyed> {
-        let mut lines: BTreeMap<String, u32> = BTreeMap::new();
+        self.name_lines();
+        let kept = self.runs.iter_mut().map(|run| &mut run.kept).chain(&mut self.resting);
+        let rules = kept.map(|kept| (rule_keys(kept), &mut kept.state as &mut dyn KeyedState));
+        let recent: &mut dyn KeyedState = &mut self.outbox.recent;
+        let mut owners: Vec<_> = rules.chain([(RECENT_ALERTS.to_owned(), recent)]).collect();
+        let mut said: Vec<Keyed> = owners.iter_mut().map(|(_, state)| state.take_changes()).collect();
+        // As much is repeated as has changed, dealt out by the number of keys: all rounds take about as long, and an owner that changes
+        // little does not hold what others said meanwhile.
+        let changed: u64 = said.iter().filter(|keyed| !keyed.whole).map(|keyed| keyed.changes.len()).sum();
+        let keys: usize = owners.iter().map(|(_, state)| state.keys()).sum();
+        for ((_, state), keyed) in owners.iter_mut().zip(&mut said).filter(|(_, keyed)| !keyed.whole) {
+            let share = (changed * state.keys() as u64).div_ceil(keys.max(1) as u64);
+            state.repeat(share, keyed);
+        }
+        owners.into_iter().map(|(owner, _)| owner).zip(said).collect()
+    }
+
+    /// Gives a number to whoever has keys of its own and none yet.
+    fn name_lines(&mut self) {
+        let mut last: BTreeMap<String, u32> = BTreeMap::new();
         for kept in self.kept() {
-            let line = lines.entry(kept.author.rule.clone()).or_default();
+            let line = last.entry(kept.author.rule.clone()).or_default();
             *line = kept.line.unwrap_or(0).max(*line);
         }
-        let mut keyed = BTreeMap::from([(RECENT_ALERTS.to_owned(), self.outbox.recent.take_changes())]);
         for kept in self.runs.iter_mut().map(|run| &mut run.kept).chain(&mut self.resting) {
-            if kept.line.is_none() {
-                let line = lines.get_mut(&kept.author.rule).expect("every rule is in it");
+            kept.line.get_or_insert_with(|| {
+                let line = last.entry(kept.author.rule.clone()).or_default();
                 *line += 1;
-                kept.line = Some(*line);
-            }
-            keyed.insert(rule_keys(kept), kept.state.take_changes());
+                *line
+            });
         }
-        keyed
     }
 
     /// What versions have that outlives their code.
