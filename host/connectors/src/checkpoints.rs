@@ -19,7 +19,7 @@ use tamis_model::error::Context;
 use tamis_model::position::Positions;
 use tamis_model::{Error, Kind, Result};
 
-use self::log::Log;
+use self::log::{Log, SEGMENT_BYTES};
 use crate::durable;
 
 const MAGIC: &[u8; 8] = b"TAMISCKP";
@@ -38,6 +38,7 @@ pub struct FileCheckpoints {
     folder: PathBuf,
     /// The log of the last checkpoint; none = it has not been looked at, or a save failed and nobody knows how far it came.
     log: Option<Log>,
+    segment_bytes: u64,
 }
 
 /// Everything of a checkpoint but its blobs.
@@ -56,7 +57,7 @@ impl FileCheckpoints {
     pub fn open(folder: impl Into<PathBuf>) -> Result<Self> {
         let folder = folder.into();
         durable::create_folder(&folder).outage("create", folder.display())?;
-        Ok(Self { folder, log: None })
+        Ok(Self { folder, log: None, segment_bytes: SEGMENT_BYTES })
     }
 
     fn path(&self, number: u64) -> PathBuf {
@@ -123,7 +124,7 @@ impl CheckpointStore for FileCheckpoints {
             // Its room on the disk is used again: a file is quicker overwritten than removed and made.
             fs::rename(&older, &temporary).outage("use again", older.display())?;
         }
-        let frames = before.append(&self.folder, &checkpoint.keyed);
+        let frames = before.append(&self.folder, &checkpoint.keyed, self.segment_bytes);
         let head = head(checkpoint, &frames.log);
         let body: Vec<&[u8]> =
             [head.as_slice()].into_iter().chain(checkpoint.state.values().map(Vec::as_slice)).collect();
@@ -214,6 +215,8 @@ fn decode_body(body: &[u8]) -> Option<(Checkpoint, Log)> {
 
 #[cfg(test)]
 mod tests {
+    use tamis_engine::entries::Entries;
+
     use super::*;
 
     fn checkpoint(number: u64) -> Checkpoint {
@@ -264,5 +267,52 @@ mod tests {
             assert_eq!(error.kind(), Kind::Corrupt);
             assert!(error.to_string().contains("00000000000000000002.checkpoint"), "{error}");
         }
+    }
+
+    #[test]
+    fn one_of_another_format_says_what_can_be_done() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut store = FileCheckpoints::open(folder.path()).unwrap();
+        store.save(&checkpoint(1)).unwrap();
+        let mut bytes = fs::read(store.path(1)).unwrap();
+        bytes[MAGIC.len()] = 1;
+        fs::write(store.path(1), bytes).unwrap();
+        let error = FileCheckpoints::open(folder.path()).unwrap().latest().unwrap_err();
+        let words = "its format is version 1, and this program reads version 2: go on with the Tamis that wrote it";
+        assert!(error.chain().contains(words), "{}", error.chain());
+    }
+
+    /// 200 keys of which a few change, and an owner that never does: the log stays as large as a few rounds of all keys.
+    #[test]
+    fn the_log_does_not_grow_for_ever() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut store = FileCheckpoints { segment_bytes: 1000, ..FileCheckpoints::open(folder.path()).unwrap() };
+        let entries = |keys: &mut dyn Iterator<Item = u64>, value: u64| {
+            let mut entries = Entries::default();
+            keys.for_each(|key| entries.put(&[key as u8], &[&value.to_be_bytes()]));
+            entries
+        };
+        let whole = |keys: u64| Keyed { whole: true, changes: entries(&mut (0..keys), 0), ..Keyed::default() };
+        let segments = || fs::read_dir(folder.path()).unwrap().count() - KEPT;
+        let mut segments_max = 0;
+        for number in 0..300_u64 {
+            let busy = Keyed {
+                changes: entries(&mut (0..10).map(|n| (number * 7 + n) % 200), number),
+                repeated: entries(&mut (0..10).map(|n| (number * 10 + n) % 200), number),
+                round_ends: number % 20 == 19,
+                whole: false,
+            };
+            let still = Keyed { repeated: entries(&mut (0..1), 0), round_ends: true, ..Keyed::default() };
+            let keyed = if number == 0 { [whole(200), whole(1)] } else { [busy, still] };
+            let keyed = ["busy", "still"].map(str::to_owned).into_iter().zip(keyed).collect();
+            store.save(&Checkpoint { number, keyed, ..Checkpoint::default() }).unwrap();
+            segments_max = segments().max(segments_max);
+            if number % 50 == 49 {
+                let segment_bytes = store.segment_bytes;
+                store = FileCheckpoints { segment_bytes, ..FileCheckpoints::open(folder.path()).unwrap() };
+                store.restore(&mut |_| Ok(())).unwrap();
+            }
+        }
+        assert!((6..16).contains(&segments_max), "{segments_max} segments of 1000 bytes");
     }
 }

@@ -153,7 +153,9 @@ mod tests {
     fn changes_and_rounds_make_up_the_whole() {
         let mut recent = RecentAlerts::default();
         let (mut round, mut before, mut rounds) = (Vec::new(), Vec::new(), 0);
-        for (checkpoint, alerts) in [0, 3, IDS_MAX - 10, 4, 0, 50_000, 90_000, 30, IDS_MAX, IDS_MAX + 7, 1].into_iter().enumerate() {
+        for (checkpoint, alerts) in
+            [0, 3, IDS_MAX - 10, 4, 0, 50_000, 90_000, 30, IDS_MAX, IDS_MAX + 7, 1].into_iter().enumerate()
+        {
             (0..alerts).for_each(|n| _ = recent.insert(&id(checkpoint << 32 | n)));
             let mut keyed = recent.take_changes();
             assert_eq!(keyed.whole, checkpoint == 0);

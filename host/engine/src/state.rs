@@ -252,7 +252,7 @@ impl KeyedState for StateStore {
         let (mut at, end) = self.changes.round.unwrap_or((0, self.slots.len()));
         let slots_max = u32::try_from(SLOTS_PASSED_MAX.saturating_add(keys_max)).unwrap_or(u32::MAX);
         let (passed_end, mut left) = (end.min(at.saturating_add(slots_max)), keys_max);
-        while left > 0 && at < passed_end {
+        while at < passed_end && (left > 0 || self.slots[at].is_free()) {
             left -= u64::from(self.say(at, &mut keyed.repeated));
             at += 1;
         }
@@ -445,13 +445,28 @@ mod tests {
         write_back(&mut store, &mut model, &hasher, 0, &keys(0..100, b"a")).unwrap();
         log.save(&mut store, true).unwrap();
         for n in 0..100 {
-            write_back(&mut store, &mut model, &hasher, 0, &keys(n..n + 5, if n % 7 == 0 { b"" } else { b"b" })).unwrap();
+            write_back(&mut store, &mut model, &hasher, 0, &keys(n..n + 5, if n % 7 == 0 { b"" } else { b"b" }))
+                .unwrap();
             log.save(&mut store, false).unwrap();
             assert_eq!(content(&log.restore(&hasher)), model);
         }
         assert!((3..8).contains(&log.rounds), "5 of 100 keys a checkpoint: {}", log.rounds);
         let said: u64 = log.before.iter().chain(&log.round).map(Entries::len).sum();
         assert!(said < 500, "{said} entries for {} keys", model.len());
+    }
+
+    #[test]
+    fn a_round_passes_free_slots_without_a_share() {
+        let hasher = DefaultHashBuilder::default();
+        let (mut store, mut model) = (StateStore::default(), Model::new());
+        let keys = |state: &[u8]| (0..100).map(|key| (key, (state.to_vec(), None))).collect::<BTreeMap<u8, _>>();
+        store.take_changes();
+        for state in [b"a", &b""[..]] {
+            write_back(&mut store, &mut model, &hasher, 0, &keys(state)).unwrap();
+        }
+        let mut keyed = store.take_changes();
+        store.repeat(0, &mut keyed);
+        assert!(keyed.round_ends && keyed.repeated.is_empty());
     }
 
     #[test]

@@ -14,14 +14,14 @@ use flate2::Crc;
 use serde::{Deserialize, Serialize};
 use tamis_engine::entries::Block;
 use tamis_engine::{Keyed, Restored};
-use tamis_model::error::Context;
 use tamis_model::Result;
+use tamis_model::error::Context;
 
 use crate::durable;
 
 const EXTENSION: &str = "entries";
 /// A segment that has come to this is full.
-const SEGMENT_BYTES: u64 = 64 << 20;
+pub(super) const SEGMENT_BYTES: u64 = 64 << 20;
 const FRAME_HEADER_BYTES: usize = 12;
 const CRC_BYTES: usize = 4;
 
@@ -69,11 +69,11 @@ pub(super) struct Frames<'a> {
 }
 
 impl Log {
-    /// What a checkpoint says, behind what was said before.
-    pub fn append<'a>(&self, folder: &Path, keyed: &'a BTreeMap<String, Keyed>) -> Frames<'a> {
+    /// What a checkpoint says, behind what was said before; a new segment begins behind so many bytes.
+    pub fn append<'a>(&self, folder: &Path, keyed: &'a BTreeMap<String, Keyed>, segment_bytes: u64) -> Frames<'a> {
         let Self { mut segments, mut owners } = self.clone();
         owners.retain(|owner, _| keyed.contains_key(owner));
-        let is_full = segments.last().is_none_or(|last| last.bytes >= SEGMENT_BYTES);
+        let is_full = segments.last().is_none_or(|last| last.bytes >= segment_bytes);
         let says_nothing = |keyed: &Keyed| keyed.changes.is_empty() && keyed.repeated.is_empty();
         if is_full && !keyed.values().all(says_nothing) {
             segments.push(Segment::new(segments.last().map_or(0, |last| last.number + 1)));

@@ -125,7 +125,8 @@ fn apply(content: &mut Content, checkpoint: &Checkpoint) {
     content.retain(|(owner, _), _| checkpoint.keyed.get(owner).is_some_and(|keyed| !keyed.whole));
     for (owner, keyed) in &checkpoint.keyed {
         for block in keyed.changes.blocks() {
-            entries::read(owner, &block.bytes).for_each(|entry| put(content, owner, entry.expect("they were just put")));
+            entries::read(owner, &block.bytes)
+                .for_each(|entry| put(content, owner, entry.expect("they were just put")));
         }
     }
 }
