@@ -140,7 +140,7 @@ impl Progress<'_> {
             rule: run.plan.name.clone(),
             version: run.plan.version,
             trial: run.plan.role.is_trial(),
-            keys: run.kept.keys() as u64,
+            keys: run.kept.states.keys() as u64,
             calls: latency.len(),
             call_ns_p50: latency.value_at_quantile(0.5),
             call_ns_p99: latency.value_at_quantile(0.99),
