@@ -15,12 +15,10 @@ pub mod proxy;
 use std::env;
 use std::path::{Path, PathBuf};
 
-/// Names the folder that services are installed in; `cargo xtask` sets it for tests and benchmarks.
-pub const FOLDER_VARIABLE: &str = "TAMIS_SERVICES";
-
-/// The folder that services are installed in: what `TAMIS_SERVICES` says, else `services` in Cargo's target folder.
+/// The folder that services are installed in: what `TAMIS_SERVICES` says (one for several checkouts, for example), else `services`
+/// in Cargo's target folder.
 pub fn folder() -> PathBuf {
-    if let Some(folder) = env::var_os(FOLDER_VARIABLE) {
+    if let Some(folder) = env::var_os("TAMIS_SERVICES") {
         return folder.into();
     }
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");

@@ -33,6 +33,5 @@ mod tests {
         ports.sort_unstable();
         ports.dedup();
         assert_eq!(ports.len(), 9);
-        assert!(free(usize::from(u16::MAX)).is_err());
     }
 }

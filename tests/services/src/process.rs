@@ -30,7 +30,7 @@ pub struct Watchdog {
 impl Watchdog {
     /// Nothing to kill yet. The folder should be one for temporary files.
     pub fn new(folder: Option<&Path>) -> Result<Self> {
-        const SCRIPT: &str = "while read -r line; do list=$line; done
+        const SCRIPT: &str = "list=; while read -r line; do list=$line; done
             [ -z \"$list\" ] || kill -9 $list
             for attempt in 1 2 3 4 5; do [ -z \"$1\" ] || rm -rf \"$1\" && break; sleep 1; done";
         let mut shell = Command::new("sh");
@@ -96,8 +96,11 @@ pub fn wait(child: &mut Child, limit: Duration) -> io::Result<Option<ExitStatus>
     }
 }
 
-/// Asks a child to end, as a service manager would.
-pub fn terminate(child: &Child) -> Result<()> {
+/// Asks a child to end, as a service manager would, unless it has ended already.
+pub fn terminate(child: &mut Child) -> Result<()> {
+    if child.try_wait().with_context(|| format!("cannot look at process {}", child.id()))?.is_some() {
+        return Ok(());
+    }
     // A builtin of the shell: the program of that name is not installed everywhere.
     let status = Command::new("sh").args(["-c", "kill -TERM \"$1\"", "kill", &child.id().to_string()]).status();
     if !status.context("cannot run sh")?.success() {

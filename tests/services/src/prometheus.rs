@@ -19,18 +19,13 @@ pub struct Promtool {
     path: PathBuf,
 }
 
-/// The program in the folder for services, which is fetched when it is not there. The error says why it cannot be had: no Debian, for
-/// example.
+/// The program on the PATH, else the one in [`crate::folder`], which is fetched when it is not there. The error says why it cannot be
+/// had: this is no Debian, for example.
 pub fn promtool() -> Result<Promtool> {
-    install(&crate::folder())
-}
-
-/// The same below `services`. One that is on the PATH is taken as it is.
-pub fn install(services: &Path) -> Result<Promtool> {
     if let Some(path) = apt::on_path("promtool") {
         return Ok(Promtool { path });
     }
-    let folder = services.join("prometheus");
+    let folder = crate::folder().join("prometheus");
     install::once(&folder, ("package", "prometheus"), || extract(&folder)).context("cannot get promtool")?;
     Ok(Promtool { path: folder.join("promtool") })
 }

@@ -91,7 +91,7 @@ impl Broker {
         let mut java = kafka.java(HEAP_MB);
         java.args(&options.virtual_machine);
         java.args(["-Dorg.slf4j.simpleLogger.defaultLogLevel=info", "kafka.Kafka"]).arg(self.settings_path());
-        java.stdout(log.try_clone().with_context(launching)?).stderr(log).process_group(0);
+        java.stdout(log.try_clone().with_context(launching)?).stderr(log).current_dir(&self.folder).process_group(0);
         self.process = Some(java.spawn().with_context(launching)?);
         Ok(())
     }
@@ -139,8 +139,8 @@ impl Broker {
     }
 
     /// Asks its process to stop, if it runs.
-    pub fn terminate(&self) -> Result<()> {
-        self.process.as_ref().map_or(Ok(()), terminate)
+    pub fn terminate(&mut self) -> Result<()> {
+        self.process.as_mut().map_or(Ok(()), terminate)
     }
 
     /// Waits until it has stopped; kills it when it does not.

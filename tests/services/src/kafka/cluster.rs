@@ -1,6 +1,6 @@
 //! A cluster on loopback: started, killed in parts, started again, and gone with its owner.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::thread::sleep;
 use std::time::Duration;
 
@@ -68,7 +68,7 @@ pub struct Cluster {
     brokers: Vec<Broker>,
     watchdog: Watchdog,
     certificate: Option<Certificate>,
-    _folder: TempDir,
+    folder: TempDir,
 }
 
 impl Cluster {
@@ -95,7 +95,7 @@ impl Cluster {
             Broker::new(id, ports, folder.path().join(id.to_string()), options.proxied)
         };
         let brokers = ports.chunks(PORTS).enumerate().map(new).collect::<Result<_>>()?;
-        let mut cluster = Self { kafka: kafka.clone(), options, brokers, watchdog, certificate, _folder: folder };
+        let mut cluster = Self { kafka: kafka.clone(), options, brokers, watchdog, certificate, folder };
         cluster.format()?;
         cluster.restart_all()?;
         Ok(cluster)
@@ -114,6 +114,11 @@ impl Cluster {
                 .into_iter()
                 .try_for_each(|thread| thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
         })
+    }
+
+    /// Settings, storage and logs of all brokers.
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
     }
 
     /// The addresses for clients, separated by commas.
@@ -172,7 +177,7 @@ impl Cluster {
 
     /// Stops all brokers as a service manager would. They can be started again.
     pub fn stop(&mut self) -> Result<()> {
-        self.brokers.iter().try_for_each(Broker::terminate)?;
+        self.brokers.iter_mut().try_for_each(Broker::terminate)?;
         self.brokers.iter_mut().try_for_each(Broker::stopped)?;
         self.watch()
     }

@@ -36,15 +36,11 @@ pub struct Kafka {
 }
 
 impl Kafka {
-    /// The installation in the folder for services, which is made when it is not there.
-    pub fn installed() -> Result<Self> {
-        Self::install(&crate::folder())
-    }
-
-    /// The installation below `services`; needs Java, and where there is none yet Maven and a network.
-    pub fn install(services: &Path) -> Result<Self> {
+    /// The installation in [`crate::folder`], which is made when it is not there. It needs Java; to make it takes Maven and a network.
+    pub fn install() -> Result<Self> {
         apt::provide("java", "default-jre-headless")?;
-        fs::create_dir_all(services).with_context(|| format!("cannot make folder {}", services.display()))?;
+        let services = crate::folder();
+        fs::create_dir_all(&services).with_context(|| format!("cannot make folder {}", services.display()))?;
         let services = services.canonicalize().with_context(|| format!("cannot resolve {}", services.display()))?;
         let folder = services.join(format!("kafka-{VERSION}"));
         install::once(&folder, ("pom.xml", POM), || {

@@ -1,17 +1,19 @@
 //! Real brokers: killed and started again, cut off by a proxy, one of three lost, TLS and passwords.
 
 use std::fs;
+use std::io::Write;
+use std::net::TcpListener;
 use std::process::{Command, Stdio};
 use std::thread::sleep;
 use std::time::Duration;
 
-use tamis_services::kafka::{Cluster, Kafka, Options, Security, Tool};
+use tamis_services::kafka::{Cluster, Credentials, Kafka, Options, Security, Tool};
 use tamis_services::proxy::Fault;
 
 use crate::eventually;
 
 fn start(brokers: usize, options: Options) -> Cluster {
-    let kafka = Kafka::installed().unwrap_or_else(|error| panic!("{error:#}"));
+    let kafka = Kafka::install().unwrap_or_else(|error| panic!("{error:#}"));
     Cluster::start(&kafka, brokers, options).unwrap_or_else(|error| panic!("{error:#}"))
 }
 
@@ -56,7 +58,7 @@ fn a_proxy_that_is_cut_hits_the_clients_that_are_there() {
     let proxy = cluster.proxy(0);
     assert_eq!(proxy.counts().connections, 0, "tools come in beside the proxy");
 
-    let kafka = Kafka::installed().unwrap();
+    let kafka = Kafka::install().unwrap();
     let through = |count| {
         let arguments = ["--topic", "payments", "--from-beginning", "--max-messages", count, "--timeout-ms", "60000"];
         kafka.run(Tool::Consumer, &cluster.bootstrap(), &arguments, "")
@@ -100,41 +102,61 @@ fn a_topic_goes_on_without_one_of_three_brokers() {
     assert_eq!(consume(&cluster, "payments", "3"), "a\nb\nc\n");
 }
 
+/// What a stock tool lists that comes in as a client with these settings.
+fn list_topics(cluster: &Cluster, settings: &str) -> anyhow::Result<String> {
+    let mut file = tempfile::NamedTempFile::new().unwrap();
+    let authority = cluster.credentials().unwrap().authority;
+    write!(file, "ssl.truststore.type=PEM\nssl.truststore.location={}\n{settings}", authority.display()).unwrap();
+    let arguments = ["--command-config", file.path().to_str().unwrap(), "--list"];
+    Kafka::install().unwrap().run(Tool::Topics, &cluster.bootstrap(), &arguments, "")
+}
+
+#[test]
+fn clients_come_in_over_tls() {
+    let cluster = start(1, Options { security: Security::Tls, ..Options::default() });
+    create_topic(&cluster, "payments");
+    assert_eq!(list_topics(&cluster, "security.protocol=SSL\n").unwrap(), "payments\n");
+}
+
 #[test]
 fn clients_log_in_over_tls() {
-    let cluster = start(1, Options { security: Security::SaslTls, ..Options::default() });
+    let cluster = start(1, Options { security: Security::SaslTls, proxied: true, ..Options::default() });
     create_topic(&cluster, "payments");
-    let credentials = cluster.credentials().unwrap();
-    let folder = tempfile::tempdir().unwrap();
-    let file = folder.path().join("client.properties");
+    let Credentials { user, password, .. } = cluster.credentials().unwrap();
     let check = |mechanism: &str, module: &str, password: &str, expected: Result<&str, &str>| {
-        let properties = format!(
-            "security.protocol=SASL_SSL\nssl.truststore.type=PEM\nssl.truststore.location={}\nsasl.mechanism={mechanism}\n\
-             sasl.jaas.config=org.apache.kafka.common.security.{module} required username=\"{}\" password=\"{password}\";\n",
-            credentials.authority.display(),
-            credentials.user,
+        let settings = format!(
+            "security.protocol=SASL_SSL\nsasl.mechanism={mechanism}\nsasl.jaas.config=org.apache.kafka.common.security.\
+             {module} required username=\"{user}\" password=\"{password}\";\n"
         );
-        fs::write(&file, properties).unwrap();
-        let arguments = ["--command-config", file.to_str().unwrap(), "--list"];
-        let listed = Kafka::installed().unwrap().run(Tool::Topics, &cluster.bootstrap(), &arguments, "");
-        match (listed, expected) {
+        match (list_topics(&cluster, &settings), expected) {
             (Ok(listed), Ok(expected)) => assert_eq!(listed, expected, "{mechanism}"),
             (Err(error), Err(expected)) => assert!(error.to_string().contains(expected), "{mechanism}: {error:#}"),
             (listed, expected) => panic!("{mechanism}: {listed:?} and not {expected:?}"),
         }
     };
-    check("PLAIN", "plain.PlainLoginModule", credentials.password, Ok("payments\n"));
-    check("SCRAM-SHA-256", "scram.ScramLoginModule", credentials.password, Ok("payments\n"));
-    check("SCRAM-SHA-512", "scram.ScramLoginModule", credentials.password, Ok("payments\n"));
+    check("PLAIN", "plain.PlainLoginModule", password, Ok("payments\n"));
+    check("SCRAM-SHA-256", "scram.ScramLoginModule", password, Ok("payments\n"));
+    check("SCRAM-SHA-512", "scram.ScramLoginModule", password, Ok("payments\n"));
     check("PLAIN", "plain.PlainLoginModule", "wrong", Err("SaslAuthenticationException"));
+    check("SCRAM-SHA-512", "scram.ScramLoginModule", "wrong", Err("SaslAuthenticationException"));
 }
 
 #[test]
-fn a_setting_that_is_wrong_is_shown_from_the_log() {
-    let kafka = Kafka::installed().unwrap();
-    let options = Options { settings: vec![("num.partitions".into(), "many".into())], ..Options::default() };
-    let error = format!("{:#}", Cluster::start(&kafka, 1, options).unwrap_err());
-    assert!(error.contains("Invalid value many for configuration num.partitions"), "{error}");
+fn what_stops_a_start_is_said() {
+    let kafka = Kafka::install().unwrap();
+    let check = |settings: &[(&str, &str)], expected: &str| {
+        let settings = settings.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        let error = Cluster::start(&kafka, 1, Options { settings, ..Options::default() }).unwrap_err();
+        assert!(format!("{error:#}").contains(expected), "{error:#}");
+    };
+    check(&[("num.partitions", "many")], "Invalid value many for configuration num.partitions");
+    check(&[("metrics.recording.level", "ALL")], "broker 0 ended while it started");
+    let held = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = held.local_addr().unwrap();
+    let listeners = format!("CLIENT://127.0.0.1:0,INTERNAL://127.0.0.1:0,CONTROLLER://{address}");
+    let voters = format!("0@{address}");
+    let settings = [("listeners", listeners.as_str()), ("controller.quorum.voters", voters.as_str())];
+    check(&settings, "cannot start broker 0: a port of the broker was taken meanwhile");
 }
 
 /// Set for the process that the test below starts and kills: it tells its brokers, and waits.
