@@ -24,7 +24,7 @@ pub struct Order<'a> {
     total: Option<Cents>,
     subtotal: Option<Cents>,
     discount: Option<Cents>,
-    item_count: Option<i32>,
+    item_count: Option<i64>,
 }
 
 /// Which of the criteria hold; null is nothing out of the ordinary.
@@ -41,8 +41,7 @@ pub fn order_anomaly(config: &Limits, order: &Order) -> [bool; 3] {
     [
         created && order.total.is_some_and(|total| total > config.total_max),
         created && discount.is_some_and(|(discount, of)| config.discount_percent_max.is_exceeded(discount.0, of.0)),
-        order.event_type == "cancelled"
-            && order.item_count.is_some_and(|items| i64::from(items) > config.item_count_max),
+        order.event_type == "cancelled" && order.item_count.is_some_and(|items| items > config.item_count_max),
     ]
 }
 

@@ -9,7 +9,7 @@ pub struct Order<'a> {
     delivery_country: Option<&'a str>,
     event_type: &'a str,
     total: Option<Cents>,
-    item_count: Option<i32>,
+    item_count: Option<i64>,
     delivery_method: Option<&'a str>,
 }
 
@@ -32,7 +32,7 @@ impl Fold<Order<'_>> for Tally {
         }
         self.volume += order.total;
         self.totals += i64::from(order.total.is_some());
-        self.items += order.item_count.map_or(0, i64::from);
+        self.items += order.item_count.unwrap_or(0);
         self.item_counts += i64::from(order.item_count.is_some());
         order.delivery_method.iter().for_each(|method| self.methods.add(method));
     }
