@@ -18,14 +18,16 @@ use engine::{Engine, Way};
 use rules::Alerts;
 
 /// Feeds that are compared; each goes through the engine in every [`Way`].
-const FEEDS: u32 = 96;
+const FEEDS: u32 = 160;
 
 #[test]
 fn what_the_engine_raises_is_what_the_contract_says() {
     let engine = Engine::new();
     let fired = RefCell::new(BTreeMap::<String, u32>::new());
-    let mut runner = TestRunner::new(ProptestConfig { cases: FEEDS, ..ProptestConfig::default() });
-    let compared = runner.run(&(feed::feed(), settings::overrides()), |(feed, overrides)| {
+    let mut runner =
+        TestRunner::new(ProptestConfig { cases: FEEDS, source_file: Some(file!()), ..ProptestConfig::default() });
+    let feeds = settings::overrides().prop_flat_map(|(window_ms, overrides)| (feed::feed(window_ms), Just(overrides)));
+    let compared = runner.run(&feeds, |(feed, overrides)| {
         let events = decode::events(&feed);
         let alerts = rules::alerts(&events, &settings::effective(&overrides));
         let rows = aggregates::rows(&events);

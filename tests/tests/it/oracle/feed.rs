@@ -50,18 +50,21 @@ enum Lag {
     Behind(i64),
 }
 
-/// A feed of up to 90 records over 1 to 3 partitions of each topic.
-pub fn feed() -> impl Strategy<Value = Vec<Record>> {
+/// A feed of up to 90 records over 1 to 3 partitions of each topic; `window_ms` is the length of windows that it is to fill.
+pub fn feed(window_ms: i64) -> impl Strategy<Value = Vec<Record>> {
     let partitions = [1..=3u32, 1..=3u32, 1..=3u32];
-    (partitions, prop::collection::vec(seed(), 1..90)).prop_map(|(partitions, seeds)| records(partitions, &seeds))
+    let few_or_many =
+        prop_oneof![prop::collection::vec(seed(window_ms), 1..15), prop::collection::vec(seed(window_ms), 1..90)];
+    (partitions, few_or_many).prop_map(|(partitions, seeds)| records(partitions, &seeds))
 }
 
-fn seed() -> impl Strategy<Value = Seed> {
+fn seed(window_ms: i64) -> impl Strategy<Value = Seed> {
     let topic = prop_oneof![5 => Just(0), 4 => Just(1), 3 => Just(2)];
     let step = prop_oneof![
         3 => Just(Step::None),
         1 => Just(Step::One),
         6 => (1..900i64).prop_map(Step::Some),
+        2 => Just(Step::Some(window_ms)),
         1 => (1..20i64).prop_map(Step::Minutes),
     ];
     let edge = prop_oneof![
@@ -72,9 +75,11 @@ fn seed() -> impl Strategy<Value = Seed> {
         1 => LATENESS_MS..2 * DAY_MS,
     ];
     let lag = prop_oneof![
-        12 => Just(Lag::None),
-        4 => (1..LATENESS_MS).prop_map(Lag::Some),
-        2 => edge.prop_map(Lag::Behind),
+        24 => Just(Lag::None),
+        8 => (1..LATENESS_MS).prop_map(Lag::Some),
+        2 => Just(Lag::Some(DAY_MS)),
+        2 => Just(Lag::Some(DAY_MS + 1)),
+        4 => edge.prop_map(Lag::Behind),
     ];
     let spoilt = prop::option::weighted(0.06, any::<u8>());
     (topic, any::<u8>(), step, lag, any::<[u8; 12]>(), spoilt)

@@ -31,13 +31,13 @@ pub const AGGREGATES: [&str; 2] = ["payments_by_currency", "orders_by_country"];
 /// What a rule is told other than its defaults.
 pub type Overrides = BTreeMap<&'static str, Json>;
 
-/// Nothing, or limits and one length for all windows that make a short feed fire.
-pub fn overrides() -> impl Strategy<Value = Overrides> {
+/// Nothing, or limits and one length for all windows that make a short feed fire; and a length that windows have.
+pub fn overrides() -> impl Strategy<Value = (i64, Overrides)> {
     let window_ms = prop::sample::select(vec![1, 2, 999, 1_000, 3_000, 5_000, 60_000]);
     let percent = prop::sample::select(vec![json!(0), json!(5), json!(10.5), json!(33.3), json!(50), json!(100)]);
-    let others =
-        (window_ms, 0..4u64, percent).prop_map(|(window_ms, limit, percent)| others(window_ms, limit, &percent));
-    prop_oneof![1 => Just(Overrides::new()), 3 => others]
+    let others = (window_ms, 0..4u64, percent)
+        .prop_map(|(window_ms, limit, percent)| (window_ms, others(window_ms, limit, &percent)));
+    prop_oneof![1 => Just((5_000, Overrides::new())), 3 => others]
 }
 
 fn others(window_ms: i64, limit: u64, percent: &Json) -> Overrides {
