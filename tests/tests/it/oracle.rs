@@ -16,6 +16,7 @@ use proptest::test_runner::TestRunner;
 
 use engine::{Engine, Way};
 use rules::Alerts;
+pub use settings::RULES;
 
 /// Feeds that are compared; each goes through the engine in every [`Way`].
 const FEEDS: u32 = 160;
