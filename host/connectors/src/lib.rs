@@ -7,6 +7,7 @@ pub mod checkpoints;
 mod durable;
 pub mod files;
 mod folders;
+pub mod kafka;
 pub mod lake;
 pub mod lock;
 mod parallel;
