@@ -148,7 +148,8 @@ mod tests {
         watchdog.watch([watched.id(), left.id()].into_iter()).unwrap();
         watchdog.watch([watched.id()].into_iter()).unwrap();
         drop(watchdog);
-        assert_eq!(watched.wait().unwrap().to_string(), "signal: 9 (SIGKILL)");
+        let status = wait(&mut watched, Duration::from_secs(60)).unwrap();
+        assert_eq!(status.map(|status| status.to_string()).as_deref(), Some("signal: 9 (SIGKILL)"));
         assert!(!folder.path().exists());
         assert_eq!(left.try_wait().unwrap(), None);
         left.kill().unwrap();
