@@ -141,7 +141,8 @@ mod tests {
 
     #[test]
     fn a_watchdog_kills_what_it_watches_and_removes_the_folder() {
-        let sleeper = || Command::new("sleep").arg("1000").spawn().unwrap();
+        // Without our output: nobody waits for its end when this test fails and leaves one behind.
+        let sleeper = || Command::new("sleep").arg("1000").stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
         let (mut watched, mut left) = (sleeper(), sleeper());
         let folder = tempfile::tempdir().unwrap();
         let mut watchdog = Watchdog::new(Some(folder.path())).unwrap();
