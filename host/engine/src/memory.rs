@@ -127,7 +127,7 @@ impl Source for MemorySource {
             }),
             Framing::Frames => chunk.fill_frames(|frames| {
                 for parts in read.into_iter().map(|line| record_parts(line)) {
-                    let headers = parts.headers.iter().map(|(name, value)| (name.as_str(), value.as_slice()));
+                    let headers = parts.headers.iter().map(|(name, value)| (name.as_bytes(), value.as_slice()));
                     let (key, value) = (parts.key.as_deref(), parts.value.as_deref());
                     frames.push(parts.offset.unwrap_or(-1), parts.timestamp, key, value, headers);
                 }

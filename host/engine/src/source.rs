@@ -121,7 +121,7 @@ impl Chunk {
             Framing::Frames => frames.push_behind(self.raw(origin), before),
             Framing::Lines => {
                 let parts = self.record(origin);
-                let headers = parts.headers.iter().map(|(name, value)| (name.as_str(), value.as_slice()));
+                let headers = parts.headers.iter().map(|(name, value)| (name.as_bytes(), value.as_slice()));
                 let mut frame = Vec::new();
                 let (key, value) = (parts.key.as_deref(), parts.value.as_deref());
                 Frames::new(&mut frame).push(origin.offset, parts.timestamp, key, value, headers);
