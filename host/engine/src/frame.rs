@@ -138,9 +138,14 @@ impl Frame {
         self.has_value.then(|| &bytes[self.value_start..self.value_end])
     }
 
+    /// Its key.
+    pub fn key<'a>(&self, bytes: &'a [u8]) -> Option<&'a [u8]> {
+        self.has_key.then(|| &bytes[self.value_end + 1..self.headers_start])
+    }
+
     /// Everything that it says.
     pub fn parts(&self, bytes: &[u8]) -> RecordParts {
-        let key = self.has_key.then(|| bytes[self.value_end + 1..self.headers_start].to_vec());
+        let key = self.key(bytes).map(<[u8]>::to_vec);
         let mut rest = &bytes[self.headers_start..self.end];
         let mut headers = Vec::new();
         while let (Some(name), Some(value)) = (part(&mut rest), part(&mut rest)) {
@@ -185,7 +190,10 @@ mod tests {
         let mut at = 0;
         for (offset, timestamp, key, value, count) in cases {
             let frame = Frame::read(chunk.records(), at);
-            let headers = headers().into_iter().take(count).map(|(name, value)| (String::from_utf8_lossy(name).into_owned(), value.to_vec()));
+            let headers = headers()
+                .into_iter()
+                .take(count)
+                .map(|(name, value)| (String::from_utf8_lossy(name).into_owned(), value.to_vec()));
             let (key, value) = (key.map(Into::into), value.map(Into::into));
             let expected = RecordParts { offset: Some(offset), timestamp, key, value, headers: headers.collect() };
             let origin = Origin { offset, start: at as u32, end: frame.end as u32 };

@@ -81,17 +81,28 @@ impl Chunk {
 
     /// Fills the chunk anew: `fill` appends the records, each with its line break, to the empty buffer it gets.
     pub fn fill<T>(&mut self, fill: impl FnOnce(&mut Vec<u8>) -> T) -> T {
-        self.framed(Framing::Lines, fill)
+        self.refill(Framing::Lines, fill)
     }
 
     /// Fills the chunk anew with frames.
     pub fn fill_frames<T>(&mut self, fill: impl FnOnce(&mut Frames<'_>) -> T) -> T {
-        self.framed(Framing::Frames, |bytes| fill(&mut Frames::new(bytes)))
+        self.refill(Framing::Frames, |bytes| fill(&mut Frames::new(bytes)))
     }
 
     /// Fills the chunk anew with frames that stand one behind the other already.
     pub(crate) fn fill_framed(&mut self, frames: &[u8]) {
-        self.framed(Framing::Frames, |bytes| bytes.extend_from_slice(frames));
+        self.refill(Framing::Frames, |bytes| bytes.extend_from_slice(frames));
+    }
+
+    /// Its records, when they are in frames.
+    pub fn framed(&self) -> impl Iterator<Item = FramedRecord<'_>> {
+        let records = self.records();
+        let end = if self.framing == Framing::Frames { records.len() } else { 0 };
+        let mut start = 0;
+        Frame::ends(&records[..end], 0).map(move |end| {
+            let frame = Frame::read(records, std::mem::replace(&mut start, end));
+            FramedRecord { offset: frame.offset, key: frame.key(records), value: frame.value(records) }
+        })
     }
 
     /// The bytes of one of its records: a line without its line break, or a frame.
@@ -130,13 +141,24 @@ impl Chunk {
         }
     }
 
-    fn framed<T>(&mut self, framing: Framing, fill: impl FnOnce(&mut Vec<u8>) -> T) -> T {
+    fn refill<T>(&mut self, framing: Framing, fill: impl FnOnce(&mut Vec<u8>) -> T) -> T {
         self.framing = framing;
         self.bytes.clear();
         let result = fill(&mut self.bytes);
         self.bytes.resize(self.bytes.len() + PADDING, 0);
         result
     }
+}
+
+/// A record in a frame.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FramedRecord<'a> {
+    /// Its offset.
+    pub offset: i64,
+    /// Its key.
+    pub key: Option<&'a [u8]>,
+    /// Its value; none = it is a tombstone.
+    pub value: Option<&'a [u8]>,
 }
 
 /// What a read found.

@@ -133,6 +133,7 @@ impl Writer {
 
     fn send(&self, record: &Record) -> Result<()> {
         let mut message = BaseRecord::to(&record.topic).timestamp(record.timestamp);
+        message.partition = record.partition.map(u32::cast_signed);
         (message.key, message.payload) = (record.key.as_deref(), record.value.as_deref());
         if !record.headers.is_empty() {
             let headers = OwnedHeaders::new_with_capacity(record.headers.len());

@@ -11,6 +11,7 @@ use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, ResourceSpecifier, Top
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::RDKafkaErrorCode;
 use tamis_model::Result;
+use tamis_model::position::Partition;
 
 use super::connection::{KafkaConnection, Quiet, REQUEST_MAX};
 use super::errors::{failed, failed_with, missing};
@@ -65,8 +66,33 @@ impl KafkaTopics {
                     .set("max.message.bytes", &record_bytes_max)
             })
             .collect();
+        let created = self.make(&admin, &new)?;
+        self.describe(&admin, names, &created)
+    }
+
+    /// Makes a topic of one partition that keeps the last value of each key for ever, unless it is there.
+    pub fn create_compacted(&self, name: &str, replication: u32) -> Result<()> {
+        let record_bytes_max = RECORD_BYTES_MAX.to_string();
+        let new = NewTopic::new(name, 1, TopicReplication::Fixed(replication.cast_signed()))
+            .set("cleanup.policy", "compact")
+            .set("max.message.bytes", &record_bytes_max)
+            // What lies in the segment that is written is not compacted.
+            .set("segment.bytes", "67108864")
+            .set("min.cleanable.dirty.ratio", "0.3");
+        self.make(&self.admin()?, &[new]).map(drop)
+    }
+
+    /// The first offset of a partition, and the one behind its last record.
+    pub fn ends(&self, partition: &Partition) -> Result<(i64, i64)> {
+        let Partition { topic, number } = partition;
+        let ends = self.consumer()?.fetch_watermarks(topic, number.cast_signed(), REQUEST_MAX);
+        ends.map_err(|error| failed("find the ends of", partition, error))
+    }
+
+    /// Makes topics. Returns those that were not there.
+    fn make(&self, admin: &AdminClient<Quiet>, new: &[NewTopic<'_>]) -> Result<BTreeSet<String>> {
         let options = AdminOptions::new().request_timeout(Some(REQUEST_MAX)).operation_timeout(Some(REQUEST_MAX));
-        let results = wait(admin.create_topics(&new, &options)).map_err(|error| failed("make topics at", self, error))?;
+        let results = wait(admin.create_topics(new, &options)).map_err(|error| failed("make topics at", self, error))?;
         let mut created = BTreeSet::new();
         for result in results {
             match result {
@@ -75,7 +101,7 @@ impl KafkaTopics {
                 Err((name, code)) => return Err(failed_with("make topic", name, code)),
             }
         }
-        self.describe(&admin, names, &created)
+        Ok(created)
     }
 
     /// Fails when one of these topics is not there, and says how it is made.
