@@ -148,7 +148,8 @@ mod tests {
     #[test]
     fn what_was_put_in_comes_out() {
         let headers = || [(&b"a"[..], &b"\n\xff"[..]), (b"\xc3", b"")];
-        let cases: [(i64, Option<Millis>, Option<&[u8]>, Option<&[u8]>, usize); 5] = [
+        type Case<'a> = (i64, Option<Millis>, Option<&'a [u8]>, Option<&'a [u8]>, usize);
+        let cases: [Case<'_>; 5] = [
             (0, Some(0), None, None, 0),
             (7, None, Some(b""), Some(b""), 2),
             (i64::MAX, Some(-1), Some(b"k\n"), None, 1),
@@ -164,7 +165,10 @@ mod tests {
         let mut at = 0;
         for (offset, timestamp, key, value, count) in cases {
             let frame = Frame::read(chunk.records(), at);
-            let headers = headers().into_iter().take(count).map(|(name, value)| (String::from_utf8_lossy(name).into_owned(), value.to_vec()));
+            let headers = headers()
+                .into_iter()
+                .take(count)
+                .map(|(name, value)| (String::from_utf8_lossy(name).into_owned(), value.to_vec()));
             let (key, value) = (key.map(Into::into), value.map(Into::into));
             let expected = RecordParts { offset: Some(offset), timestamp, key, value, headers: headers.collect() };
             let origin = Origin { offset, start: at as u32, end: frame.end as u32 };

@@ -7,6 +7,8 @@ use serde::Deserialize;
 use tamis_model::error::Context;
 use tamis_model::{Error, Result};
 
+use crate::kafka::Kafka;
+
 /// The whole file. Everything is optional; unknown members are refused with their name.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -21,8 +23,10 @@ pub struct Config {
     pub schedules: Schedules,
     /// What is put to work on topics, by rule name. A rule plugin that is not named runs with its defaults.
     pub rules: BTreeMap<String, Rule>,
-    /// Topics that are written to.
+    /// Topics of the home that are written to.
     pub topics: BTreeMap<String, Topic>,
+    /// Where topics are instead of the home.
+    pub kafka: Kafka,
 }
 
 /// How streams are read.
