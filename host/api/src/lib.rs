@@ -24,12 +24,12 @@ mod server;
 mod streams;
 mod tokens;
 
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use axum::Router;
 use axum::middleware::from_fn;
 use tamis_connectors::SqliteWarehouse;
+use tamis_connectors::topics::Topics;
 use tamis_engine::Clock;
 use tamis_registry::Registry;
 use tower_http::catch_panic::CatchPanicLayer;
@@ -56,8 +56,8 @@ pub struct Api {
     pub streams: Streams,
     /// Where alerts are read.
     pub warehouse: Arc<SqliteWarehouse>,
-    /// The folder of the topics, the dead letters' among them.
-    pub topics: PathBuf,
+    /// Where the topics are, the dead letters' among them.
+    pub topics: Topics,
     /// What it can start.
     pub jobs: Jobs,
     /// The time of day.

@@ -174,7 +174,8 @@ mod tests {
     #[test]
     fn what_was_put_in_comes_out() {
         let headers = || [(&b"a"[..], &b"\n\xff"[..]), (b"\xc3", b"")];
-        let cases: [(i64, Option<Millis>, Option<&[u8]>, Option<&[u8]>, usize); 5] = [
+        type Case<'a> = (i64, Option<Millis>, Option<&'a [u8]>, Option<&'a [u8]>, usize);
+        let cases: [Case<'_>; 5] = [
             (0, Some(0), None, None, 0),
             (7, None, Some(b""), Some(b""), 2),
             (i64::MAX, Some(-1), Some(b"k\n"), None, 1),

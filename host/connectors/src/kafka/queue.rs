@@ -1,8 +1,10 @@
-//! A partition's own queue, emptied many records at a time.
+//! A partition's own queue.
 //!
-//! The client's wrapper gives records one by one, each with an allocation of its own, and panics at a header whose name is not UTF-8.
+//! The client's wrapper makes an allocation for each record, and panics at a header whose name is not UTF-8. What takes many records at a time
+//! from the client counts the end of a partition as a record: where a group moves partitions, it would be fetched one too far.
 
 use std::ffi::{CStr, CString, c_void};
+use std::mem;
 use std::ptr;
 use std::slice;
 use std::sync::Arc;
@@ -14,15 +16,11 @@ use rdkafka::types::RDKafkaRespErr;
 
 use super::source::Reader;
 
-/// So many records are taken from the client at a time.
-const BATCH_RECORDS: usize = 256;
-
 /// A partition's queue. It does not outlive its consumer.
 pub(super) struct PartitionQueue {
     queue: *mut native::rd_kafka_queue_t,
-    /// What was taken from the client, the next one first at `at`; those before it are gone.
-    batch: Vec<*mut native::rd_kafka_message_t>,
-    at: usize,
+    /// What was taken last, or null.
+    message: *mut native::rd_kafka_message_t,
     _consumer: Arc<Reader>,
 }
 
@@ -48,26 +46,23 @@ impl PartitionQueue {
     pub fn new(consumer: &Arc<Reader>, topic: &str, number: i32) -> Option<Self> {
         let topic = CString::new(topic).ok()?;
         // SAFETY: the client lives as long as `consumer`, and the name ends in a zero.
-        let queue = unsafe {
-            native::rd_kafka_queue_get_partition(consumer.client().native_ptr(), topic.as_ptr(), number)
-        };
+        let queue =
+            unsafe { native::rd_kafka_queue_get_partition(consumer.client().native_ptr(), topic.as_ptr(), number) };
         if queue.is_null() {
             return None;
         }
         // SAFETY: the queue is the one that was just given to us.
         unsafe { native::rd_kafka_queue_forward(queue, ptr::null_mut()) };
-        Some(Self { queue, batch: Vec::with_capacity(BATCH_RECORDS), at: 0, _consumer: Arc::clone(consumer) })
+        Some(Self { queue, message: ptr::null_mut(), _consumer: Arc::clone(consumer) })
     }
 
     /// What comes next, if anything is there.
     pub fn next(&mut self) -> Option<Arrived<'_>> {
-        if self.at == self.batch.len() {
-            self.refill();
-        }
-        let message = *self.batch.get(self.at)?;
-        self.at += 1;
-        // SAFETY: messages of the batch are alive until `discard`, which takes `&mut self`.
-        let message = unsafe { &*message };
+        self.discard();
+        // SAFETY: the queue is ours, and so is the message.
+        self.message = unsafe { native::rd_kafka_consume_queue(self.queue, 0) };
+        // SAFETY: the message is alive until `discard`, which takes `&mut self`.
+        let message = unsafe { self.message.as_ref()? };
         Some(match message.err {
             RDKafkaRespErr::RD_KAFKA_RESP_ERR_NO_ERROR => Arrived::Record(Record(message)),
             RDKafkaRespErr::RD_KAFKA_RESP_ERR__PARTITION_EOF => Arrived::End,
@@ -75,20 +70,10 @@ impl PartitionQueue {
         })
     }
 
-    fn refill(&mut self) {
-        self.discard();
-        // SAFETY: there is room for that many messages, and those that are written are ours to destroy.
-        let taken = unsafe {
-            native::rd_kafka_consume_batch_queue(self.queue, 0, self.batch.as_mut_ptr(), self.batch.capacity())
-        };
-        // SAFETY: the client has written that many.
-        unsafe { self.batch.set_len(usize::try_from(taken).unwrap_or(0)) };
-    }
-
     fn discard(&mut self) {
-        self.at = 0;
-        for message in self.batch.drain(..) {
-            // SAFETY: the batch holds each message once, and nothing borrows from it.
+        let message = mem::replace(&mut self.message, ptr::null_mut());
+        if !message.is_null() {
+            // SAFETY: it is ours, and nothing borrows from it.
             unsafe { native::rd_kafka_message_destroy(message) };
         }
     }

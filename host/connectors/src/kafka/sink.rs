@@ -14,8 +14,8 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{DeliveryResult, Header, OwnedHeaders};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer, ProducerContext};
 use tamis_engine::Sink;
-use tamis_model::record::Record;
 use tamis_model::Result;
+use tamis_model::record::Record;
 
 use super::connection::{KafkaConnection, REQUEST_MAX, log};
 use super::errors::{failed, failed_with, missing};
@@ -137,16 +137,19 @@ impl Writer {
         (message.key, message.payload) = (record.key.as_deref(), record.value.as_deref());
         if !record.headers.is_empty() {
             let headers = OwnedHeaders::new_with_capacity(record.headers.len());
-            let headers = record.headers.iter().fold(headers, |headers, (name, value)| {
-                headers.insert(Header { key: name, value: Some(value) })
-            });
+            let headers = record
+                .headers
+                .iter()
+                .fold(headers, |headers, (name, value)| headers.insert(Header { key: name, value: Some(value) }));
             message = message.headers(headers);
         }
         let deadline = Instant::now() + DELIVERY_MAX;
         loop {
             match self.producer.send(message) {
                 Ok(()) => return Ok(()),
-                Err((KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull), unsent)) if Instant::now() < deadline => {
+                Err((KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull), unsent))
+                    if Instant::now() < deadline =>
+                {
                     message = unsent;
                     self.producer.poll(LOOK_EVERY);
                     self.check()?;
@@ -202,9 +205,13 @@ impl ProducerContext for Deliveries {
 
     fn delivery(&self, delivered: &DeliveryResult<'_>, (): ()) {
         let Err((error, message)) = delivered else { return };
+        let code = error.rdkafka_error_code().unwrap_or(RDKafkaErrorCode::Fail);
+        if matches!(code, RDKafkaErrorCode::PurgeQueue | RDKafkaErrorCode::PurgeInflight) {
+            // A transaction that is aborted takes it back.
+            return;
+        }
         let bytes = message.payload().map_or(0, <[u8]>::len);
         let what = described(message.topic(), message.timestamp().to_millis().unwrap_or(0), bytes);
-        let code = error.rdkafka_error_code().unwrap_or(RDKafkaErrorCode::Fail);
         self.first.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(Refused { what, code });
     }
 }

@@ -146,9 +146,9 @@ impl KafkaSource {
         let consumer = self.consumer()?;
         let lag = |taken: &Taken| {
             let Partition { topic, number } = &taken.partition;
-            let (_, end) = consumer.fetch_watermarks(topic, number.cast_signed(), REQUEST_MAX).map_err(|error| {
-                failed("find the end of", &taken.partition, error)
-            })?;
+            let (_, end) = consumer
+                .fetch_watermarks(topic, number.cast_signed(), REQUEST_MAX)
+                .map_err(|error| failed("find the end of", &taken.partition, error))?;
             let records = u64::try_from(end - taken.next).unwrap_or(0);
             Ok(PartitionLag { partition: taken.partition.clone(), records })
         };
@@ -198,7 +198,9 @@ impl KafkaSource {
             match said {
                 // Records come from the queues of their partitions.
                 Ok(_) | Err(KafkaError::PartitionEOF(_)) => {}
-                Err(error @ KafkaError::MessageConsumptionFatal(_)) => return Err(failed("read from", brokers(), error)),
+                Err(error @ KafkaError::MessageConsumptionFatal(_)) => {
+                    return Err(failed("read from", brokers(), error));
+                }
                 Err(KafkaError::MessageConsumption(RDKafkaErrorCode::AllBrokersDown)) => {
                     // It is said whenever the last connection breaks; most times another one is there at once.
                     consumer.fetch_metadata(None, REQUEST_MAX).map_err(|error| failed("reach", brokers(), error))?;
@@ -350,7 +352,9 @@ impl Source for KafkaSource {
             if is_empty {
                 // The group waits for an answer to that, too.
                 let none = TopicPartitionList::new();
-                consumer.incremental_assign(&none).map_err(|error| failed("join group", &self.settings.group, error))?;
+                consumer
+                    .incremental_assign(&none)
+                    .map_err(|error| failed("join group", &self.settings.group, error))?;
             }
         }
         consumer.context().answered();

@@ -5,13 +5,13 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread::{self, Thread};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, ResourceSpecifier, TopicReplication};
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::RDKafkaErrorCode;
-use tamis_model::Result;
 use tamis_model::position::Partition;
+use tamis_model::{Kind, Result};
 
 use super::connection::{KafkaConnection, Quiet, REQUEST_MAX};
 use super::errors::{failed, failed_with, missing};
@@ -19,7 +19,11 @@ use super::membership::Member;
 use super::sink::RECORD_BYTES_MAX;
 use crate::topics::{PartitionOverview, TopicOverview};
 
+/// Between two looks whether a new topic is known.
+const LOOK_EVERY: Duration = Duration::from_millis(20);
+
 /// The topics of a cluster.
+#[derive(Clone, Debug)]
 pub struct KafkaTopics {
     connection: KafkaConnection,
 }
@@ -67,6 +71,7 @@ impl KafkaTopics {
             })
             .collect();
         let created = self.make(&admin, &new)?;
+        self.known(names)?;
         self.describe(&admin, names, &created)
     }
 
@@ -79,7 +84,8 @@ impl KafkaTopics {
             // What lies in the segment that is written is not compacted.
             .set("segment.bytes", "67108864")
             .set("min.cleanable.dirty.ratio", "0.3");
-        self.make(&self.admin()?, &[new]).map(drop)
+        self.make(&self.admin()?, &[new])?;
+        self.known(&[name.to_owned()])
     }
 
     /// The first offset of a partition, and the one behind its last record.
@@ -92,7 +98,8 @@ impl KafkaTopics {
     /// Makes topics. Returns those that were not there.
     fn make(&self, admin: &AdminClient<Quiet>, new: &[NewTopic<'_>]) -> Result<BTreeSet<String>> {
         let options = AdminOptions::new().request_timeout(Some(REQUEST_MAX)).operation_timeout(Some(REQUEST_MAX));
-        let results = wait(admin.create_topics(new, &options)).map_err(|error| failed("make topics at", self, error))?;
+        let results =
+            wait(admin.create_topics(new, &options)).map_err(|error| failed("make topics at", self, error))?;
         let mut created = BTreeSet::new();
         for result in results {
             match result {
@@ -102,6 +109,17 @@ impl KafkaTopics {
             }
         }
         Ok(created)
+    }
+
+    /// Waits until the brokers have told each other of them.
+    fn known(&self, names: &[String]) -> Result<()> {
+        let deadline = Instant::now() + REQUEST_MAX;
+        loop {
+            match self.require(names) {
+                Err(error) if error.kind() == Kind::Missing && Instant::now() < deadline => thread::sleep(LOOK_EVERY),
+                done => return done,
+            }
+        }
     }
 
     /// Fails when one of these topics is not there, and says how it is made.
@@ -124,7 +142,7 @@ impl KafkaTopics {
                 let ends = consumer.fetch_watermarks(&topic, number.cast_signed(), REQUEST_MAX);
                 let (first_offset, next_offset) =
                     ends.map_err(|error| failed("find the ends of", format!("{topic}/{number}"), error))?;
-                overview.push(PartitionOverview { number, first_offset, next_offset, bytes: 0 });
+                overview.push(PartitionOverview { number, first_offset, next_offset, bytes: None });
             }
             topics.push(TopicOverview { topic, partitions: overview });
         }

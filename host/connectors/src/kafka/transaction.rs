@@ -160,7 +160,8 @@ impl Transactions {
         use RDKafkaErrorCode as Code;
         match code {
             Some(Code::Fenced | Code::ProducerFenced | Code::InvalidProducerEpoch) => {
-                Error::new(Kind::Conflict, operation, self.object()).because("another host has taken over under its name")
+                Error::new(Kind::Conflict, operation, self.object())
+                    .because("another host has taken over under its name")
             }
             _ => failed(operation, self.object(), error),
         }
