@@ -15,10 +15,13 @@ use std::process::{Command, ExitCode};
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
-use tamis_services::kafka::{Cluster, Kafka, Options};
+use tamis_services::kafka::{Cluster, Kafka, Options, Tool};
 
 use plugins::Components;
 use step::{cargo, run, timed};
+
+/// A topic in which the demo's day has alerts.
+const DEMO_ALERTS: &str = "alerts_advanced_fraud";
 
 /// Set-up, demo, tests and benchmarks of Tamis.
 #[derive(Parser)]
@@ -36,6 +39,9 @@ enum Task {
     Plugins,
     /// Build host and plugins, then run `tamis demo` with ARGS (try `--once`)
     Demo {
+        /// Through the topics of a real Kafka, which is started for it
+        #[arg(long)]
+        kafka: bool,
         /// What `tamis demo` takes; see `cargo xtask demo -- --help`
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         args: Vec<OsString>,
@@ -76,7 +82,7 @@ fn perform(task: Task) -> Result<()> {
             setup::services()
         }
         Task::Plugins => Components::build_with_hostile().map(|_| ()),
-        Task::Demo { args } => demo(&args),
+        Task::Demo { kafka, args } => demo(kafka, &args),
         Task::Kafka { brokers } => kafka(brokers),
         Task::Test => test(),
         Task::Bench { args } => bench(&args),
@@ -84,13 +90,26 @@ fn perform(task: Task) -> Result<()> {
     }
 }
 
-fn demo(args: &[OsString]) -> Result<()> {
+fn demo(on_kafka: bool, args: &[OsString]) -> Result<()> {
     let components = Components::build()?;
     // All packages are selected so that their dependencies get the features that the tests build them with.
     run("host", cargo(["build", "--release", "--workspace", "--bins"]))?;
     let mut tamis = Command::new(components.host_path());
     tamis.arg("demo").args(args).env("TAMIS_PLUGINS", &components.plugins);
-    run("demo", tamis)
+    if on_kafka { demo_on_kafka(tamis, &components) } else { run("demo", tamis) }
+}
+
+/// The demo on a Kafka of its own, in a home of its own: what a home remembers of a cluster holds for no other one.
+fn demo_on_kafka(mut tamis: Command, components: &Components) -> Result<()> {
+    let kafka = timed("installation of Kafka", Kafka::install)?;
+    let cluster = timed("start of Kafka", || Cluster::start(&kafka, 1, Options::default()))?;
+    let home = tempfile::Builder::new().prefix("demo-kafka-").tempdir_in(&components.target)?;
+    tamis.arg("--home").arg(home.path()).arg("--kafka").arg(cluster.bootstrap());
+    run("demo", tamis)?;
+    step::say(format_args!("== {DEMO_ALERTS}, as Kafka's own console consumer shows it"));
+    let shown = ["--topic", DEMO_ALERTS, "--from-beginning", "--max-messages", "5", "--timeout-ms", "20000"];
+    write!(stdout(), "{}", cluster.tool(Tool::Consumer, &shown)?)?;
+    Ok(())
 }
 
 fn kafka(brokers: usize) -> Result<()> {
@@ -144,9 +163,11 @@ mod tests {
 
     #[test]
     fn arguments_of_the_demo_are_passed_on_untouched() {
-        let Task::Demo { args } = Arguments::parse_from(["xtask", "demo", "--once", "--seed", "7"]).task else {
-            panic!("demo")
+        let check = |line: &[&str], on_kafka: bool| {
+            let Task::Demo { kafka, args } = Arguments::parse_from(line).task else { panic!("demo") };
+            assert_eq!((kafka, &args[..]), (on_kafka, &["--once", "--seed", "7"].map(OsString::from)[..]));
         };
-        assert_eq!(args, ["--once", "--seed", "7"]);
+        check(&["xtask", "demo", "--once", "--seed", "7"], false);
+        check(&["xtask", "demo", "--kafka", "--once", "--seed", "7"], true);
     }
 }

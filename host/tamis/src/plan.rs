@@ -18,8 +18,7 @@ use tamis_registry::seed::{Seed, SeedMode};
 
 use crate::config::{self, Config, Mode};
 use crate::home::Home;
-use crate::kafka::Delivery;
-use crate::kafka::KafkaPlan;
+use crate::kafka::{Delivery, KafkaPlan};
 use crate::topics;
 
 /// The environment variable with the pepper.

@@ -1,13 +1,13 @@
-//! The source keeps the contract of sources.
+//! Source and checkpoints keep their contracts.
 
 use rdkafka::admin::AdminOptions;
-use tamis_connectors::kafka::{KafkaSource, KafkaSourceSettings, KafkaTopics};
-use tamis_engine::Source;
-use tamis_engine::conformance::{SourceHarness, source_contract};
-use tamis_model::position::Partition;
+use tamis_connectors::kafka::{KafkaChangelog, KafkaSource, KafkaSourceSettings, KafkaTopics, KafkaTransactions};
+use tamis_engine::conformance::{CheckpointHarness, SourceHarness, checkpoint_contract, source_contract};
+use tamis_engine::{CheckpointStore, Source};
+use tamis_model::position::{Partition, Positions};
 use tamis_model::time::Millis;
 
-use crate::fixture::{SETTINGS, add_partitions, admin, connection, eventually, send};
+use crate::fixture::{SETTINGS, add_partitions, admin, connection, eventually, record, send, tailing, topic};
 
 /// The topic that the contract writes to.
 const TOPIC: &str = "payments";
@@ -63,4 +63,50 @@ fn sources_keep_the_contract() {
     for bounded in [true, false] {
         source_contract(|| Topic::new(bounded));
     }
+}
+
+/// Checkpoints in a topic of their own.
+struct Changelog {
+    topic: String,
+    /// Whose group is told positions.
+    source: KafkaSource,
+    opened: u32,
+}
+
+impl Changelog {
+    fn new(number: u32) -> Self {
+        let name = format!("changelog-{number}");
+        let mut source = tailing(&topic(&format!("read-beside-{name}"), 1), &name);
+        source.open(&Positions::default()).unwrap();
+        Self { topic: name, source, opened: 0 }
+    }
+}
+
+impl CheckpointHarness for Changelog {
+    /// Under a name of its own: the suite goes on with stores that it opened before, which a successor would fence.
+    fn open(&mut self) -> Box<dyn CheckpointStore> {
+        self.opened += 1;
+        let transactions = KafkaTransactions::open(&connection(), &format!("{}-{}", self.topic, self.opened)).unwrap();
+        Box::new(KafkaChangelog::open(connection(), &self.topic, 1, transactions, self.source.group()).unwrap())
+    }
+
+    fn interrupt_save(&mut self) -> bool {
+        let name = format!("{}-interrupted", self.topic);
+        let dying = KafkaTransactions::open(&connection(), &name).unwrap();
+        dying.write(&vec![record(&self.topic, "half of a checkpoint"); 100]).unwrap();
+        dying.flush().unwrap();
+        drop(dying);
+        // Whoever comes next under its name ends what it began.
+        drop(KafkaTransactions::open(&connection(), &name).unwrap());
+        true
+    }
+}
+
+#[test]
+fn checkpoints_keep_the_contract() {
+    let mut made = 0;
+    checkpoint_contract(|| {
+        made += 1;
+        Changelog::new(made)
+    });
 }

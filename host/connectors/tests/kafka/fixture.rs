@@ -67,6 +67,7 @@ pub fn positions(pairs: &[(&Partition, i64)]) -> Positions {
 pub fn record(topic: &str, value: &str) -> Record {
     Record {
         topic: topic.to_owned(),
+        partition: None,
         timestamp: 1_773_842_400_000,
         key: Some(b"k".to_vec()),
         value: Some(value.as_bytes().to_vec()),

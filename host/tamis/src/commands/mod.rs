@@ -33,10 +33,7 @@ pub fn run(cli: Cli) -> Result<ExitCode> {
     let home = Home::new(cli.home);
     let kafka = cli.kafka;
     match cli.command {
-        Command::Demo(demo) => {
-            in_home(&home, kafka, "run the demo on")?;
-            crate::demo::run(home, &demo, cli.json)
-        }
+        Command::Demo(demo) => crate::demo::run(home, kafka, &demo, cli.json),
         Command::Rule { server, command } => crate::client::rule(&server, &command, cli.json),
         Command::List { server, command } => crate::client::list(&server, &command, cli.json),
         Command::Token { server, command } => crate::client::token(&server, &home, &command, cli.json),
@@ -138,7 +135,6 @@ mod tests {
         };
         refused(&["dead-letters", "--kafka", "b:9092"]);
         refused(&[BACKTEST, &["--kafka", "b:9092"]].concat());
-        refused(&["demo", "--once", "--kafka", "b:9092"]);
         std::fs::write(folder.path().join("tamis.toml"), "[kafka]\nbootstrap_servers = \"b:9092\"").unwrap();
         refused(&["dead-letters"]);
         refused(BACKTEST);

@@ -5,17 +5,15 @@ use std::io::{self, BufWriter, Write};
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
-use tamis_connectors::TopicWriter;
-use tamis_connectors::topics::WriterSettings;
 use tamis_model::error::Context;
 use tamis_model::{Error, Result};
 
+use super::inlet::{Inlet, TOPICS};
 use super::payments::Payments;
-use super::{DAY, Event, Scale, crm, incidents, kyc, nginx, orders, payments};
+use super::{DAY, Scale, crm, incidents, kyc, nginx, orders, payments};
 use crate::home::Home;
+use crate::plan::Plan;
 
-/// The topics that the demo writes, with their partitions.
-const TOPICS: [(&str, u32); 3] = [("payments", 3), ("orders", 2), ("kyc_decisions", 2)];
 const SOURCES: [&str; 2] = ["nginx", "crm"];
 /// Events between two looks at the progress.
 const PROGRESS_EVERY: u64 = 1_000;
@@ -36,48 +34,62 @@ pub struct Marker {
 /// # Errors
 /// `Kind::Invalid` for a home with data of others, or with a day of another seed or scale.
 pub fn generate(home: &Home, seed: u64, scale: Scale, observer: &mut dyn FnMut(u64, u64)) -> Result<()> {
-    let marker = Marker { seed, scale, complete: true };
-    match read_marker(home)? {
-        Some(found) if found == marker => return Ok(()),
-        Some(found) if found.complete => {
-            let reason =
-                format!("it holds a day of seed {} and scale {}; choose another --home", found.seed, found.scale.0);
-            return Err(Error::invalid("generate a day in", home.root().display(), reason));
-        }
-        Some(_) => clear(home)?,
-        None => refuse_foreign(home)?,
-    }
-    write_marker(home, Marker { complete: false, ..marker })?;
-    files(home, seed, scale)?;
-    let total = scale.of(payments::PER_DAY + orders::PER_DAY + kyc::PER_DAY);
-    let mut done = 0;
-    let mut topics = writer(home)?;
-    let payments = incidents::among(Payments::new(seed, scale, "pay").day(), incidents::of_payments(seed, scale));
-    let orders = incidents::among(orders::day(seed, scale), incidents::of_orders(seed, scale));
-    let events = payments.map(|event| ("payments", event)).chain(orders.map(|event| ("orders", event)));
-    for (topic, event) in events.chain(kyc::day(seed, scale).map(|event| ("kyc_decisions", event))) {
-        append(&mut topics, topic, &event)?;
-        done += 1;
-        if done % PROGRESS_EVERY == 0 {
-            observer(done.min(total), total);
-        }
-    }
-    topics.flush()?;
-    observer(total, total);
-    write_marker(home, marker)
+    let day = Day { seed, scale };
+    day.once(home, || day.records(&mut Inlet::of_home(home)?, observer))
 }
 
-/// The demo's own writer: it owns the topics that come in.
-pub(super) fn writer(home: &Home) -> Result<TopicWriter> {
-    let partitions = TOPICS.iter().map(|(topic, partitions)| ((*topic).to_owned(), *partitions)).collect();
-    TopicWriter::open(home.topics(), "demo", WriterSettings { partitions, ..WriterSettings::default() })
+/// The same with its records in Kafka, when their topics are `new` there.
+pub(super) fn generate_for(plan: &Plan, day: Day, new: bool, observer: &mut dyn FnMut(u64, u64)) -> Result<()> {
+    day.once(&plan.home, || Ok(()))?;
+    if new { day.records(&mut Inlet::of(plan)?, observer) } else { Ok(()) }
 }
 
-/// Appends an event to the partition of its key.
-pub(super) fn append(topics: &mut TopicWriter, topic: &str, event: &Event) -> Result<()> {
-    let key = event.key.as_bytes();
-    let partition = topics.partition_for(topic, Some(key))?;
-    topics.append(topic, partition, event.timestamp, Some(key), Some(event.value.as_bytes())).map(drop)
+/// A day that can be generated.
+#[derive(Clone, Copy)]
+pub(super) struct Day {
+    pub seed: u64,
+    pub scale: Scale,
+}
+
+impl Day {
+    /// Writes its files into `home`, and whatever `records` writes, unless that is done.
+    fn once(self, home: &Home, records: impl FnOnce() -> Result<()>) -> Result<()> {
+        let marker = Marker { seed: self.seed, scale: self.scale, complete: true };
+        match read_marker(home)? {
+            Some(found) if found == marker => return Ok(()),
+            Some(found) if found.complete => {
+                let reason =
+                    format!("it holds a day of seed {} and scale {}; choose another --home", found.seed, found.scale.0);
+                return Err(Error::invalid("generate a day in", home.root().display(), reason));
+            }
+            Some(_) => clear(home)?,
+            None => refuse_foreign(home)?,
+        }
+        write_marker(home, Marker { complete: false, ..marker })?;
+        files(home, self.seed, self.scale)?;
+        records()?;
+        write_marker(home, marker)
+    }
+
+    /// Its records, topic by topic.
+    fn records(self, inlet: &mut Inlet, observer: &mut dyn FnMut(u64, u64)) -> Result<()> {
+        let Self { seed, scale } = self;
+        let total = scale.of(payments::PER_DAY + orders::PER_DAY + kyc::PER_DAY);
+        let mut done = 0;
+        let payments = incidents::among(Payments::new(seed, scale, "pay").day(), incidents::of_payments(seed, scale));
+        let orders = incidents::among(orders::day(seed, scale), incidents::of_orders(seed, scale));
+        let events = payments.map(|event| ("payments", event)).chain(orders.map(|event| ("orders", event)));
+        for (topic, event) in events.chain(kyc::day(seed, scale).map(|event| ("kyc_decisions", event))) {
+            inlet.take(topic, &event)?;
+            done += 1;
+            if done % PROGRESS_EVERY == 0 {
+                observer(done.min(total), total);
+            }
+        }
+        inlet.flush()?;
+        observer(total, total);
+        Ok(())
+    }
 }
 
 fn files(home: &Home, seed: u64, scale: Scale) -> Result<()> {

@@ -7,27 +7,28 @@ use std::time::Duration;
 use tamis_engine::{Clock, SystemClock};
 use tamis_model::Result;
 
+use super::Scale;
+use super::inlet::Inlet;
 use super::payments::Payments;
-use super::{Scale, generate};
-use crate::home::Home;
+use crate::plan::Plan;
 
 /// Between two shoppers.
 const PAUSE: Duration = Duration::from_millis(200);
 const SHOPPERS_BETWEEN_TESTERS: u64 = 25;
 
 /// Appends payments until `stop` is set.
-pub fn trickle(home: &Home, seed: u64, scale: Scale, stop: &Arc<AtomicBool>) -> Result<()> {
+pub fn trickle(plan: &Plan, seed: u64, scale: Scale, stop: &Arc<AtomicBool>) -> Result<()> {
     let started = SystemClock.now();
     let mut payments = Payments::new(seed ^ started.unsigned_abs(), scale, &format!("live-{started}"));
-    let mut topics = generate::writer(home)?;
+    let mut inlet = Inlet::of(plan)?;
     for shopper in (1..).take_while(|_| !stop.load(Ordering::Relaxed)) {
         let now = SystemClock.now();
         // Whoever watches shall not wait long for somebody who tries cards.
         let tester = shopper % SHOPPERS_BETWEEN_TESTERS == 0;
         for event in if tester { payments.card_tester(now) } else { payments.attempts(now) } {
-            generate::append(&mut topics, "payments", &event)?;
+            inlet.take("payments", &event)?;
         }
-        topics.flush()?;
+        inlet.flush()?;
         std::thread::sleep(PAUSE);
     }
     Ok(())

@@ -7,6 +7,7 @@ mod company;
 mod crm;
 mod generate;
 mod incidents;
+mod inlet;
 mod kyc;
 mod live;
 mod nginx;

@@ -16,6 +16,8 @@ use tamis_model::error::Context;
 use tamis_model::{Error, Result};
 use tokio::runtime::Runtime;
 
+use super::generate::{Day, generate_for};
+use super::inlet::make_topics;
 use super::switch::Switch;
 use super::{AS_OF_DAY, Scale, generate, live, summary};
 use crate::cli::{Demo, Serve};
@@ -28,24 +30,17 @@ use crate::signals::Signals;
 use crate::streams::Until;
 
 /// The demo, from generating the day to the last live alert.
-pub fn run(home: Home, demo: &Demo, json: bool) -> Result<ExitCode> {
+pub fn run(home: Home, brokers: Option<String>, demo: &Demo, json: bool) -> Result<ExitCode> {
     home.create()?;
     if let Some(folder) = &demo.plugins {
         install(folder, &home)?;
     }
-    let scale = Scale(demo.scale);
-    let bar = bar("events of the day");
-    generate(&home, demo.seed, scale, &mut |done, total| {
-        bar.set_length(total);
-        bar.set_position(done);
-    })?;
-    bar.finish_and_clear();
-
     // Pseudonyms must be the same in every run of a demo; whoever sets a pepper gets their own.
     let pepper = format!("demo-{}", demo.seed);
     let pepper = std::env::var_os(PEPPER_VARIABLE).is_none().then_some(pepper.as_bytes());
     let runtime = commands::runtime()?;
-    let host = runtime.block_on(Host::open(Plan::new(home, pepper)?))?;
+    let host = runtime.block_on(Host::open(Plan::new(home, pepper)?.with_brokers(brokers)?))?;
+    prepare(&host, &runtime, Day { seed: demo.seed, scale: Scale(demo.scale) })?;
     let started = Instant::now();
     let (report, switched) = day(&host, &runtime)?;
     let night = night(&host, &runtime)?;
@@ -57,6 +52,25 @@ pub fn run(home: Home, demo: &Demo, json: bool) -> Result<ExitCode> {
         trickle(&host, &runtime, demo)?;
     }
     Ok(commands::nightly_exit_code(&night))
+}
+
+/// Puts the day where the host finds it.
+fn prepare(host: &Host, runtime: &Runtime, day: Day) -> Result<()> {
+    let bar = bar("events of the day");
+    let mut observer = |done, total| {
+        bar.set_length(total);
+        bar.set_position(done);
+    };
+    match &host.plan.kafka {
+        None => generate(&host.plan.home, day.seed, day.scale, &mut observer)?,
+        Some(kafka) => {
+            let rules = runtime.block_on(host.registry.rule_set())?;
+            let new = make_topics(&host.plan, kafka, &rules)?;
+            generate_for(&host.plan, day, new, &mut observer)?;
+        }
+    }
+    bar.finish_and_clear();
+    Ok(())
 }
 
 /// Copies the components of a folder into the home.
@@ -154,7 +168,7 @@ fn trickle(host: &Host, runtime: &Runtime, demo: &Demo) -> Result<()> {
 fn live_until(signals: &mut Signals, host: &Host, runtime: &Runtime, demo: &Demo) -> Result<()> {
     let ended = Arc::new(AtomicBool::new(false));
     std::thread::scope(|scope| {
-        let generator = scope.spawn(|| live::trickle(&host.plan.home, demo.seed, Scale(demo.scale), &ended));
+        let generator = scope.spawn(|| live::trickle(&host.plan, demo.seed, Scale(demo.scale), &ended));
         runtime.block_on(signals.came());
         ended.store(true, Ordering::Relaxed);
         generator.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))

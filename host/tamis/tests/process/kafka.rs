@@ -13,30 +13,31 @@ use tamis_model::record::Record;
 use tamis_services::kafka::{Cluster, Kafka, Options};
 
 use crate::feed;
-use crate::process::{Home, PATIENCE, Served, components};
+use crate::process::{Api, Home, PATIENCE, Served, components};
 use crate::results::{self, Results, assert_same, records, results};
 
 const PLUGINS: [&str; 4] = ["payment-direct-fraud", "card-testing", "psp-error-rate", "payments-by-currency"];
 
 /// A home whose topics lie in a cluster.
-fn home(cluster: &Cluster) -> Home {
-    let home = Home::with(&PLUGINS);
+pub fn home(cluster: &Cluster, delivery: &str, plugins: &[&str]) -> Home {
+    let home = Home::with(plugins);
     let file = home.path().join("tamis.toml");
     let written = std::fs::read_to_string(&file).unwrap();
     // The feed is of 2026, and retention counts from the times of the records.
     let kafka = format!("[kafka]\nbootstrap_servers = \"{}\"\nretention_hours = 900000\n", cluster.bootstrap());
-    std::fs::write(&file, written + &kafka).unwrap();
+    std::fs::write(&file, format!("{written}{kafka}delivery = \"{delivery}\"\n")).unwrap();
     home
 }
 
 /// The payments of a home, sent to a cluster: those of a key go to one partition.
-fn send(home: &Home, cluster: &Cluster, numbers: std::ops::Range<usize>) {
+pub fn send(home: &Home, cluster: &Cluster, numbers: std::ops::Range<u64>) {
     let sent = records(home.path(), "payments").into_iter().filter(|record| {
         let id = record["value"]["payment_id"].as_str().unwrap();
         numbers.contains(&id[1..].parse().unwrap())
     });
     let sent = sent.map(|record| Record {
         topic: "payments".to_owned(),
+        partition: None,
         timestamp: record["timestamp"].as_i64().unwrap(),
         key: record["key"].as_str().map(|key| key.as_bytes().to_vec()),
         value: Some(record["value"].to_string().into_bytes()),
@@ -97,7 +98,7 @@ fn is_place(header: &str) -> bool {
 }
 
 /// What a home with embedded topics left, without the places that dead letters name.
-async fn expected(home: &Home) -> Results {
+pub async fn expected(home: &Home) -> Results {
     let mut expected = results(home.path(), &["payments"]).await;
     for (_, rows) in expected.iter_mut().filter(|(place, _)| place.starts_with("topic ")) {
         for row in rows.iter_mut() {
@@ -115,7 +116,7 @@ async fn expected(home: &Home) -> Results {
 }
 
 /// What a home with topics in a cluster left, there and here.
-async fn found(home: &Home, cluster: &Cluster, topics: impl Iterator<Item = String>) -> Results {
+pub async fn found(home: &Home, cluster: &Cluster, topics: impl Iterator<Item = String>) -> Results {
     let mut found = results(home.path(), &["payments"]).await;
     for name in topics {
         let mut rows: Vec<_> = topic(cluster, &name).into_iter().map(told).collect();
@@ -125,11 +126,28 @@ async fn found(home: &Home, cluster: &Cluster, topics: impl Iterator<Item = Stri
     found
 }
 
+/// How many payments a host has judged.
+pub fn judged(served: &Api, token: &str) -> u64 {
+    let topics = served.ask(token, "GET", "/api/v1/topics", None, None);
+    let items = topics.body["items"].as_array().cloned().unwrap_or_default();
+    let payments = items.into_iter().find(|topic| topic["name"] == "payments");
+    payments.and_then(|topic| topic["records"].as_u64()).unwrap_or(0)
+}
+
 #[tokio::test]
 async fn the_same_records_come_to_the_same_alerts() {
+    same_alerts("at_least_once").await;
+}
+
+#[tokio::test]
+async fn the_same_records_come_to_the_same_alerts_in_transactions() {
+    same_alerts("exactly_once").await;
+}
+
+async fn same_alerts(delivery: &str) {
     assert!(components().is_dir());
     let cluster = Cluster::start(&Kafka::install().unwrap(), 1, Options::default()).unwrap();
-    let (embedded, clustered) = (Home::with(&PLUGINS), home(&cluster));
+    let (embedded, clustered) = (Home::with(&PLUGINS), home(&cluster, delivery, &PLUGINS));
     feed::append(embedded.path(), 0..3_000);
     embedded.run(&["run", "streams", "--until-end"]);
     let refused = clustered.command(&["run", "streams", "--until-end"]).output().unwrap();
@@ -153,26 +171,20 @@ async fn the_same_records_come_to_the_same_alerts() {
 #[tokio::test]
 async fn a_host_serves_while_its_broker_is_killed_and_comes_back() {
     let mut cluster = Cluster::start(&Kafka::install().unwrap(), 1, Options::default()).unwrap();
-    let (embedded, clustered) = (Home::with(&PLUGINS), home(&cluster));
+    let (embedded, clustered) = (Home::with(&PLUGINS), home(&cluster, "at_least_once", &PLUGINS));
     feed::append(embedded.path(), 0..2_000);
     clustered.run(&["topics", "create"]);
     send(&embedded, &cluster, 0..1_000);
     let served = Served::start(&clustered);
     let token = served.token.clone().unwrap();
-    let records = |served: &crate::process::Api| {
-        let topics = served.ask(&token, "GET", "/api/v1/topics", None, None);
-        let items = topics.body["items"].as_array().cloned().unwrap_or_default();
-        let payments = items.into_iter().find(|topic| topic["name"] == "payments");
-        payments.and_then(|topic| topic["records"].as_u64()).unwrap_or(0)
-    };
-    served.until("the first half is judged", |served| records(served) >= 1_000);
+    served.until("the first half is judged", |served| judged(served, &token) >= 1_000);
     let refused = served.ask(&token, "GET", "/api/v1/dead-letters", None, None);
     assert!(refused.body.to_string().contains("the topics of the home alone"), "{}", refused.body);
     cluster.kill(0).unwrap();
     served.until("the outage is noticed", |served| served.ask("", "GET", "/readyz", None, None).status == 503);
     cluster.restart(0).unwrap();
     send(&embedded, &cluster, 1_000..2_000);
-    served.until("the second half is judged", |served| records(served) >= 2_000);
+    served.until("the second half is judged", |served| judged(served, &token) >= 2_000);
     let (status, _) = served.terminate();
     assert!(status.success());
     embedded.run(&["run", "streams", "--until-end"]);

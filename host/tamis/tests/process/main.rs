@@ -1,6 +1,7 @@
 //! The real process: `tamis serve` and `tamis run` as people start them, and as the machine ends them.
 #![allow(clippy::unwrap_used, reason = "a test stops at the first failure, in its helpers too")]
 
+mod chaos;
 mod client;
 mod disk;
 mod ends;
