@@ -44,11 +44,8 @@ fn what_the_engine_raises_is_what_the_contract_says() {
     });
     compared.unwrap_or_else(|error| panic!("{error}"));
     // What never fires is not compared.
-    let silent: Vec<_> = settings::RULES
-        .iter()
-        .chain(&settings::AGGREGATES)
-        .filter(|name| !fired.borrow().contains_key(**name))
-        .collect();
+    let silent: Vec<_> =
+        RULES.iter().chain(&settings::AGGREGATES).filter(|name| !fired.borrow().contains_key(**name)).collect();
     assert!(silent.is_empty(), "no feed made these say anything: {silent:?}");
 }
 

@@ -206,7 +206,7 @@ pub fn alerts(events: &[Event], settings: &Settings) -> Alerts {
     sliding(&mut alerts, events, settings);
     alerts.joined(events, "paid-cancelled-order", "critical", |payment, orders| {
         let cancelled_before = |order: &&Event| order.is("event_type", "cancelled") && payment.time > order.time;
-        payment.is("status", "succeeded") && orders.iter().any(|order| cancelled_before(order))
+        payment.is("status", "succeeded") && orders.iter().any(cancelled_before)
     });
     alerts.joined(events, "amount-mismatch", "high", |payment, orders| {
         let total =
