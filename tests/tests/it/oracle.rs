@@ -2,6 +2,7 @@
 //! quadratic loops and nothing of the engine or the SDK, and the real plugins in the real engine, which see it in batches.
 
 mod aggregates;
+mod alerts;
 mod decode;
 mod engine;
 mod feed;
@@ -14,8 +15,8 @@ use std::collections::BTreeMap;
 use proptest::prelude::*;
 use proptest::test_runner::TestRunner;
 
+use alerts::{Alerts, Content, alert_id};
 use engine::{Engine, Way};
-use rules::Alerts;
 pub use settings::RULES;
 
 /// Feeds that are compared; each goes through the engine in every [`Way`].
@@ -44,22 +45,18 @@ fn what_the_engine_raises_is_what_the_contract_says() {
     });
     compared.unwrap_or_else(|error| panic!("{error}"));
     // What never fires is not compared.
-    let silent: Vec<_> = settings::RULES
-        .iter()
-        .chain(&settings::AGGREGATES)
-        .filter(|name| !fired.borrow().contains_key(**name))
-        .collect();
+    let silent: Vec<_> =
+        RULES.iter().chain(&settings::AGGREGATES).filter(|name| !fired.borrow().contains_key(**name)).collect();
     assert!(silent.is_empty(), "no feed made these say anything: {silent:?}");
 }
 
 #[test]
 fn a_difference_is_seen() {
-    let content = rules::Content { rule: "r".to_owned(), severity: "high", ..rules::Content::default() };
+    let content = Content { rule: "r".to_owned(), severity: "high", ..Content::default() };
     let mut expected = Alerts::default();
     expected.add("r|payments|p1", content.clone());
-    let found = |id: &str, severity: &'static str| {
-        BTreeMap::from([(rules::alert_id(id), rules::Content { severity, ..content.clone() })])
-    };
+    let found =
+        |id: &str, severity: &'static str| BTreeMap::from([(alert_id(id), Content { severity, ..content.clone() })]);
     assert!(expected.differences(&found("r|payments|p1", "high")).is_empty());
     assert_eq!(expected.differences(&found("r|payments|p1", "critical")).len(), 1);
     assert_eq!(expected.differences(&found("r|payments|p2", "high")).len(), 2);

@@ -15,8 +15,8 @@ use tamis_registry::rule_plan;
 use tamis_tests::components;
 
 use super::aggregates::Rows;
+use super::alerts::Content;
 use super::feed::{Record, START};
-use super::rules::Content;
 use super::settings::{AGGREGATES, Overrides, RULES};
 
 /// How a feed goes through the engine: none may change what comes out.
