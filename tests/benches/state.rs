@@ -114,7 +114,7 @@ fn rules() -> RuleSet {
     .expect("it is a manifest");
     let plugin = PluginRef { name: "count".to_owned(), version: "1.0.0".to_owned(), sha256: "5a".repeat(32) };
     let plan =
-        RulePlan::new("count", plugin, Arc::new(manifest), String::new(), Arc::new(|_: &str| Ok(Box::new(Count))));
+        RulePlan::new("count", plugin, Arc::new(manifest), "{}".to_owned(), Arc::new(|_: &str| Ok(Box::new(Count))));
     RuleSet { revision: 1, rules: vec![Arc::new(plan)] }
 }
 
