@@ -15,7 +15,7 @@ use tamis_model::Result;
 use tamis_model::dead_letter::PluginRef;
 use tamis_model::manifest::Manifest;
 use tamis_model::position::{Partition, Positions};
-use tamis_model::rule::{Judged, Keyed, Rule};
+use tamis_model::rule::{Judged, Keyed, NEVER, Rule};
 use tamis_tests::measure::{Nowhere, resident_kib, written_bytes};
 
 /// Changes of a second, once all keys are there.
@@ -91,7 +91,8 @@ impl Rule for Count {
     }
 
     fn apply(&mut self, rows: &Keyed<'_>) -> Result<Judged> {
-        let mut judged = Judged { wakes: vec![rows.watermark + HOUR_MS; rows.keys.len()], ..Judged::default() };
+        let wake = rows.times.last().map_or(NEVER, |time| time + HOUR_MS);
+        let mut judged = Judged { wakes: vec![wake; rows.keys.len()], ..Judged::default() };
         for key in 0..rows.keys.len() {
             let mut state = [0; 40];
             state[..rows.states.get(key).len()].copy_from_slice(rows.states.get(key));
@@ -114,7 +115,7 @@ fn rules() -> RuleSet {
     .expect("it is a manifest");
     let plugin = PluginRef { name: "count".to_owned(), version: "1.0.0".to_owned(), sha256: "5a".repeat(32) };
     let plan =
-        RulePlan::new("count", plugin, Arc::new(manifest), String::new(), Arc::new(|_: &str| Ok(Box::new(Count))));
+        RulePlan::new("count", plugin, Arc::new(manifest), "{}".to_owned(), Arc::new(|_: &str| Ok(Box::new(Count))));
     RuleSet { revision: 1, rules: vec![Arc::new(plan)] }
 }
 

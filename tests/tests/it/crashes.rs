@@ -22,7 +22,7 @@ const OPERATIONS: [(&str, &[&str]); 6] = [
     ("lake", &["write", "stage", "commit", "settle"]),
     ("warehouse", &["write", "stage", "commit", "settle"]),
     ("aggregates", &["write", "stage", "commit", "settle"]),
-    ("checkpoints", &["latest", "restore", "save"]),
+    ("checkpoints", &["latest", "save"]),
 ];
 /// Operations of an undisturbed run at least.
 const OPERATIONS_MIN: u64 = 100;
@@ -82,17 +82,19 @@ fn undisturbed(machine: &Machine) -> Results {
     results
 }
 
-/// Crashes in an operation, starts again, and compares. Which operation failed; none when there are not so many.
-fn crash(machine: &Machine, number: u64, sweep: Sweep, expected: &Results) -> Option<(fuse::Operation, usize)> {
+/// Crashes in an operation, starts again, and compares. Which operations failed; none when there are not so many.
+fn crash(machine: &Machine, number: u64, sweep: Sweep, expected: &Results) -> Option<(Vec<fuse::Operation>, usize)> {
     let (world, mut changes) = (World::new(machine), 0);
     let fuse = Fuse::blowing_at(number, sweep.fails);
     let crashed = run(&world, machine, &mut changes, &fuse);
     let operation = fuse.blown();
+    let mut failed: Vec<_> = operation.into_iter().collect();
     assert_eq!(crashed.is_err(), operation.is_some(), "{crashed:?}: only the fuse ends a stream");
     changes += 1;
     if sweep.again && operation.is_some() {
         let fuse = Fuse::blowing_at(number % RECOVERY_OPERATIONS, sweep.fails);
         run(&world, machine, &mut changes, &fuse).unwrap_err();
+        failed.extend(fuse.blown());
         changes += 1;
     }
     run(&world, machine, &mut changes, &Fuse::holding()).unwrap_or_else(|error| panic!("{}", error.chain()));
@@ -100,7 +102,7 @@ fn crash(machine: &Machine, number: u64, sweep: Sweep, expected: &Results) -> Op
     let results = world.results();
     assert_same(&counting(&results), expected, &when);
     assert_each_once(&results, &when);
-    Some((operation?, results.get("topic shadow_alerts").map_or(0, Vec::len)))
+    operation.map(|_| (failed, results.get("topic shadow_alerts").map_or(0, Vec::len)))
 }
 
 /// Lets every operation fail. Which failed how often, and how many rows of shadows there were.
@@ -111,9 +113,9 @@ fn sweep(machine: &Machine, sweep: Sweep, expected: &Results) -> (Swept, usize) 
             scope.spawn(|| {
                 while !over.load(Ordering::Relaxed) {
                     match crash(machine, next.fetch_add(1, Ordering::Relaxed), sweep, expected) {
-                        Some((operation, shadow_alerts)) => {
+                        Some((failed, shadow_alerts)) => {
                             let mut swept = swept.lock().unwrap();
-                            swept.0.add(operation);
+                            failed.into_iter().for_each(|operation| swept.0.add(operation));
                             swept.1 += shadow_alerts;
                         }
                         None => over.store(true, Ordering::Relaxed),
@@ -144,6 +146,8 @@ fn every_operation_fails_once_and_every_row_is_there_once() {
                 assert!(swept.0.contains_key(&(device, *operation)), "{operation} of {device} never failed");
             }
         }
+        let restores = swept.0.get(&("checkpoints", "restore")).copied().unwrap_or(0);
+        assert_eq!(restores > 0, how.again, "only a recovery takes state back");
         assert!(shadow_alerts > 0, "shadows ran beside");
     }
 }

@@ -143,8 +143,6 @@ impl Frames<'_> {
             return Ok(());
         }
         let mut file = File::options().write(true).create(true).truncate(false).open(&self.path)?;
-        // What an interrupted save left.
-        file.set_len(self.byte)?;
         file.seek(SeekFrom::Start(self.byte))?;
         self.parts.iter().try_for_each(|part| file.write_all(part))?;
         file.sync_data()?;

@@ -34,7 +34,7 @@ pub(super) fn rule_keys(kept: &Kept) -> String {
 }
 
 impl Stream {
-    /// A tick: snapshot state → stage sinks → save checkpoint → commit sinks → settle what is due → release source.
+    /// A tick: take what changed of state → stage sinks → save checkpoint → commit sinks → settle what is due → release source.
     pub(super) fn checkpoint(&mut self) -> Result<()> {
         let mut spent_ns = 0;
         timed(&mut spent_ns, || self.tick())?;
