@@ -78,6 +78,7 @@ fn perform(task: Task) -> Result<()> {
     env::set_current_dir(root())?;
     match task {
         Task::Setup => {
+            setup::host_tools()?;
             setup::wasm_toolchain()?;
             setup::services()
         }

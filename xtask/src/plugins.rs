@@ -26,6 +26,7 @@ impl Components {
         let first = crates.first().context("there are no plugins in plugins/")?;
         let target = Package::read(first)?.target_dir;
         let components = Self { plugins: target.join("plugins"), with_hostile: target.join("test-plugins"), target };
+        setup::host_tools()?;
         setup::wasm_toolchain()?;
         components.compile("plugins", crates, &components.plugins)?;
         Ok(components)

@@ -11,7 +11,13 @@ use tamis_services::prometheus::promtool;
 
 use crate::step::{cargo, say, timed};
 
-/// Makes sure that plugins can be built. The host itself needs only a C compiler, which linked this program.
+/// Makes sure that the host can be built: its client of Kafka is C, and comes with an OpenSSL of its own. There is a C compiler, which linked
+/// this program.
+pub fn host_tools() -> Result<()> {
+    ["make", "perl"].into_iter().try_for_each(|program| apt::provide(program, program))
+}
+
+/// Makes sure that plugins can be built.
 pub fn wasm_toolchain() -> Result<()> {
     // The compiler first: only with one does it show whether a linker is missing too.
     for _ in 0..2 {

@@ -8,6 +8,7 @@ mod connection;
 mod errors;
 mod membership;
 mod queue;
+mod settings;
 mod sink;
 mod source;
 mod topics;
@@ -15,7 +16,8 @@ mod transaction;
 
 pub use changelog::KafkaChangelog;
 pub use connection::{KafkaConnection, Sasl, SaslMechanism, Tls};
+pub use settings::{KafkaSourceSettings, Membership};
 pub use sink::KafkaSink;
-pub use source::{KafkaGroup, KafkaSource, KafkaSourceSettings, Membership, PartitionLag};
+pub use source::{KafkaGroup, KafkaSource, PartitionLag};
 pub use topics::{KafkaTopics, TopicSettings, TopicState};
 pub use transaction::KafkaTransactions;
