@@ -22,7 +22,8 @@ use tamis_model::record::Record;
 use tamis_model::time::Millis;
 
 use super::connection::KafkaConnection;
-use super::source::{KafkaGroup, KafkaSource, KafkaSourceSettings};
+use super::settings::KafkaSourceSettings;
+use super::source::{KafkaGroup, KafkaSource};
 use super::topics::KafkaTopics;
 use super::transaction::KafkaTransactions;
 
