@@ -36,11 +36,6 @@ impl Member {
     pub fn answered(&self) {
         self.asked.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
     }
-
-    /// From now on everything is given up unasked.
-    pub fn leave(&self) {
-        self.leaving.store(true, Ordering::Relaxed);
-    }
 }
 
 impl ClientContext for Member {
@@ -57,11 +52,7 @@ impl ConsumerContext for Member {
     fn rebalance(&self, consumer: &BaseConsumer<Self>, asked: RDKafkaRespErr, list: &mut TopicPartitionList) {
         let is_gain = asked == RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS;
         if self.leaving.load(Ordering::Relaxed) {
-            let done = if is_gain { consumer.unassign() } else { consumer.incremental_unassign(list) };
-            if let Err(error) = done {
-                tracing::debug!("Kafka: leaving a group: {error}");
-            }
-            return;
+            return answer(consumer, is_gain, list);
         }
         let partitions = partitions(list);
         let asked = match is_gain {
@@ -70,6 +61,33 @@ impl ConsumerContext for Member {
         };
         self.asked.lock().unwrap_or_else(PoisonError::into_inner).push_back(asked);
     }
+}
+
+/// Answers a group in words that it takes at any time, as whoever leaves it has to: what is gained is asked back at once.
+fn answer(consumer: &BaseConsumer<Member>, is_gain: bool, list: &TopicPartitionList) {
+    let done = if is_gain { consumer.incremental_assign(list) } else { consumer.incremental_unassign(list) };
+    if let Err(error) = done {
+        tracing::debug!("Kafka: leaving a group: {error}");
+    }
+}
+
+/// Gives up membership: the client waits for every answer before it closes.
+pub(super) fn leave(consumer: &BaseConsumer<Member>) {
+    let member = consumer.context();
+    member.leaving.store(true, Ordering::Relaxed);
+    while let Some(Rebalance { given_up, gained, .. }) = member.asked() {
+        answer(consumer, given_up.is_empty(), &list(if given_up.is_empty() { &gained } else { &given_up }));
+        member.answered();
+    }
+}
+
+/// A list of partitions, without offsets.
+pub(super) fn list(partitions: &[Partition]) -> TopicPartitionList {
+    let mut list = TopicPartitionList::with_capacity(partitions.len());
+    for Partition { topic, number } in partitions {
+        list.add_partition(topic, number.cast_signed());
+    }
+    list
 }
 
 /// The partitions of a list.

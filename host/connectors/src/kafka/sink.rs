@@ -29,9 +29,9 @@ const LOOK_EVERY: Duration = Duration::from_millis(1);
 pub(super) const RECORD_BYTES_MAX: u32 = 2 << 20;
 
 /// Writes records to topics of a cluster.
-pub struct KafkaSink(Kind);
+pub struct KafkaSink(Delivery);
 
-enum Kind {
+enum Delivery {
     AtLeastOnce(Writer),
     ExactlyOnce(KafkaTransactions),
 }
@@ -39,27 +39,27 @@ enum Kind {
 impl KafkaSink {
     /// Records are visible at once; what is written again is there twice.
     pub fn at_least_once(connection: &KafkaConnection) -> Result<Self> {
-        Ok(Self(Kind::AtLeastOnce(Writer::open(connection, &mut producer_config(connection))?)))
+        Ok(Self(Delivery::AtLeastOnce(Writer::open(connection, &mut producer_config(connection))?)))
     }
 
     /// Records are visible once the transaction is committed, which the handle does.
     pub fn exactly_once(transactions: KafkaTransactions) -> Self {
-        Self(Kind::ExactlyOnce(transactions))
+        Self(Delivery::ExactlyOnce(transactions))
     }
 }
 
 impl Sink<Record> for KafkaSink {
     fn write(&mut self, output: &[Record]) -> Result<()> {
         match &mut self.0 {
-            Kind::AtLeastOnce(writer) => writer.write(output),
-            Kind::ExactlyOnce(transactions) => transactions.write(output),
+            Delivery::AtLeastOnce(writer) => writer.write(output),
+            Delivery::ExactlyOnce(transactions) => transactions.write(output),
         }
     }
 
     fn stage(&mut self) -> Result<serde_json::Value> {
         match &mut self.0 {
-            Kind::AtLeastOnce(writer) => writer.flush(),
-            Kind::ExactlyOnce(transactions) => transactions.flush(),
+            Delivery::AtLeastOnce(writer) => writer.flush(),
+            Delivery::ExactlyOnce(transactions) => transactions.flush(),
         }?;
         Ok(serde_json::Value::Null)
     }
@@ -156,7 +156,8 @@ impl Writer {
                 }
                 Err((error, _)) => {
                     let bytes = record.value.as_ref().map_or(0, Vec::len);
-                    return Err(failed("write", described(&record.topic, record.timestamp, bytes), error));
+                    let what = format!("{} of {} ms", described(&record.topic, bytes), record.timestamp);
+                    return Err(failed("write", what, error));
                 }
             }
         }
@@ -175,8 +176,8 @@ impl Writer {
 }
 
 /// A record, for people: the value may be anybody's secret.
-fn described(topic: &str, timestamp: i64, bytes: usize) -> String {
-    format!("a record of {bytes} bytes of {timestamp} ms to topic {topic}")
+fn described(topic: &str, bytes: usize) -> String {
+    format!("a record of {bytes} bytes to topic {topic}")
 }
 
 /// Keeps the first refusal.
@@ -211,7 +212,7 @@ impl ProducerContext for Deliveries {
             return;
         }
         let bytes = message.payload().map_or(0, <[u8]>::len);
-        let what = described(message.topic(), message.timestamp().to_millis().unwrap_or(0), bytes);
+        let what = described(message.topic(), bytes);
         self.first.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(Refused { what, code });
     }
 }

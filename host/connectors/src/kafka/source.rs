@@ -18,7 +18,7 @@ use tamis_model::{Error, Kind, Result};
 
 use super::connection::{KafkaConnection, REQUEST_MAX};
 use super::errors::{failed, failed_with, missing};
-use super::membership::Member;
+use super::membership::{Member, leave, list};
 use super::queue::{Arrived, PartitionQueue};
 use super::settings::{KafkaSourceSettings, Membership};
 
@@ -256,10 +256,7 @@ impl Source for KafkaSource {
         let consumer = Arc::clone(self.consumer()?);
         let Some(Rebalance { given_up, gained, .. }) = consumer.context().asked() else { return Ok(()) };
         if !given_up.is_empty() {
-            let mut list = TopicPartitionList::with_capacity(given_up.len());
-            for Partition { topic, number } in &given_up {
-                list.add_partition(topic, number.cast_signed());
-            }
+            let list = list(&given_up);
             self.taken.retain(|taken| !given_up.contains(&taken.partition));
             consumer.incremental_unassign(&list).map_err(|error| failed("give up", names(&list), error))?;
         }
@@ -283,7 +280,7 @@ impl KafkaSource {
     fn close(&mut self) {
         self.taken.clear();
         if let Some(consumer) = self.consumer.take() {
-            consumer.context().leave();
+            leave(&consumer);
         }
     }
 }

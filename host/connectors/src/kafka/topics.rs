@@ -7,7 +7,9 @@ use std::task::{Context, Poll, Wake, Waker};
 use std::thread::{self, Thread};
 use std::time::{Duration, Instant};
 
+use rdkafka::ClientContext;
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, ResourceSpecifier, TopicReplication};
+use rdkafka::client::Client;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::RDKafkaErrorCode;
 use tamis_model::position::Partition;
@@ -71,7 +73,7 @@ impl KafkaTopics {
             })
             .collect();
         let created = self.make(&admin, &new)?;
-        self.known(names)?;
+        self.known(admin.inner(), names)?;
         self.describe(&admin, names, &created)
     }
 
@@ -84,8 +86,9 @@ impl KafkaTopics {
             // What lies in the segment that is written is not compacted.
             .set("segment.bytes", "67108864")
             .set("min.cleanable.dirty.ratio", "0.3");
-        self.make(&self.admin()?, &[new])?;
-        self.known(&[name.to_owned()])
+        let admin = self.admin()?;
+        self.make(&admin, &[new])?;
+        self.known(admin.inner(), &[name.to_owned()])
     }
 
     /// The first offset of a partition, and the one behind its last record.
@@ -112,10 +115,10 @@ impl KafkaTopics {
     }
 
     /// Waits until the brokers have told each other of them.
-    fn known(&self, names: &[String]) -> Result<()> {
+    fn known(&self, client: &Client<Quiet>, names: &[String]) -> Result<()> {
         let deadline = Instant::now() + REQUEST_MAX;
         loop {
-            match self.require(names) {
+            match self.require_of(client, names) {
                 Err(error) if error.kind() == Kind::Missing && Instant::now() < deadline => thread::sleep(LOOK_EVERY),
                 done => return done,
             }
@@ -124,7 +127,11 @@ impl KafkaTopics {
 
     /// Fails when one of these topics is not there, and says how it is made.
     pub fn require(&self, names: &[String]) -> Result<()> {
-        let there: BTreeSet<_> = self.partitions()?.into_iter().map(|(name, _)| name).collect();
+        self.require_of(self.consumer()?.client(), names)
+    }
+
+    fn require_of<C: ClientContext>(&self, client: &Client<C>, names: &[String]) -> Result<()> {
+        let there: BTreeSet<_> = self.partitions(client)?.into_iter().map(|(name, _)| name).collect();
         let lacking: Vec<_> = names.iter().map(String::as_str).filter(|name| !there.contains(*name)).collect();
         match lacking.is_empty() {
             true => Ok(()),
@@ -136,7 +143,7 @@ impl KafkaTopics {
     pub fn overview(&self) -> Result<Vec<TopicOverview>> {
         let consumer = self.consumer()?;
         let mut topics = Vec::new();
-        for (topic, partitions) in self.partitions()? {
+        for (topic, partitions) in self.partitions(consumer.client())? {
             let mut overview = Vec::with_capacity(partitions.len());
             for number in partitions {
                 let ends = consumer.fetch_watermarks(&topic, number.cast_signed(), REQUEST_MAX);
@@ -149,9 +156,9 @@ impl KafkaTopics {
         Ok(topics)
     }
 
-    fn partitions(&self) -> Result<Vec<(String, Vec<u32>)>> {
+    fn partitions<C: ClientContext>(&self, client: &Client<C>) -> Result<Vec<(String, Vec<u32>)>> {
         // All topics: asking for one by name may make it.
-        let metadata = self.consumer()?.fetch_metadata(None, REQUEST_MAX);
+        let metadata = client.fetch_metadata(None, REQUEST_MAX);
         let metadata = metadata.map_err(|error| failed("list the topics of", self, error))?;
         let own = metadata.topics().iter().filter(|topic| !topic.name().starts_with("__"));
         let numbers = |topic: &rdkafka::metadata::MetadataTopic| {

@@ -88,3 +88,22 @@ fn partitions_move_and_every_record_is_read_once() {
     let all: BTreeSet<_> = first.seen.iter().chain(&second.seen).collect();
     assert_eq!((all.len(), first.seen.len() + second.seen.len()), (120, 120), "every record once");
 }
+
+/// Whoever leaves a group while it is asked for an answer does not keep the group waiting, nor itself.
+#[test]
+fn a_member_that_has_not_answered_can_leave() {
+    let topic = topic("leaving", PARTITIONS);
+    let mut first = Host::join(&topic);
+    eventually("it is asked", || first.source.rebalance().unwrap().is_some());
+    drop(first.source);
+    feed(&topic, 1);
+    let (mut second, mut handed) = (Host::join(&topic), Positions::default());
+    eventually("the next one has all", || {
+        second.turn(&mut handed);
+        second.seen.len() == PARTITIONS as usize
+    });
+    // Asked to give up a part, it leaves as well.
+    let _third = Host::join(&topic);
+    eventually("it is asked to give up", || second.source.rebalance().unwrap().is_some());
+    drop(second.source);
+}

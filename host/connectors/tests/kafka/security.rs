@@ -29,7 +29,7 @@ fn tls_and_passwords() {
         assert_eq!(committed(&connection, &topic).len(), number + 1, "{mechanism:?}");
     }
     let stranger = KafkaTopics::new(connection(SaslMechanism::Plain, "guessed"));
-    stranger.require(&[topic.clone()]).expect_err("nobody comes in with a wrong password");
+    stranger.require(std::slice::from_ref(&topic)).expect_err("nobody comes in with a wrong password");
     let trusting =
         KafkaConnection { tls: Some(Tls::default()), ..connection(SaslMechanism::Plain, credentials.password) };
     KafkaTopics::new(trusting)

@@ -52,7 +52,7 @@ fn what_cannot_be_written_is_said() {
         "cannot write to topic nowhere: no broker has it: `tamis topics create`",
     );
     let long = "1".repeat(3 << 20);
-    check(record(&topic, &long), Kind::Invalid, "a record of 3145728 bytes of 1773842400000 ms to topic refusals");
+    check(record(&topic, &long), Kind::Invalid, "a record of 3145728 bytes to topic refusals of 1773842400000 ms");
 }
 
 #[test]
