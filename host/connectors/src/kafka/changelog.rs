@@ -14,6 +14,7 @@ use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use serde::{Deserialize, Serialize};
 use tamis_engine::entries::{self, Entries};
+use tamis_engine::source::FramedRecord;
 use tamis_engine::{Checkpoint, CheckpointStore, Chunk, Clock, Keyed, Read, Restored, Source, SystemClock};
 use tamis_model::Result;
 use tamis_model::error::Context as _;
@@ -86,9 +87,9 @@ impl KafkaChangelog {
         loop {
             let from = first.max(end.saturating_sub(records));
             let mut head = None;
-            self.read(from, &mut |key, value| {
-                if key == HEAD {
-                    head = Some(value.unwrap_or_default().to_vec());
+            self.read(from, &mut |record| {
+                if record.key == Some(HEAD) {
+                    head = Some(record.value.unwrap_or_default().to_vec());
                 }
                 Ok(())
             })?;
@@ -103,7 +104,7 @@ impl KafkaChangelog {
     }
 
     /// Reads the topic from an offset to its end.
-    fn read(&self, from: i64, take: &mut dyn FnMut(&[u8], Option<&[u8]>) -> Result<()>) -> Result<()> {
+    fn read(&self, from: i64, take: &mut dyn FnMut(FramedRecord<'_>) -> Result<()>) -> Result<()> {
         // A group of its own, to which nothing is ever committed.
         let settings = KafkaSourceSettings::new([self.partition.topic.clone()], &self.partition.topic).until_end();
         let mut source = KafkaSource::new(self.connection.clone(), settings);
@@ -113,11 +114,7 @@ impl KafkaChangelog {
         let mut chunk = Chunk::default();
         loop {
             match source.read(&self.partition, &mut chunk)? {
-                Read::Records => {
-                    for record in chunk.framed() {
-                        take(record.key.unwrap_or_default(), record.value)?;
-                    }
-                }
+                Read::Records => chunk.framed().try_for_each(&mut *take)?,
                 Read::Waiting => std::thread::sleep(ARRIVAL_PAUSE),
                 Read::Ended | Read::CaughtUp | Read::Passed(_) => return Ok(()),
             }
@@ -177,7 +174,8 @@ impl CheckpointStore for KafkaChangelog {
                 take(Restored { owner, block: &block.bytes, read, of })
             })
         };
-        self.read(first, &mut |key, value| {
+        self.read(first, &mut |FramedRecord { key, value, .. }| {
+            let key = key.unwrap_or_default();
             let Some((owner, generation, name)) = entry_of(key) else { return Ok(()) };
             if generations.get(owner) != Some(&generation) {
                 if value.is_some() {
