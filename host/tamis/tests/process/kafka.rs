@@ -31,11 +31,14 @@ pub fn home(cluster: &Cluster, delivery: &str, plugins: &[&str]) -> Home {
 
 /// The payments of a home, sent to a cluster: those of a key go to one partition.
 pub fn send(home: &Home, cluster: &Cluster, numbers: std::ops::Range<u64>) {
-    let sent = records(home.path(), "payments").into_iter().filter(|record| {
+    let mut sent = records(home.path(), "payments");
+    sent.retain(|record| {
         let id = record["value"]["payment_id"].as_str().unwrap();
         numbers.contains(&id[1..].parse().unwrap())
     });
-    let sent = sent.map(|record| Record {
+    // The partitions of the cluster are others; in none of them may a payment be late.
+    sent.sort_by_key(|record| record["timestamp"].as_i64());
+    let sent = sent.into_iter().map(|record| Record {
         topic: "payments".to_owned(),
         partition: None,
         timestamp: record["timestamp"].as_i64().unwrap(),
