@@ -29,7 +29,7 @@ fn lines(records: &[Sent]) -> Chunk {
             Some(bytes) => format!("\"{}\"", BASE64_STANDARD.encode(bytes)),
         };
         let headers = record.headers.iter().map(|(name, value)| (name, BASE64_STANDARD.encode(value)));
-        let headers = serde_json::to_string(&headers.collect::<Vec<_>>()).unwrap();
+        let headers = serde_json::to_string(&headers.collect::<Vec<_>>()).expect("headers are JSON");
         let (key, value, timestamp) = (base64(&record.key), base64(&record.value), record.timestamp);
         text.push_str(&format!(
             "{{\"offset\":{offset},\"timestamp\":{timestamp},\"key_base64\":{key},\"value_base64\":{value},\"headers\":{headers}}}\n"
@@ -79,8 +79,10 @@ fn bytes(length: std::ops::Range<usize>) -> impl Strategy<Value = Vec<u8>> {
     proptest::collection::vec(any::<u8>(), length)
 }
 
-/// What stands around a value.
-fn envelopes() -> impl Strategy<Value = (i64, Option<Vec<u8>>, Vec<(String, Vec<u8>)>)> {
+/// What stands around a value: timestamp, key and headers.
+type Envelope = (i64, Option<Vec<u8>>, Vec<(String, Vec<u8>)>);
+
+fn envelopes() -> impl Strategy<Value = Envelope> {
     let headers = proptest::collection::vec((".{0,5}", bytes(0..6)), 0..3);
     (-1_i64..i64::MAX, proptest::option::of(bytes(0..9)), headers)
 }
