@@ -79,8 +79,7 @@ fn bytes(length: std::ops::Range<usize>) -> impl Strategy<Value = Vec<u8>> {
     proptest::collection::vec(any::<u8>(), length)
 }
 
-/// What stands around a value.
-/// A timestamp, a key and headers.
+/// What stands around a value: timestamp, key and headers.
 type Envelope = (i64, Option<Vec<u8>>, Vec<(String, Vec<u8>)>);
 
 fn envelopes() -> impl Strategy<Value = Envelope> {
