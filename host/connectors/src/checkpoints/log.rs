@@ -1,7 +1,7 @@
 //! The log of keyed state: what each checkpoint said has changed, one behind the other, in files that are called segments.
 //!
 //! A segment is a sequence of frames: the length of the owner's name, the number of entries and their length (u32 each), the name, the
-//! entries, and the CRC-32 of all that behind the frame before it. Numbers are little-endian. Where a segment ends and with which CRC
+//! entries, and a CRC-32 that begins with that of the frame before. Numbers are little-endian. Where a segment ends and with which CRC
 //! is in the head of a checkpoint, so what stands there is that checkpoint's, or it is damaged; what stands behind was never saved.
 
 use std::borrow::Cow;
