@@ -9,14 +9,16 @@ mod step;
 
 use std::env;
 use std::ffi::OsString;
+use std::io::{Write, stdout};
 use std::path::PathBuf;
 use std::process::{Command, ExitCode};
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
+use tamis_services::kafka::{Cluster, Kafka, Options};
 
 use plugins::Components;
-use step::{cargo, run};
+use step::{cargo, run, timed};
 
 /// Set-up, demo, tests and benchmarks of Tamis.
 #[derive(Parser)]
@@ -28,7 +30,7 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Task {
-    /// Install the WebAssembly toolchain if there is none; every other task does this first
+    /// Install what is missing: the WebAssembly toolchain, and the services that tests start; every other task does its part of this first
     Setup,
     /// Build the plugins to components, those of the tests too
     Plugins,
@@ -37,6 +39,12 @@ enum Task {
         /// What `tamis demo` takes; see `cargo xtask demo -- --help`
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         args: Vec<OsString>,
+    },
+    /// Start Kafka on loopback, print the addresses for clients, and keep it until Ctrl-C
+    Kafka {
+        /// How many brokers, 1 or 3
+        #[arg(long, default_value_t = 1)]
+        brokers: usize,
     },
     /// Everything that must hold before a change is merged: format, lints, plugins, all tests, documentation
     Test,
@@ -63,9 +71,13 @@ fn main() -> ExitCode {
 fn perform(task: Task) -> Result<()> {
     env::set_current_dir(root())?;
     match task {
-        Task::Setup => setup::wasm_toolchain(),
+        Task::Setup => {
+            setup::wasm_toolchain()?;
+            setup::services()
+        }
         Task::Plugins => Components::build_with_hostile().map(|_| ()),
         Task::Demo { args } => demo(&args),
+        Task::Kafka { brokers } => kafka(brokers),
         Task::Test => test(),
         Task::Bench { args } => bench(&args),
         Task::Deny => deny(),
@@ -81,8 +93,18 @@ fn demo(args: &[OsString]) -> Result<()> {
     run("demo", tamis)
 }
 
+fn kafka(brokers: usize) -> Result<()> {
+    let kafka = timed("installation", Kafka::install)?;
+    let mut cluster = timed("start", || Cluster::start(&kafka, brokers, Options::default()))?;
+    step::say(format_args!("   settings, storage and logs are in {}", cluster.folder().display()));
+    writeln!(stdout(), "{}", cluster.bootstrap())?;
+    // Ctrl-C ends this program, and that the brokers.
+    cluster.watch_over()
+}
+
 fn test() -> Result<()> {
     setup::lint_tools()?;
+    setup::services()?;
     for manifest_path in ["Cargo.toml", "tests/plugins/Cargo.toml"] {
         run("format", cargo(["fmt", "--all", "--check", "--manifest-path", manifest_path]))?;
     }

@@ -5,8 +5,11 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail};
 use tamis_build::{APT_PACKAGES, BuildError, Toolchain};
+use tamis_services::apt;
+use tamis_services::kafka::Kafka;
+use tamis_services::prometheus::promtool;
 
-use crate::step::{cargo, run};
+use crate::step::{cargo, say, timed};
 
 /// Makes sure that plugins can be built. The host itself needs only a C compiler, which linked this program.
 pub fn wasm_toolchain() -> Result<()> {
@@ -24,29 +27,18 @@ pub fn wasm_toolchain() -> Result<()> {
 }
 
 fn install(packages: &[&str]) -> Result<()> {
-    if !succeeds(Command::new("apt-get").arg("--version")) {
-        bail!("there is no apt-get here to install {} with", packages.join(" "));
-    }
-    let mut update = as_root("apt-get")?;
-    update.args(["update", "--quiet"]);
-    run("apt-get update", update)?;
-    let mut install = as_root("apt-get")?;
-    install.args(["install", "--quiet", "--yes", "--no-install-recommends"]).args(packages);
-    run("apt-get install", install)
+    timed(&format!("apt-get install {}", packages.join(" ")), || apt::install(packages))
 }
 
-/// A command with the rights to install, as far as this account has them unasked.
-fn as_root(program: &str) -> Result<Command> {
-    let id = Command::new("id").arg("-u").output().context("cannot run id")?;
-    if id.stdout.trim_ascii() == b"0" {
-        return Ok(Command::new(program));
-    }
-    if !succeeds(Command::new("sudo").args(["--non-interactive", "true"])) {
-        bail!("installing packages needs root, or sudo without a password");
-    }
-    let mut sudo = Command::new("sudo");
-    sudo.args(["--non-interactive", program]);
-    Ok(sudo)
+/// Makes sure that the services which tests start can be started without a network: Kafka, and promtool where it can be had.
+pub fn services() -> Result<()> {
+    timed("services", || {
+        Kafka::install()?;
+        if let Err(reason) = promtool() {
+            say(format_args!("   metrics will not be checked: {reason:#}"));
+        }
+        Ok(())
+    })
 }
 
 /// Makes sure that Cargo can format and lint.

@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::{assert_none, root};
 
 /// Our crates, and which of ours each may be built on.
-const OURS: [(&str, &[&str]); 14] = [
+const OURS: [(&str, &[&str]); 15] = [
     ("tamis-model", &[]),
     ("tamis-plugin", &["tamis-model"]),
     ("tamis-engine", &["tamis-model"]),
@@ -35,7 +35,8 @@ const OURS: [(&str, &[&str]); 14] = [
     ("tamis-sdk-macros", &[]),
     ("tamis-sdk", &["tamis-sdk-macros"]),
     ("tamis-build", &[]),
-    ("xtask", &["tamis-build"]),
+    ("tamis-services", &[]),
+    ("xtask", &["tamis-build", "tamis-services"]),
     ("tamis-tests", ANY),
 ];
 
