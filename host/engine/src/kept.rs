@@ -86,6 +86,11 @@ impl Kept {
         self.states.iter().map(StateStore::len).sum()
     }
 
+    /// What keys and states take, in bytes.
+    pub fn state_bytes(&self) -> u64 {
+        self.states.iter().map(StateStore::bytes).sum()
+    }
+
     /// What `plan`, whose code is `code`, makes of this. What is on trial begins with nothing where it cannot read the state; an
     /// active version does so only when it may.
     pub fn inherited_by(&self, plan: &RulePlan, code: &mut dyn Rule) -> Result<Inheritance> {

@@ -26,6 +26,8 @@ pub(crate) struct StateStore {
     free: Vec<u32>,
     /// Lazy: at least one entry at or before the wake of each key that has one.
     timers: Timers,
+    /// What keys and states take.
+    bytes: u64,
 }
 
 #[derive(Clone)]
@@ -53,6 +55,11 @@ impl StateStore {
     /// How many keys have state.
     pub fn len(&self) -> usize {
         self.index.len()
+    }
+
+    /// What keys and states take, in bytes.
+    pub fn bytes(&self) -> u64 {
+        self.bytes
     }
 
     /// Finds the keys of a batch: for each its slot (or [`NO_SLOT`]) and its state (or nothing).
@@ -148,12 +155,14 @@ impl StateStore {
         entry.key_length = key.len() as u32;
         entry.bytes.reserve(key.len() + state.len());
         entry.bytes.extend_from_slice(key);
+        self.bytes += key.len() as u64;
         self.index.insert_unique(hash, slot, |slot| self.slots[*slot as usize].hash);
         self.update(slot, state, wake);
     }
 
     fn update(&mut self, slot: u32, state: &[u8], wake: Millis) {
         let entry = &mut self.slots[slot as usize];
+        self.bytes = self.bytes + state.len() as u64 - entry.state().len() as u64;
         entry.bytes.truncate(entry.key_length as usize);
         entry.bytes.extend_from_slice(state);
         entry.wake = wake;
@@ -173,6 +182,8 @@ impl StateStore {
         if let Ok(found) = self.index.find_entry(entry.hash, |other| *other == slot) {
             found.remove();
         }
+        self.bytes -= (entry.key().len() + entry.state().len()) as u64;
+        entry.key_length = 0;
         entry.bytes.clear();
         entry.bytes.shrink_to(ROOM_KEPT_BYTES_MAX);
         // A timer that is still set finds another time here and is dropped when it is due.
@@ -266,6 +277,8 @@ mod tests {
                     }
                 }
                 prop_assert_eq!(store.len(), model.len());
+                let bytes = model.iter().map(|(key, (state, _))| key.len() + state.len()).sum::<usize>();
+                prop_assert_eq!(store.bytes(), bytes as u64);
             }
         }
     }

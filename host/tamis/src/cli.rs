@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 use crate::client;
+use crate::log::LogFormat;
 
 /// Streams events and files through sandboxed plugins: fraud rules, table transforms, quality checks.
 ///
@@ -18,6 +19,9 @@ pub struct Cli {
     /// Print JSON, one object a line, for scripts.
     #[arg(long, global = true)]
     pub json: bool,
+    /// How log lines are written to standard error.
+    #[arg(long, global = true, env = "TAMIS_LOG_FORMAT", value_enum, default_value_t, value_name = "FORMAT")]
+    pub log_format: LogFormat,
     /// What to do.
     #[command(subcommand)]
     pub command: Command,

@@ -7,14 +7,15 @@ use std::time::Duration;
 
 use tamis_connectors::topics::{ReaderSettings, WriterSettings};
 use tamis_connectors::{
-    AggregateFiles, AlertFiles, AlertRows, FileCheckpoints, SqliteWarehouse, TopicReader, TopicWriter,
+    AggregateFiles, AlertFiles, AlertRows, FileCheckpoints, Influx, SqliteWarehouse, TopicReader, TopicWriter,
 };
 use tamis_engine::outbox::Sinks;
 use tamis_engine::report::{Progress, Report};
 use tamis_engine::rules::RuleSet;
 use tamis_engine::stream::{Command, Stream, StreamParts, StreamSettings};
-use tamis_engine::{Sink, SystemClock};
+use tamis_engine::{Sink, SystemClock, Watched};
 use tamis_model::Result;
+use tamis_model::aggregate::AggregateRow;
 use tamis_model::alert::Alert;
 use tokio::runtime::Handle;
 
@@ -53,6 +54,8 @@ pub struct StreamRun<'a> {
     pub until: Until,
     /// Who sees every alert besides topic, lake and warehouse.
     pub also: Vec<(String, Box<dyn Sink<Alert>>)>,
+    /// Who sees every row of aggregates besides the lake.
+    pub influx: Option<Influx>,
 }
 
 impl StreamRun<'_> {
@@ -64,7 +67,7 @@ impl StreamRun<'_> {
         commands: &Receiver<Command>,
         observer: &mut dyn FnMut(&Progress<'_>),
     ) -> Result<Finished> {
-        let Self { plan, rules, until, also } = self;
+        let Self { plan, rules, until, also, influx } = self;
         let topics = ReaderSettings::new(plan.schemas.iter().map(|schema| schema.name.clone()));
         let topics = if until == Until::End { topics.until_end() } else { topics };
         let shards = plan.config.streams.shards.unwrap_or_else(cores).clamp(1, SHARDS_MAX);
@@ -81,7 +84,7 @@ impl StreamRun<'_> {
             source: Box::new(TopicReader::new(plan.home.topics(), topics)?),
             schemas: plan.schemas.clone(),
             rules,
-            sinks: sinks(plan, warehouse, runtime, also)?,
+            sinks: sinks(plan, warehouse, runtime, also, influx)?,
             checkpoints: Box::new(FileCheckpoints::open(plan.home.checkpoints(PIPELINE))?),
             clock: Arc::new(SystemClock),
         })?;
@@ -102,6 +105,7 @@ fn sinks(
     warehouse: Arc<SqliteWarehouse>,
     runtime: Handle,
     also: Vec<(String, Box<dyn Sink<Alert>>)>,
+    influx: Option<Influx>,
 ) -> Result<Sinks> {
     let partitions = plan.config.topics.iter().map(|(name, topic)| (name.clone(), topic.partitions)).collect();
     let writer = WriterSettings { partitions, ..WriterSettings::default() };
@@ -112,9 +116,14 @@ fn sinks(
         ("warehouse".to_owned(), Box::new(AlertRows::new(warehouse, runtime, PIPELINE, plan.pepper.clone()))),
     ];
     alerts.extend(also);
+    let aggregates: Box<dyn Sink<AggregateRow>> =
+        Box::new(AggregateFiles::open(&plan.home.lake(), PIPELINE, settle_after)?);
     Ok(Sinks {
         records: Box::new(TopicWriter::open(plan.home.topics(), PIPELINE, writer)?),
         alerts,
-        aggregates: Some(Box::new(AggregateFiles::open(&plan.home.lake(), PIPELINE, settle_after)?)),
+        aggregates: Some(match influx {
+            Some(influx) => Box::new(Watched { sink: aggregates, watcher: Box::new(influx) }),
+            None => aggregates,
+        }),
     })
 }

@@ -92,6 +92,7 @@ impl Home {
             },
             warehouse: Arc::clone(&warehouse),
             topics: at("topics"),
+            influx: None,
             jobs: jobs(&registry),
             clock: Arc::<TestClock>::clone(&clock),
         };
@@ -123,7 +124,7 @@ impl Home {
 
     /// A request, with nobody's token; `path` begins behind the prefix unless it is one of those beside it.
     pub fn request(&self, method: &str, path: &str) -> Request {
-        let is_beside = matches!(path, "/healthz" | "/readyz");
+        let is_beside = matches!(path, "/healthz" | "/readyz" | "/metrics");
         let path = if is_beside { path.to_owned() } else { format!("/api/v1{path}") };
         Request {
             router: self.router.clone(),

@@ -43,6 +43,7 @@ fn rows() -> Vec<Row> {
     vec![
         open("healthz", "/healthz"),
         open("readyz", "/readyz"),
+        row("get_metrics", P::Read, "/metrics"),
         open("get_document", "/openapi.json"),
         row("get_me", P::Read, "/me"),
         row("list_plugins", P::Read, "/plugins"),

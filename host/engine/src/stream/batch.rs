@@ -43,6 +43,7 @@ impl Stream {
             pieces.push(Piece { rows, after: self.pass_time(now) });
         }
         self.pack(slot, now);
+        self.meters.batches += pieces.len() as u64;
         self.changed = true;
         self.turn(Some(slot), now, &pieces, Trial::FIRST)
     }
