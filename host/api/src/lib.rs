@@ -24,6 +24,7 @@ mod routes;
 mod server;
 mod streams;
 mod tokens;
+mod trace;
 
 use std::path::PathBuf;
 use std::sync::Arc;

@@ -100,6 +100,9 @@ pub enum Command {
     ///
     /// Nothing that is live is touched. Records come from the topics of the home: there is no archive to read from yet.
     Backtest(crate::commands::BacktestArguments),
+    /// Check schemas of topics.
+    #[command(subcommand)]
+    Schema(crate::commands::SchemaCommand),
     /// Write, build, test and inspect plugins.
     #[command(subcommand)]
     Plugin(crate::plugin::Command),
@@ -216,6 +219,10 @@ mod tests {
         check("dead-letters redrive --letter 17", false);
         check("dead-letters redrive --letter 0:17 --rule r", false);
         check("dead-letters redrive", false);
+        check("schema check old new --compatibility forward", true);
+        check("schema check old", false);
+        check("schema check old new --compatibility none", false);
+        check("runs --log-format json", true);
         check("demo --listen 127.0.0.1:8710", true);
         check("demo --listen 127.0.0.1:8710 --once", false);
         check("rule change r --on-failure halt", true);
