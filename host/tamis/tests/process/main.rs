@@ -7,6 +7,7 @@ mod ends;
 mod feed;
 mod kills;
 mod mounted;
+mod observed;
 mod process;
 mod results;
 mod serve;
