@@ -15,34 +15,17 @@ use tamis_engine::memory::MemoryCheckpoints;
 use tamis_engine::outbox::Sinks;
 use tamis_engine::rules::{RulePlan, RuleSet};
 use tamis_engine::stream::{Stream, StreamParts, StreamSettings};
-use tamis_engine::{Command, Sink, SystemClock};
-use tamis_model::record::Record;
+use tamis_engine::{Command, SystemClock};
 use tamis_plugin::{Plugin, Sandbox};
 use tamis_registry::rule_plan;
 use tamis_tests::components;
+use tamis_tests::measure::{Nowhere, resident_kib};
 
 const COMPONENTS: usize = 100;
 /// A name in a component, which is replaced by others of the same length.
 const NAME: &str = "payment-direct-fraud";
 /// 100 000 payments.
 const SCALE: Scale = Scale(4);
-
-/// Keeps nothing: alerts are not what is measured.
-struct Nowhere;
-
-impl Sink<Record> for Nowhere {
-    fn write(&mut self, _output: &[Record]) -> tamis_model::Result<()> {
-        Ok(())
-    }
-
-    fn stage(&mut self) -> tamis_model::Result<serde_json::Value> {
-        Ok(serde_json::Value::Null)
-    }
-
-    fn commit(&mut self, _staged: &serde_json::Value) -> tamis_model::Result<()> {
-        Ok(())
-    }
-}
 
 /// Distinct components: the same code under other names.
 fn plugins(sandbox: &Arc<Sandbox>) -> Vec<Arc<Plugin>> {
@@ -67,13 +50,6 @@ fn rules(plugins: &[Arc<Plugin>], count: usize) -> Vec<Arc<RulePlan>> {
         Arc::new(rule_plan(&format!("rule-{n}"), plugin, config.expect("it fits")).expect("it fits"))
     };
     (0..count).map(rule).collect()
-}
-
-/// Resident memory of this process, MiB.
-fn resident_mib() -> u64 {
-    let status = std::fs::read_to_string("/proc/self/status").expect("this is Linux");
-    let line = status.lines().find(|line| line.starts_with("VmRSS:")).expect("every process has it");
-    line.split_whitespace().nth(1).and_then(|kib| kib.parse::<u64>().ok()).expect("a number of KiB") / 1024
 }
 
 /// How long the payments take, and how long the stream took to go on with one rule changed while they did.
@@ -120,7 +96,7 @@ fn main() {
     println!(
         "{COMPONENTS} components compiled in {:.1} s; {} MiB resident",
         loading.elapsed().as_secs_f64(),
-        resident_mib()
+        resident_kib() / 1024
     );
     println!(
         "{:>6} {:>14} {:>22} {:>16} {:>14}",
@@ -134,7 +110,7 @@ fn main() {
             events as f64 / took.as_secs_f64(),
             rules_ns as f64 / (events * count as u64) as f64,
             swap.as_secs_f64() * 1e3,
-            resident_mib(),
+            resident_kib() / 1024,
         );
     }
 }

@@ -2,4 +2,5 @@
 
 pub mod checkout;
 pub mod components;
+pub mod measure;
 pub mod native;

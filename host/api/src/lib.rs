@@ -26,11 +26,11 @@ mod streams;
 mod tokens;
 mod trace;
 
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use axum::Router;
 use axum::middleware::from_fn;
+use tamis_connectors::topics::Topics;
 use tamis_connectors::{Influx, SqliteWarehouse};
 use tamis_engine::Clock;
 use tamis_registry::Registry;
@@ -59,8 +59,8 @@ pub struct Api {
     pub streams: Streams,
     /// Where alerts are read.
     pub warehouse: Arc<SqliteWarehouse>,
-    /// The folder of the topics, the dead letters' among them.
-    pub topics: PathBuf,
+    /// Where the topics are, the dead letters' among them.
+    pub topics: Topics,
     /// Where aggregates go as a time series, if anywhere.
     pub influx: Option<Influx>,
     /// What it can start.

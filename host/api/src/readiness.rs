@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use serde::Serialize;
+use tamis_connectors::topics::Topics;
 use tamis_model::error::Context;
 use tokio::sync::Mutex;
 use utoipa::ToSchema;
@@ -94,7 +95,7 @@ async fn stream(app: &App, newest: u64) -> Result<(), String> {
     })
 }
 
-/// A file can be written where the topics are.
+/// A file can be written where the topics are, or the brokers that have them answer.
 async fn disk(app: &App) -> Result<(), String> {
     let mut last = app.readiness.0.lock().await;
     if let Some((at, found)) = &*last
@@ -102,10 +103,14 @@ async fn disk(app: &App) -> Result<(), String> {
     {
         return found.clone();
     }
-    let probe = app.api.topics.join(PROBE);
-    let written = app.read_files(move || {
-        let written = std::fs::write(&probe, PROBE_BYTES).and_then(|()| std::fs::remove_file(&probe));
-        written.outage("write", probe.display())
+    let topics = app.api.topics.clone();
+    let written = app.read_files(move || match topics {
+        Topics::Folder(folder) => {
+            let probe = folder.join(PROBE);
+            let written = std::fs::write(&probe, PROBE_BYTES).and_then(|()| std::fs::remove_file(&probe));
+            written.outage("write", probe.display())
+        }
+        Topics::Kafka(topics) => topics.require(&[]),
     });
     let found = written.await.map_err(|problem: Problem| {
         tracing::error!("{}", problem.logged().unwrap_or("the disk cannot be written"));

@@ -8,6 +8,7 @@ mod durable;
 pub mod files;
 mod folders;
 pub mod influx;
+pub mod kafka;
 pub mod lake;
 pub mod lock;
 mod parallel;

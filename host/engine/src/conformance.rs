@@ -4,15 +4,15 @@
 //! words that name it. A harness's `open` stands for a new process over the same stored content:
 //! whatever was opened before is dropped, nothing is told to close.
 
-use std::collections::BTreeMap;
+mod checkpoints;
+
 use std::thread;
 use std::time::Duration;
 
-use serde_json::json;
 use tamis_model::position::{Partition, Positions};
 use tamis_model::time::Millis;
 
-use crate::checkpoint::{Checkpoint, CheckpointStore};
+pub use self::checkpoints::{CheckpointHarness, checkpoint_contract};
 use crate::decode::Origin;
 use crate::frame::Frame;
 use crate::sink::{Settle, Sink};
@@ -333,44 +333,4 @@ fn what_is_gathered_survives<T, H: SinkHarness<T>>(harness: &mut H) {
         }
     }
     assert_committed(harness, &mut *sink, 6, "what was gathered over crashes is visible in the end, once");
-}
-
-/// What a checkpoint store is tested over.
-pub trait CheckpointHarness {
-    /// A new store over what was saved.
-    fn open(&mut self) -> Box<dyn CheckpointStore>;
-
-    /// Damages the last checkpoint. False when the medium cannot be damaged.
-    fn damage_latest(&mut self) -> bool {
-        false
-    }
-}
-
-/// Tests a [`CheckpointStore`].
-pub fn checkpoint_contract<H: CheckpointHarness>(mut make: impl FnMut() -> H) {
-    let mut harness = make();
-    assert_eq!(harness.open().latest().expect("an empty store can be asked"), None, "no checkpoint at first");
-    for number in 0..4 {
-        let saved = checkpoint(number);
-        let mut store = harness.open();
-        store.save(&saved).expect("a healthy store saves");
-        assert_eq!(store.latest().expect("it reads back"), Some(saved.clone()), "in the same process");
-        assert_eq!(harness.open().latest().expect("it reads back"), Some(saved), "in a new process");
-    }
-    if harness.damage_latest() {
-        harness.open().latest().expect_err("a damaged checkpoint is an error, never an older one");
-    }
-}
-
-fn checkpoint(number: u64) -> Checkpoint {
-    let mut positions = Positions::default();
-    positions.set(&partition(0), 7 + number as i64);
-    positions.set(&partition(1), i64::MAX);
-    let every_byte = (0..=u8::MAX).cycle().take(3000).collect();
-    Checkpoint {
-        number,
-        positions,
-        staged: BTreeMap::from([("records".to_owned(), json!({"end": [number, null, "é\n"]}))]),
-        state: BTreeMap::from([("rule/é".to_owned(), every_byte), ("empty".to_owned(), Vec::new())]),
-    }
 }

@@ -34,14 +34,14 @@ impl<'a> Frames<'a> {
         self.0.is_empty()
     }
 
-    /// Adds a record; its parts are below 4 GiB. Without a value it is a tombstone.
+    /// Adds a record; its parts are below 4 GiB. Without a value it is a tombstone. Headers are names and values.
     pub fn push<'r>(
         &mut self,
         offset: i64,
         timestamp: Option<Millis>,
         key: Option<&[u8]>,
         value: Option<&[u8]>,
-        headers: impl IntoIterator<Item = (&'r str, &'r [u8])>,
+        headers: impl IntoIterator<Item = (&'r [u8], &'r [u8])>,
     ) {
         let bytes = &mut *self.0;
         let start = bytes.len();
@@ -53,7 +53,7 @@ impl<'a> Frames<'a> {
         let headers_start = bytes.len();
         for (name, value) in headers {
             bytes.extend_from_slice(&length(name.len()).to_le_bytes());
-            bytes.extend_from_slice(name.as_bytes());
+            bytes.extend_from_slice(name);
             bytes.extend_from_slice(&length(value.len()).to_le_bytes());
             bytes.extend_from_slice(value);
         }
@@ -138,9 +138,14 @@ impl Frame {
         self.has_value.then(|| &bytes[self.value_start..self.value_end])
     }
 
+    /// Its key.
+    pub fn key<'a>(&self, bytes: &'a [u8]) -> Option<&'a [u8]> {
+        self.has_key.then(|| &bytes[self.value_end + 1..self.headers_start])
+    }
+
     /// Everything that it says.
     pub fn parts(&self, bytes: &[u8]) -> RecordParts {
-        let key = self.has_key.then(|| bytes[self.value_end + 1..self.headers_start].to_vec());
+        let key = self.key(bytes).map(<[u8]>::to_vec);
         let mut rest = &bytes[self.headers_start..self.end];
         let mut headers = Vec::new();
         while let (Some(name), Some(value)) = (part(&mut rest), part(&mut rest)) {
@@ -168,8 +173,9 @@ mod tests {
 
     #[test]
     fn what_was_put_in_comes_out() {
-        let headers = || [("a", &b"\n\xff"[..]), ("", b"")];
-        let cases: [(i64, Option<Millis>, Option<&[u8]>, Option<&[u8]>, usize); 5] = [
+        let headers = || [(&b"a"[..], &b"\n\xff"[..]), (b"\xc3", b"")];
+        type Case<'a> = (i64, Option<Millis>, Option<&'a [u8]>, Option<&'a [u8]>, usize);
+        let cases: [Case<'_>; 5] = [
             (0, Some(0), None, None, 0),
             (7, None, Some(b""), Some(b""), 2),
             (i64::MAX, Some(-1), Some(b"k\n"), None, 1),
@@ -185,7 +191,10 @@ mod tests {
         let mut at = 0;
         for (offset, timestamp, key, value, count) in cases {
             let frame = Frame::read(chunk.records(), at);
-            let headers = headers().into_iter().take(count).map(|(name, value)| (name.to_owned(), value.to_vec()));
+            let headers = headers()
+                .into_iter()
+                .take(count)
+                .map(|(name, value)| (String::from_utf8_lossy(name).into_owned(), value.to_vec()));
             let (key, value) = (key.map(Into::into), value.map(Into::into));
             let expected = RecordParts { offset: Some(offset), timestamp, key, value, headers: headers.collect() };
             let origin = Origin { offset, start: at as u32, end: frame.end as u32 };

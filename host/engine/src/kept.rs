@@ -1,27 +1,23 @@
 //! What outlives the code of a rule: its state and its time, with the name of the version that wrote it.
 
-use std::hash::BuildHasher;
-
-use hashbrown::DefaultHashBuilder;
 use tamis_model::rule::Rule;
 use tamis_model::time::Millis;
 use tamis_model::{Error, Kind, Result};
 
 use crate::codec::{Reader, write_bytes, write_number, write_signed};
 use crate::rules::{OnStateChange, RulePlan};
-use crate::shard::Shard;
-use crate::state::StateStore;
+use crate::states::States;
 use crate::watermark::BEGINNING;
 
 /// The first byte of what is encoded; changes when the encoding does.
 const ENCODING: u64 = 3;
 
 /// What outlives the code of a rule.
-#[derive(Clone)]
 pub(crate) struct Kept {
     pub author: Author,
-    /// By shard.
-    pub states: Vec<StateStore>,
+    pub states: States,
+    /// Under what number of the rule's checkpoints have its keys, whichever version they pass to; none = they have not yet.
+    pub line: Option<u32>,
     /// The lowest of its topics'; never goes back.
     pub watermark: Millis,
     /// Why the host has stopped the version.
@@ -45,7 +41,7 @@ pub(crate) enum Inheritance {
     /// The state as it is.
     Same,
     /// The states of the shards as its plugin migrated them.
-    Migrated(Vec<StateStore>),
+    Migrated(States),
     /// Nothing.
     Nothing,
 }
@@ -77,33 +73,29 @@ impl Author {
 impl Kept {
     /// Nothing yet.
     pub fn new(plan: &RulePlan, shards: usize) -> Self {
-        let states = vec![StateStore::default(); shards];
-        Self { author: Author::of(plan), states, watermark: BEGINNING, tripped: None }
+        let states = States::new(shards);
+        Self { author: Author::of(plan), states, line: None, watermark: BEGINNING, tripped: None }
     }
 
-    /// How many keys have state.
-    pub fn keys(&self) -> usize {
-        self.states.iter().map(StateStore::len).sum()
-    }
-
-    /// What keys and states take, in bytes.
-    pub fn state_bytes(&self) -> u64 {
-        self.states.iter().map(StateStore::bytes).sum()
+    /// The same for another version beside this one.
+    pub fn copied(&self) -> Self {
+        let Self { author, states, line: _, watermark, tripped } = self;
+        let (author, states, tripped) = (author.clone(), states.copied(), tripped.clone());
+        Self { author, states, line: None, watermark: *watermark, tripped }
     }
 
     /// What `plan`, whose code is `code`, makes of this. What is on trial begins with nothing where it cannot read the state; an
     /// active version does so only when it may.
     pub fn inherited_by(&self, plan: &RulePlan, code: &mut dyn Rule) -> Result<Inheritance> {
         let heir = Author::of(plan);
-        if self.keys() == 0 || self.author.language() == heir.language() {
+        if self.states.keys() == 0 || self.author.language() == heir.language() {
             return Ok(Inheritance::Same);
         }
         let migrates =
             self.author.plugin == heir.plugin && plan.manifest.migrates_from.contains(&self.author.state_version);
         match (plan.on_state_change, plan.role.is_trial()) {
             (OnStateChange::Migrate, _) | (OnStateChange::Keep, true) if migrates => {
-                let migrated = self.states.iter().map(|state| state.migrated(code, self.author.state_version));
-                Ok(Inheritance::Migrated(migrated.collect::<Result<_>>()?))
+                Ok(Inheritance::Migrated(self.states.migrated(code, self.author.state_version)?))
             }
             (OnStateChange::Reset, _) | (_, true) => Ok(Inheritance::Nothing),
             (OnStateChange::Keep | OnStateChange::Migrate, false) => Err(self.foreign_to(plan, &heir)),
@@ -119,7 +111,7 @@ impl Kept {
         };
         let reason = format!(
             "{} keys have state version {state_version} of {plugin} {plugin_version}, and {} {} wants state version {}{shape}",
-            self.keys(),
+            self.states.keys(),
             heir.plugin,
             heir.plugin_version,
             heir.state_version
@@ -127,7 +119,7 @@ impl Kept {
         Error::invalid("go on with the state of", format!("rule {}", plan.name), reason)
     }
 
-    /// As bytes.
+    /// As bytes: everything but the keys, of which it has the number.
     pub fn encode(&self) -> Vec<u8> {
         let Author { rule, version, trial, plugin, plugin_version, state_version, state_shape } = &self.author;
         let mut out = Vec::new();
@@ -142,23 +134,23 @@ impl Kept {
         // Why it was stopped; a reason is never empty.
         write_bytes(&mut out, self.tripped.as_deref().unwrap_or_default().as_bytes());
         write_signed(&mut out, self.watermark);
-        write_number(&mut out, self.keys() as u64);
-        self.states.iter().for_each(|state| state.encode(&mut out));
+        write_number(&mut out, u64::from(self.line.unwrap_or_default()));
+        write_number(&mut out, self.states.keys() as u64);
         out
     }
 
-    /// Reads what [`Kept::encode`] wrote, whatever the number of shards was then. `owner` names it in checkpoints.
-    pub fn decode(owner: &str, bytes: &[u8], hasher: &DefaultHashBuilder, shards: usize) -> Result<Self> {
+    /// Reads what [`Kept::encode`] wrote; `owner` names it in checkpoints. The keys are yet to come: returns how many.
+    pub fn decode(owner: &str, bytes: &[u8], shards: usize) -> Result<(Self, usize)> {
         let corrupt = || Error::new(Kind::Corrupt, "restore", format!("the state {owner}"));
         let mut reader = Reader(bytes);
         if reader.number().ok_or_else(corrupt)? != ENCODING {
             return Err(corrupt().because("it is of another encoding"));
         }
-        let kept = Self::read(&mut reader, hasher, shards);
+        let kept = Self::read(&mut reader, shards);
         kept.filter(|_| reader.0.is_empty()).ok_or_else(corrupt)
     }
 
-    fn read(reader: &mut Reader<'_>, hasher: &DefaultHashBuilder, shards: usize) -> Option<Self> {
+    fn read(reader: &mut Reader<'_>, shards: usize) -> Option<(Self, usize)> {
         let author = Author {
             rule: text(reader)?,
             version: small(reader)?,
@@ -169,14 +161,9 @@ impl Kept {
             state_shape: text(reader)?,
         };
         let tripped = Some(text(reader)?).filter(|reason| !reason.is_empty());
-        let watermark = reader.signed()?;
-        let mut states = vec![StateStore::default(); shards];
-        for _ in 0..reader.number()? {
-            let (key, state, wake) = (reader.bytes()?, reader.bytes()?, reader.signed()?);
-            let hash = hasher.hash_one(key);
-            states[Shard::of(hash, shards)].restore(key, hash, state, wake)?;
-        }
-        Some(Self { author, tripped, watermark, states })
+        let (watermark, line) = (reader.signed()?, Some(small(reader)?));
+        let keys = usize::try_from(reader.number()?).ok()?;
+        Some((Self { author, states: States::restoring(shards), line, watermark, tripped }, keys))
     }
 }
 

@@ -3,7 +3,7 @@
 //! What a twin holds outlives it, as a disk outlives a process: clones share the content, and a "new
 //! process" is a new source, sink or store over the same content.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -14,9 +14,10 @@ use tamis_model::position::{Partition, Positions};
 use tamis_model::time::Millis;
 use tamis_model::{Error, Kind, Result};
 
-use crate::checkpoint::{Checkpoint, CheckpointStore};
+use crate::checkpoint::{Checkpoint, CheckpointStore, Restored};
 use crate::clock::Clock;
 use crate::decode::json::record_parts;
+use crate::entries::{self, Entries, Entry};
 use crate::sink::Sink;
 use crate::source::{Chunk, Framing, Read, Source};
 
@@ -126,7 +127,7 @@ impl Source for MemorySource {
             }),
             Framing::Frames => chunk.fill_frames(|frames| {
                 for parts in read.into_iter().map(|line| record_parts(line)) {
-                    let headers = parts.headers.iter().map(|(name, value)| (name.as_str(), value.as_slice()));
+                    let headers = parts.headers.iter().map(|(name, value)| (name.as_bytes(), value.as_slice()));
                     let (key, value) = (parts.key.as_deref(), parts.value.as_deref());
                     frames.push(parts.offset.unwrap_or(-1), parts.timestamp, key, value, headers);
                 }
@@ -196,7 +197,14 @@ impl<T: Clone + Send> Sink<T> for MemorySink<T> {
 
 /// A store for the checkpoints of one pipeline.
 #[derive(Clone, Debug, Default)]
-pub struct MemoryCheckpoints(Arc<Mutex<Option<Checkpoint>>>);
+pub struct MemoryCheckpoints(Arc<Mutex<Saved>>);
+
+/// The last checkpoint, and by owner the values of its keys.
+#[derive(Debug, Default)]
+struct Saved {
+    checkpoint: Option<Checkpoint>,
+    keys: BTreeMap<String, HashMap<Vec<u8>, Vec<u8>>>,
+}
 
 impl MemoryCheckpoints {
     /// No checkpoint yet.
@@ -207,11 +215,40 @@ impl MemoryCheckpoints {
 
 impl CheckpointStore for MemoryCheckpoints {
     fn latest(&mut self) -> Result<Option<Checkpoint>> {
-        Ok(lock(&self.0).clone())
+        Ok(lock(&self.0).checkpoint.clone())
+    }
+
+    fn restore(&mut self, take: &mut dyn FnMut(Restored<'_>) -> Result<()>) -> Result<()> {
+        let saved = lock(&self.0);
+        let of = saved.keys.values().map(|keys| keys.len() as u64).sum();
+        let mut read = 0;
+        for (owner, keys) in &saved.keys {
+            let mut entries = Entries::default();
+            keys.iter().for_each(|(key, value)| entries.put(key, &[value]));
+            for block in entries.blocks() {
+                read += block.count;
+                take(Restored { owner, block: &block.bytes, read, of })?;
+            }
+        }
+        Ok(())
     }
 
     fn save(&mut self, checkpoint: &Checkpoint) -> Result<()> {
-        *lock(&self.0) = Some(checkpoint.clone());
+        let mut saved = lock(&self.0);
+        saved.keys.retain(|owner, _| checkpoint.keyed.contains_key(owner));
+        for (owner, keyed) in &checkpoint.keyed {
+            let keys = saved.keys.entry(owner.clone()).or_default();
+            if keyed.whole {
+                keys.clear();
+            }
+            for entry in keyed.changes.blocks().iter().flat_map(|block| entries::read(owner, &block.bytes)) {
+                match entry? {
+                    Entry { key, value: Some(value) } => _ = keys.insert(key.to_vec(), value.to_vec()),
+                    Entry { key, value: None } => _ = keys.remove(key),
+                }
+            }
+        }
+        saved.checkpoint = Some(checkpoint.without_entries());
         Ok(())
     }
 }

@@ -159,7 +159,7 @@ fn start(plan: &Arc<RulePlan>, rules: &RuleSet, before: &[Before], shards: usize
     let takes = Some(donor) == same || (!plan.role.is_trial() && !rules.rules.iter().any(of_donor));
     match kept.inherited_by(plan, &mut *codes[0])? {
         Inheritance::Same if takes => Ok(Start::Takes(codes, donor)),
-        Inheritance::Same => Ok(Start::Has(codes, Box::new(kept.clone()), Begins::Made)),
+        Inheritance::Same => Ok(Start::Has(codes, Box::new(kept.copied()), Begins::Made)),
         Inheritance::Migrated(states) => {
             let watermark = kept.watermark;
             Ok(Start::Has(codes, Box::new(Kept { states, watermark, ..Kept::new(plan, shards) }), Begins::Made))

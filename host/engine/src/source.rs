@@ -81,17 +81,28 @@ impl Chunk {
 
     /// Fills the chunk anew: `fill` appends the records, each with its line break, to the empty buffer it gets.
     pub fn fill<T>(&mut self, fill: impl FnOnce(&mut Vec<u8>) -> T) -> T {
-        self.framed(Framing::Lines, fill)
+        self.refill(Framing::Lines, fill)
     }
 
     /// Fills the chunk anew with frames.
     pub fn fill_frames<T>(&mut self, fill: impl FnOnce(&mut Frames<'_>) -> T) -> T {
-        self.framed(Framing::Frames, |bytes| fill(&mut Frames::new(bytes)))
+        self.refill(Framing::Frames, |bytes| fill(&mut Frames::new(bytes)))
     }
 
     /// Fills the chunk anew with frames that stand one behind the other already.
     pub(crate) fn fill_framed(&mut self, frames: &[u8]) {
-        self.framed(Framing::Frames, |bytes| bytes.extend_from_slice(frames));
+        self.refill(Framing::Frames, |bytes| bytes.extend_from_slice(frames));
+    }
+
+    /// Its records, when they are in frames.
+    pub fn framed(&self) -> impl Iterator<Item = FramedRecord<'_>> {
+        let records = self.records();
+        let end = if self.framing == Framing::Frames { records.len() } else { 0 };
+        let mut start = 0;
+        Frame::ends(&records[..end], 0).map(move |end| {
+            let frame = Frame::read(records, std::mem::replace(&mut start, end));
+            FramedRecord { offset: frame.offset, key: frame.key(records), value: frame.value(records) }
+        })
     }
 
     /// The bytes of one of its records: a line without its line break, or a frame.
@@ -121,7 +132,7 @@ impl Chunk {
             Framing::Frames => frames.push_behind(self.raw(origin), before),
             Framing::Lines => {
                 let parts = self.record(origin);
-                let headers = parts.headers.iter().map(|(name, value)| (name.as_str(), value.as_slice()));
+                let headers = parts.headers.iter().map(|(name, value)| (name.as_bytes(), value.as_slice()));
                 let mut frame = Vec::new();
                 let (key, value) = (parts.key.as_deref(), parts.value.as_deref());
                 Frames::new(&mut frame).push(origin.offset, parts.timestamp, key, value, headers);
@@ -130,13 +141,24 @@ impl Chunk {
         }
     }
 
-    fn framed<T>(&mut self, framing: Framing, fill: impl FnOnce(&mut Vec<u8>) -> T) -> T {
+    fn refill<T>(&mut self, framing: Framing, fill: impl FnOnce(&mut Vec<u8>) -> T) -> T {
         self.framing = framing;
         self.bytes.clear();
         let result = fill(&mut self.bytes);
         self.bytes.resize(self.bytes.len() + PADDING, 0);
         result
     }
+}
+
+/// A record in a frame.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FramedRecord<'a> {
+    /// Its offset.
+    pub offset: i64,
+    /// Its key.
+    pub key: Option<&'a [u8]>,
+    /// Its value; none = it is a tombstone.
+    pub value: Option<&'a [u8]>,
 }
 
 /// What a read found.
@@ -179,4 +201,24 @@ pub trait Source: Send {
     }
     /// Everything before `positions` is durable elsewhere and will not be asked for again.
     fn release(&mut self, positions: &Positions) -> Result<()>;
+    /// What those it shares the partitions with ask of it; it is asked again until it is accepted. Whoever reads first takes a checkpoint of
+    /// what is given up, and finds out how far the others came with what is gained. Meanwhile reading goes on.
+    fn rebalance(&mut self) -> Result<Option<Rebalance>> {
+        Ok(None)
+    }
+    /// Does what was asked: what is given up is gone, and what is gained is read from its position.
+    fn accept(&mut self, _gained: &Positions) -> Result<()> {
+        Ok(())
+    }
+}
+
+/// What is asked of a source that shares its partitions with others.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Rebalance {
+    /// The partitions that it is to read no more.
+    pub given_up: Vec<Partition>,
+    /// Those that it is to read from now on.
+    pub gained: Vec<Partition>,
+    /// What is given up is another one's already: what was read since the last checkpoint must not be saved.
+    pub lost: bool,
 }

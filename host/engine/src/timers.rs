@@ -20,8 +20,8 @@ pub(crate) struct Timers {
     /// Those up to the end of bucket `reached`.
     near: BinaryHeap<Reverse<Timer>>,
     reached: i64,
-    /// All others, by bucket.
-    later: BTreeMap<i64, Vec<Timer>>,
+    /// All others, by bucket: how far into it, and the slot. There may be one for each key, so they are kept small.
+    later: BTreeMap<i64, Vec<(u32, u32)>>,
 }
 
 impl Timers {
@@ -31,7 +31,8 @@ impl Timers {
         if bucket <= self.reached {
             self.near.push(Reverse((time, slot)));
         } else {
-            self.later.entry(bucket).or_default().push((time, slot));
+            let ahead = time.rem_euclid(BUCKET_MS) as u32;
+            self.later.entry(bucket).or_default().push((ahead, slot));
         }
     }
 
@@ -48,7 +49,8 @@ impl Timers {
             && *bucket.key() <= now.div_euclid(BUCKET_MS)
         {
             self.reached = *bucket.key();
-            for timer in bucket.remove() {
+            for (ahead, slot) in bucket.remove() {
+                let timer = (self.reached * BUCKET_MS + Millis::from(ahead), slot);
                 if timer.0 <= now { due.push(timer) } else { self.near.push(Reverse(timer)) }
             }
         }

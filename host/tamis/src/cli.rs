@@ -16,6 +16,9 @@ pub struct Cli {
     /// The folder that everything lies in.
     #[arg(long, global = true, env = "TAMIS_HOME", default_value = "tamis-home", value_name = "DIR")]
     pub home: PathBuf,
+    /// Use the topics of these Kafka brokers instead of the home's, or of those that [kafka] in tamis.toml names.
+    #[arg(long, global = true, env = "TAMIS_KAFKA", value_name = "HOST:PORT")]
+    pub kafka: Option<String>,
     /// Print JSON, one object a line, for scripts.
     #[arg(long, global = true)]
     pub json: bool,
@@ -32,7 +35,7 @@ Exit codes: 0 done · 1 failed · 2 wrong usage, configuration or plugin · 3 do
 (a file that could not be read, a quality gate that did not open) · 75 something outside did not answer, try again later.
 
 Secrets come from the environment or a file, never from the command line: TAMIS_PEPPER is the key of all pseudonyms, \
-TAMIS_TOKEN lets you in at a running host.";
+TAMIS_TOKEN lets you in at a running host, TAMIS_KAFKA_PASSWORD at Kafka.";
 
 /// What to do.
 #[derive(Debug, Subcommand)]
@@ -94,6 +97,9 @@ pub enum Command {
     },
     /// List the records that could not be decoded or judged, newest first, with the reason; or have them judged again.
     DeadLetters(DeadLetters),
+    /// Topics in Kafka.
+    #[command(subcommand)]
+    Topics(Topics),
     /// List who did what at a running host, newest first, and what was refused.
     Audit(client::Audit),
     /// Replay a stretch of the topics through a version of a rule, and report what it would have raised.
@@ -149,6 +155,13 @@ pub enum Run {
         /// Its id, or a beginning of it that no other run has.
         id: String,
     },
+}
+
+/// Topics in Kafka.
+#[derive(Debug, Subcommand)]
+pub enum Topics {
+    /// Make those topics that are not there: what rules read, what they write to, and the dead letters. The others stay as they are.
+    Create,
 }
 
 /// Where the API listens.
@@ -223,6 +236,8 @@ mod tests {
         check("schema check old", false);
         check("schema check old new --compatibility none", false);
         check("runs --log-format json", true);
+        check("--kafka 127.0.0.1:9092 run streams", true);
+        check("topics create --kafka 127.0.0.1:9092", true);
         check("demo --listen 127.0.0.1:8710", true);
         check("demo --listen 127.0.0.1:8710 --once", false);
         check("rule change r --on-failure halt", true);

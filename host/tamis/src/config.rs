@@ -8,6 +8,8 @@ use tamis_connectors::influx::InfluxTarget;
 use tamis_model::error::Context;
 use tamis_model::{Error, Result};
 
+use crate::kafka::Kafka;
+
 /// The whole file. Everything is optional; unknown members are refused with their name.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -26,8 +28,10 @@ pub struct Config {
     pub influx: Option<Influx>,
     /// What is put to work on topics, by rule name. A rule plugin that is not named runs with its defaults.
     pub rules: BTreeMap<String, Rule>,
-    /// Topics that are written to.
+    /// Topics of the home that are written to.
     pub topics: BTreeMap<String, Topic>,
+    /// Where topics are instead of the home.
+    pub kafka: Kafka,
 }
 
 /// Who watches the host.
@@ -90,15 +94,15 @@ pub struct Streams {
     pub rows_max: usize,
     /// By how many threads events are decoded and judged, each for a share of the keys; one for each core when absent.
     pub shards: Option<usize>,
-    /// Milliseconds between two checkpoints.
-    pub checkpoint_interval_ms: u64,
+    /// Milliseconds between two checkpoints; when absent a second, and 100 where output waits for them (`exactly_once`).
+    pub checkpoint_interval_ms: Option<u64>,
     /// Milliseconds for which alerts and aggregates are gathered at most before the lake gets a file of them.
     pub lake_interval_ms: u64,
 }
 
 impl Default for Streams {
     fn default() -> Self {
-        Self { rows_max: 4_096, shards: None, checkpoint_interval_ms: 1_000, lake_interval_ms: 60_000 }
+        Self { rows_max: 4_096, shards: None, checkpoint_interval_ms: None, lake_interval_ms: 60_000 }
     }
 }
 

@@ -8,6 +8,7 @@ pub mod demo;
 pub mod exit;
 pub mod home;
 pub mod host;
+pub mod kafka;
 pub mod log;
 pub mod plan;
 pub mod plugin;

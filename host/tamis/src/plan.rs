@@ -5,6 +5,8 @@ use std::sync::Arc;
 
 use serde_json::Value;
 use tamis_catalog::Catalog;
+use tamis_connectors::kafka::KafkaTopics;
+use tamis_connectors::topics::Topics;
 use tamis_model::error::Context;
 use tamis_model::manifest::World;
 use tamis_model::pseudonym::Pepper;
@@ -16,6 +18,8 @@ use tamis_registry::seed::{Seed, SeedMode};
 
 use crate::config::{self, Config, Mode};
 use crate::home::Home;
+use crate::kafka::Delivery;
+use crate::kafka::KafkaPlan;
 use crate::topics;
 
 /// The environment variable with the pepper.
@@ -37,6 +41,8 @@ pub struct Plan {
     files: Vec<PathBuf>,
     /// The topics that can be read.
     pub schemas: Vec<TopicSchema>,
+    /// Where topics are; none = in the home.
+    pub kafka: Option<KafkaPlan>,
 }
 
 impl Plan {
@@ -52,7 +58,31 @@ impl Plan {
             Sandbox::new(SandboxSettings { cache_dir: Some(home.cache()), ..SandboxSettings::new(pepper.clone()) })?;
         let files = components(&home.plugins())?;
         let plugins = load_all(&sandbox, &files)?;
-        Ok(Self { home, config, pepper, sandbox, plugins, files, schemas: topics::standard()? })
+        let kafka = config.kafka.plan(home.root())?;
+        Ok(Self { home, config, pepper, sandbox, plugins, files, schemas: topics::standard()?, kafka })
+    }
+
+    /// The same with the topics of these brokers, if any are named.
+    pub fn with_brokers(mut self, brokers: Option<String>) -> Result<Self> {
+        if brokers.is_some() {
+            self.config.kafka.bootstrap_servers = brokers;
+            self.kafka = self.config.kafka.plan(self.home.root())?;
+        }
+        Ok(self)
+    }
+
+    /// Where the topics are.
+    pub fn topics(&self) -> Topics {
+        match &self.kafka {
+            None => Topics::Folder(self.home.topics()),
+            Some(kafka) => Topics::Kafka(KafkaTopics::new(kafka.connection.clone())),
+        }
+    }
+
+    /// Milliseconds between two checkpoints of the streams.
+    pub fn checkpoint_interval_ms(&self) -> u64 {
+        let output_waits = self.kafka.as_ref().is_some_and(|kafka| kafka.delivery == Delivery::ExactlyOnce);
+        self.config.streams.checkpoint_interval_ms.unwrap_or(if output_waits { 100 } else { 1_000 })
     }
 
     /// The registry of the home, in which its files have said what they put to work.

@@ -1,28 +1,36 @@
-//! `tamis run streams`: the topics of the home through its rules.
+//! `tamis run streams`: the topics of the home, or of Kafka, through its rules.
 
 use std::num::NonZero;
 use std::sync::Arc;
 use std::sync::mpsc::Receiver;
 use std::time::Duration;
 
+use tamis_connectors::kafka::{
+    KafkaChangelog, KafkaSink, KafkaSource, KafkaSourceSettings, KafkaTopics, KafkaTransactions,
+};
 use tamis_connectors::topics::{ReaderSettings, WriterSettings};
 use tamis_connectors::{
     AggregateFiles, AlertFiles, AlertRows, FileCheckpoints, Influx, SqliteWarehouse, TopicReader, TopicWriter,
 };
 use tamis_engine::outbox::Sinks;
 use tamis_engine::report::{Progress, Report};
-use tamis_engine::rules::RuleSet;
+use tamis_engine::rules::{RuleSet, SHADOW_ALERTS};
 use tamis_engine::stream::{Command, Stream, StreamParts, StreamSettings};
-use tamis_engine::{Sink, SystemClock, Watched};
+use tamis_engine::{CheckpointStore, Sink, Source, SystemClock, Watched};
 use tamis_model::Result;
 use tamis_model::aggregate::AggregateRow;
 use tamis_model::alert::Alert;
+use tamis_model::dead_letter::DEAD_LETTERS;
+use tamis_model::record::Record;
 use tokio::runtime::Handle;
 
+use crate::kafka::{Delivery, KafkaPlan};
 use crate::plan::Plan;
 
 /// The pipeline's name: in checkpoints, as the owner of the topics that it writes, and in the warehouse.
 const PIPELINE: &str = "streams";
+/// The same for the topics of Kafka, whose positions are others.
+const KAFKA_PIPELINE: &str = "streams-kafka";
 
 /// More shards than this gain nothing: what they share would hold them up.
 const SHARDS_MAX: usize = 32;
@@ -68,24 +76,24 @@ impl StreamRun<'_> {
         observer: &mut dyn FnMut(&Progress<'_>),
     ) -> Result<Finished> {
         let Self { plan, rules, until, also, influx } = self;
-        let topics = ReaderSettings::new(plan.schemas.iter().map(|schema| schema.name.clone()));
-        let topics = if until == Until::End { topics.until_end() } else { topics };
+        if let Some(kafka) = &plan.kafka {
+            KafkaTopics::new(kafka.connection.clone()).require(&topics(plan, &rules))?;
+        }
         let shards = plan.config.streams.shards.unwrap_or_else(cores).clamp(1, SHARDS_MAX);
-        // Each shard has its own part of a chunk.
-        let topics = ReaderSettings { chunk_bytes: topics.chunk_bytes * shards, ..topics };
+        let Ends { source, records, checkpoints } = ends(plan, until, shards)?;
         let mut stream = Stream::open(StreamParts {
             settings: StreamSettings {
                 rows_max: plan.config.streams.rows_max,
                 shards,
-                checkpoint_interval_ms: i64::try_from(plan.config.streams.checkpoint_interval_ms).unwrap_or(i64::MAX),
+                checkpoint_interval_ms: i64::try_from(plan.checkpoint_interval_ms()).unwrap_or(i64::MAX),
                 bounded: until == Until::End,
                 ..StreamSettings::default()
             },
-            source: Box::new(TopicReader::new(plan.home.topics(), topics)?),
+            source,
             schemas: plan.schemas.clone(),
             rules,
-            sinks: sinks(plan, warehouse, runtime, also, influx)?,
-            checkpoints: Box::new(FileCheckpoints::open(plan.home.checkpoints(PIPELINE))?),
+            sinks: sinks(plan, records, warehouse, runtime, also, influx)?,
+            checkpoints,
             clock: Arc::new(SystemClock),
         })?;
         let before = stream.report().clone();
@@ -99,27 +107,92 @@ fn cores() -> usize {
     std::thread::available_parallelism().map_or(1, NonZero::get)
 }
 
+/// The topics that a home's streams read and write, each once.
+pub fn topics(plan: &Plan, rules: &RuleSet) -> Vec<String> {
+    let read = plan.schemas.iter().map(|schema| schema.name.as_str());
+    let written = rules.rules.iter().map(|rule| rule.route.as_str()).chain([SHADOW_ALERTS, DEAD_LETTERS]);
+    let mut topics: Vec<_> = read.chain(written).map(str::to_owned).collect();
+    topics.sort_unstable();
+    topics.dedup();
+    topics
+}
+
+fn pipeline(plan: &Plan) -> &'static str {
+    if plan.kafka.is_some() { KAFKA_PIPELINE } else { PIPELINE }
+}
+
+/// Where records come from and go to, and what remembers how far that is.
+struct Ends {
+    source: Box<dyn Source>,
+    records: Box<dyn Sink<Record>>,
+    checkpoints: Box<dyn CheckpointStore>,
+}
+
+fn ends(plan: &Plan, until: Until, shards: usize) -> Result<Ends> {
+    match &plan.kafka {
+        None => ends_in_home(plan, until, shards),
+        Some(kafka) => ends_in_kafka(plan, kafka, until, shards),
+    }
+}
+
+fn ends_in_home(plan: &Plan, until: Until, shards: usize) -> Result<Ends> {
+    let read = ReaderSettings::new(plan.schemas.iter().map(|schema| schema.name.clone()));
+    let read = if until == Until::End { read.until_end() } else { read };
+    // Each shard has its own part of a chunk.
+    let read = ReaderSettings { chunk_bytes: read.chunk_bytes * shards, ..read };
+    let partitions = plan.config.topics.iter().map(|(name, topic)| (name.clone(), topic.partitions)).collect();
+    let write = WriterSettings { partitions, ..WriterSettings::default() };
+    Ok(Ends {
+        source: Box::new(TopicReader::new(plan.home.topics(), read)?),
+        records: Box::new(TopicWriter::open(plan.home.topics(), PIPELINE, write)?),
+        checkpoints: Box::new(FileCheckpoints::open(plan.home.checkpoints(PIPELINE))?),
+    })
+}
+
+fn ends_in_kafka(plan: &Plan, kafka: &KafkaPlan, until: Until, shards: usize) -> Result<Ends> {
+    let read = KafkaSourceSettings::new(plan.schemas.iter().map(|schema| schema.name.clone()), &kafka.group);
+    let read = if until == Until::End { read.until_end() } else { read };
+    let read = KafkaSourceSettings { chunk_bytes: read.chunk_bytes * shards, ..read };
+    let connection = &kafka.connection;
+    let source = KafkaSource::new(connection.clone(), read);
+    let (records, checkpoints): (_, Box<dyn CheckpointStore>) = match kafka.delivery {
+        Delivery::AtLeastOnce => (
+            KafkaSink::at_least_once(connection)?,
+            Box::new(FileCheckpoints::open(plan.home.checkpoints(KAFKA_PIPELINE))?),
+        ),
+        Delivery::ExactlyOnce => {
+            let name = format!("{}.streams", kafka.group);
+            let transactions = KafkaTransactions::open(connection, &name)?;
+            let (topic, replication) = (format!("{name}.changelog"), kafka.topics.replication);
+            let (connection, group) = (connection.clone(), source.group());
+            let changelog = KafkaChangelog::open(connection, &topic, replication, transactions.clone(), group)?;
+            (KafkaSink::exactly_once(transactions), Box::new(changelog))
+        }
+    };
+    Ok(Ends { source: Box::new(source), records: Box::new(records), checkpoints })
+}
+
 /// Where the output of a home's streams goes.
 fn sinks(
     plan: &Plan,
+    records: Box<dyn Sink<Record>>,
     warehouse: Arc<SqliteWarehouse>,
     runtime: Handle,
     also: Vec<(String, Box<dyn Sink<Alert>>)>,
     influx: Option<Influx>,
 ) -> Result<Sinks> {
-    let partitions = plan.config.topics.iter().map(|(name, topic)| (name.clone(), topic.partitions)).collect();
-    let writer = WriterSettings { partitions, ..WriterSettings::default() };
+    let pipeline = pipeline(plan);
     let settle_after = Duration::from_millis(plan.config.streams.lake_interval_ms);
-    let lake = AlertFiles::open(plan.home.lake().join("alerts"), PIPELINE, plan.pepper.clone(), settle_after)?;
+    let lake = AlertFiles::open(plan.home.lake().join("alerts"), pipeline, plan.pepper.clone(), settle_after)?;
     let mut alerts: Vec<(String, Box<dyn Sink<Alert>>)> = vec![
         ("lake".to_owned(), Box::new(lake)),
-        ("warehouse".to_owned(), Box::new(AlertRows::new(warehouse, runtime, PIPELINE, plan.pepper.clone()))),
+        ("warehouse".to_owned(), Box::new(AlertRows::new(warehouse, runtime, pipeline, plan.pepper.clone()))),
     ];
     alerts.extend(also);
     let aggregates: Box<dyn Sink<AggregateRow>> =
-        Box::new(AggregateFiles::open(&plan.home.lake(), PIPELINE, settle_after)?);
+        Box::new(AggregateFiles::open(&plan.home.lake(), pipeline, settle_after)?);
     Ok(Sinks {
-        records: Box::new(TopicWriter::open(plan.home.topics(), PIPELINE, writer)?),
+        records,
         alerts,
         aggregates: Some(match influx {
             Some(influx) => Box::new(Watched { sink: aggregates, watcher: Box::new(influx) }),

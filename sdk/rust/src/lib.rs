@@ -37,6 +37,7 @@
 //! | `&Payment` | for each row |
 //! | `&Sliding<Payment>` | for each event, with the window that ends there; again when an earlier event arrives after it |
 //! | `&Distinct<Payment>` | the same, with the number of different values of the column `distinct = "…"` |
+//! | `&Crossed<Payment, Order>` | as `&Sliding`, for each event of either topic, with how many events of each there are |
 //! | `&Tumbling<Payment, Tally>` | once for each window that the watermark has passed |
 //! | `&Joined<Payment, Order>` | for each payment with the first order of its key at most 24 h apart; with `pairing = "any"` with each, until it fires |
 //!
@@ -101,6 +102,7 @@ pub mod prelude {
     pub use crate::total::Total;
     pub use crate::transform::Outcome;
     pub use crate::value::{Cents, Date, Timestamp};
+    pub use crate::window::crossed::Crossed;
     pub use crate::window::distinct::Distinct;
     pub use crate::window::joined::Joined;
     pub use crate::window::sliding::{Kept, Sliding};

@@ -6,6 +6,7 @@
 use crate::encoding::Reader;
 use crate::row::Row;
 use crate::window::Event;
+use crate::window::crossed::Crossed;
 use crate::window::distinct::Distinct;
 use crate::window::joined::Joined;
 use crate::window::open::Open;
@@ -46,6 +47,11 @@ pub fn sliding_rows<R: Row, V>(
 /// Calls `judge` with a window (0, length] in which a column has `count` different values.
 pub fn distinct<R: Row, V>(count: u64, length: i64, judge: impl FnOnce(&Distinct<'_, R>) -> V) -> V {
     judge(&Distinct::new(count, length, length))
+}
+
+/// Calls `judge` with a window (0, length] that holds so many events of the first topic and of the second.
+pub fn crossed<A: Row, B: Row, V>(counts: [u64; 2], length: i64, judge: impl FnOnce(&Crossed<A, B>) -> V) -> V {
+    judge(&Crossed::new(counts, length, length))
 }
 
 /// Calls `judge` with the window [0, length) and its tally.

@@ -35,6 +35,34 @@ impl Setting for Date {
     }
 }
 
+/// Written in a configuration as a number of euros, `1499.99`.
+impl Setting for Cents {
+    const IN_CONTEXT: bool = true;
+
+    fn schema() -> Json {
+        json!({"type": "number"})
+    }
+
+    fn read(value: &Json) -> Result<Self, String> {
+        // Below this a double tells cents apart, and what comes back as it was written has no digits behind them.
+        let euros = value.as_f64().filter(|euros| euros.abs() < 1e13);
+        let cents = euros.map(|euros| Self((euros * 100.0).round() as i64));
+        let exact = cents.filter(|cents| Some(cents.euros()) == euros);
+        exact.ok_or_else(|| format!("expected an amount of at most two digits behind the point, found {value}"))
+    }
+
+    fn json(&self) -> Json {
+        if self.0 % 100 == 0 { (self.0 / 100).into() } else { self.euros().into() }
+    }
+}
+
+impl Cents {
+    /// The double next to it.
+    fn euros(self) -> f64 {
+        self.0 as f64 / 100.0
+    }
+}
+
 /// Microseconds of a day.
 const DAY_MICROS: i64 = 86_400_000_000;
 
@@ -155,6 +183,25 @@ mod tests {
         assert_eq!(day(2026, 3, 8).json(), json!("2026-03-08"));
         for value in [json!("18/03/2026"), json!("2026-02-30"), json!("20260318"), json!(20_260_318), json!(null)] {
             assert!(Date::read(&value).is_err(), "{value}");
+        }
+    }
+
+    #[test]
+    fn a_limit_in_euros_is_read_exactly() {
+        let check = |value: Json, cents: i64| {
+            assert_eq!(Cents::read(&value), Ok(Cents(cents)));
+            assert_eq!(Cents(cents).json(), value);
+        };
+        check(json!(1500), 150_000);
+        check(json!(1499.99), 149_999);
+        check(json!(-0.07), -7);
+        check(json!(0), 0);
+        check(json!(9_999_999_999_999.99), 999_999_999_999_999);
+        assert_eq!(Cents::read(&json!(1500.0)), Ok(Cents(150_000)));
+        for value in
+            [json!(0.001), json!(1499.995), json!("1500"), json!(null), json!(1e13), json!(-1e300), json!(i64::MAX)]
+        {
+            assert!(Cents::read(&value).is_err(), "{value}");
         }
     }
 

@@ -1,11 +1,13 @@
 //! Keyed state: what the function of a rule sees of the events of a key.
 
+pub mod crossed;
 pub mod distinct;
 mod events;
 mod history;
 mod identity;
 pub mod joined;
 pub(crate) mod open;
+mod sides;
 pub mod sliding;
 pub mod tumbling;
 

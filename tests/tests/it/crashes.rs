@@ -22,7 +22,7 @@ const OPERATIONS: [(&str, &[&str]); 6] = [
     ("lake", &["write", "stage", "commit", "settle"]),
     ("warehouse", &["write", "stage", "commit", "settle"]),
     ("aggregates", &["write", "stage", "commit", "settle"]),
-    ("checkpoints", &["latest", "save"]),
+    ("checkpoints", &["latest", "restore", "save"]),
 ];
 /// Operations of an undisturbed run at least.
 const OPERATIONS_MIN: u64 = 100;

@@ -7,6 +7,7 @@ mod cases;
 mod crashes;
 mod demo;
 mod expression;
+mod oracle;
 /// What a home holds in the end, shared with the tests of the real process.
 #[path = "../../../host/tamis/tests/process/results.rs"]
 mod results;

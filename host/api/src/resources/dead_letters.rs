@@ -110,7 +110,7 @@ pub fn id(letter: &StoredLetter) -> Option<LetterId> {
 
 /// The letter at a place of the topic.
 pub(super) async fn letter(app: &App, partition: u32, offset: i64) -> Result<Option<StoredLetter>, Problem> {
-    let letters = DeadLetters::new(&app.api.topics);
+    let letters = DeadLetters::new(app.api.topics.folder("read a dead letter of")?);
     app.read_files(move || letters.get(partition, offset)).await
 }
 
@@ -121,6 +121,6 @@ pub(super) async fn page(
     cursor: Option<LetterCursor>,
     limit: usize,
 ) -> Result<(Vec<StoredLetter>, Option<LetterCursor>), Problem> {
-    let letters = DeadLetters::new(&app.api.topics);
+    let letters = DeadLetters::new(app.api.topics.folder("list the dead letters of")?);
     app.read_files(move || letters.page(&filter, cursor.as_ref(), limit)).await
 }

@@ -7,7 +7,7 @@ use axum::extract::State;
 use serde::Serialize;
 use tamis_catalog::Page;
 use tamis_catalog::roles::Permission;
-use tamis_connectors::topics::{PartitionOverview, overview};
+use tamis_connectors::topics::PartitionOverview;
 use tamis_model::time::rfc3339_millis;
 use tamis_model::topic::{Field, FieldKind, TopicSchema};
 use utoipa::ToSchema;
@@ -145,8 +145,8 @@ impl Topic {
     responses((status = 200, description = "A page of topics.", body = Page<Topic>)),
 )]
 async fn list_topics(State(app): app::State, listing: Listing<Everything>) -> Result<Json<Page<Topic>>, Problem> {
-    let root = app.api.topics.clone();
-    let found = app.read_files(move || overview(&root)).await?;
+    let topics = app.api.topics.clone();
+    let found = app.read_files(move || topics.overview()).await?;
     let schemas = app.registry().schemas();
     let mut topics: BTreeMap<String, _> = schemas.iter().map(|schema| (schema.name.clone(), Vec::new())).collect();
     topics.extend(found.into_iter().map(|topic| (topic.topic, topic.partitions)));

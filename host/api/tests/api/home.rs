@@ -9,6 +9,7 @@ use tamis_api::{Api, Asked, BacktestRequest, Jobs, RunRequest, StreamState, Stre
 use tamis_catalog::roles::{Permission, Role};
 use tamis_catalog::{Actor, Catalog, Change, Conflict};
 use tamis_connectors::SqliteWarehouse;
+use tamis_connectors::topics::Topics;
 use tamis_engine::stream::{Redrive, Redriven};
 use tamis_engine::{Clock, Command};
 use tamis_model::time::Millis;
@@ -91,7 +92,7 @@ impl Home {
                 commands: stream(Arc::clone(&redriven), Arc::clone(&obeys)),
             },
             warehouse: Arc::clone(&warehouse),
-            topics: at("topics"),
+            topics: Topics::Folder(at("topics")),
             influx: None,
             jobs: jobs(&registry),
             clock: Arc::<TestClock>::clone(&clock),

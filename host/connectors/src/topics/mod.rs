@@ -16,7 +16,7 @@ mod writer;
 
 use std::path::{Path, PathBuf};
 
-use tamis_model::Result;
+use tamis_model::{Error, Result};
 
 pub use dead_letters::DeadLetters;
 pub use overview::{PartitionOverview, TopicOverview, overview};
@@ -25,6 +25,37 @@ pub use window::{TimeRange, TimeWindow};
 pub use writer::{TopicWriter, WriterSettings};
 
 use crate::folders::names;
+use crate::kafka::KafkaTopics;
+
+/// Why something cannot be done with topics of Kafka.
+pub const ONLY_IN_HOME: &str = "so far it knows the topics of the home alone";
+
+/// Where topics are.
+#[derive(Clone, Debug)]
+pub enum Topics {
+    /// Embedded, below this folder.
+    Folder(PathBuf),
+    /// In a cluster.
+    Kafka(KafkaTopics),
+}
+
+impl Topics {
+    /// What lies in them, without reading them.
+    pub fn overview(&self) -> Result<Vec<TopicOverview>> {
+        match self {
+            Self::Folder(folder) => overview(folder),
+            Self::Kafka(topics) => topics.overview(),
+        }
+    }
+
+    /// The folder of embedded topics, for what is done with those alone.
+    pub fn folder(&self, operation: &'static str) -> Result<&Path> {
+        match self {
+            Self::Folder(folder) => Ok(folder),
+            Self::Kafka(topics) => Err(Error::invalid(operation, format!("topics of {topics}"), ONLY_IN_HOME)),
+        }
+    }
+}
 
 const SEGMENT_DIGITS: usize = 20;
 const SEGMENT_EXTENSION: &str = ".jsonl";

@@ -30,8 +30,8 @@ pub struct PartitionOverview {
     pub first_offset: i64,
     /// The offset behind its last record.
     pub next_offset: i64,
-    /// The bytes of its segments.
-    pub bytes: u64,
+    /// The bytes of its segments; null where nobody but the broker knows.
+    pub bytes: Option<u64>,
 }
 
 /// The topics below `root` (the `topics` folder), by name. Lists the segments of each partition and reads the last line of
@@ -59,7 +59,7 @@ fn partition_overview(folder: &Path, number: u32) -> Result<PartitionOverview> {
     }
     let first_offset = segments.first().copied().unwrap_or(0);
     let next_offset = segments.last().map_or(Ok(0), |last| next_offset(folder, *last))?;
-    Ok(PartitionOverview { number, first_offset, next_offset, bytes })
+    Ok(PartitionOverview { number, first_offset, next_offset, bytes: Some(bytes) })
 }
 
 /// The offset behind the last record of a segment. A line whose offset cannot be read has none.

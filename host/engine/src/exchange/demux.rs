@@ -9,7 +9,7 @@ use tamis_model::{Error, Kind, Result};
 
 use super::parcel::Parcel;
 use crate::frame::Frame;
-use crate::source::{Chunk, Framing, Read, Source};
+use crate::source::{Chunk, FramedRecord, Framing, Read, Source};
 
 /// More is not read ahead; what waits belongs to partitions whose turn has not come.
 const WAITING_BYTES_MAX: usize = 64 << 20;
@@ -75,14 +75,11 @@ impl Demux {
         if self.chunk.framing() != Framing::Frames {
             return Err(Error::new(Kind::Corrupt, "read", &self.exchange).because("its records are not in frames"));
         }
-        let mut start = 0;
-        for end in Frame::ends(self.chunk.records(), 0) {
-            let frame = Frame::read(self.chunk.records(), start);
-            start = end;
-            self.next = frame.offset + 1;
-            let Some(value) = frame.value(self.chunk.records()) else { continue };
-            let parcel = Parcel::decode(value).corrupt("read", format!("{} offset {}", self.exchange, frame.offset))?;
-            self.waiting_bytes += self.lanes.entry(parcel.partition.clone()).or_default().take(frame.offset, &parcel);
+        for FramedRecord { offset, value, .. } in self.chunk.framed() {
+            self.next = offset + 1;
+            let Some(value) = value else { continue };
+            let parcel = Parcel::decode(value).corrupt("read", format!("{} offset {offset}", self.exchange))?;
+            self.waiting_bytes += self.lanes.entry(parcel.partition.clone()).or_default().take(offset, &parcel);
         }
         Ok(true)
     }

@@ -8,10 +8,9 @@ use tamis_model::error::Context as _;
 use tamis_model::{Error, Result};
 
 use super::Stream;
-use crate::checkpoint::Checkpoint;
+use crate::checkpoint::{Checkpoint, Keyed, KeyedState};
 use crate::kept::{Author, Kept};
 use crate::outbox::{AGGREGATES, RECORDS, alert_sink};
-use crate::recent::RecentAlerts;
 use crate::report::{Report, timed};
 use crate::roster::{Before, Refused};
 use crate::rules::{RuleSet, Trip};
@@ -20,12 +19,18 @@ use crate::watermark::TopicTime;
 
 const REPORT: &str = "report";
 const TIMES: &str = "times";
-const RECENT_ALERTS: &str = "recent_alerts";
-/// What the names of rules' states begin with.
-const RULE_STATE: &str = "rule/";
+/// The owner of the ids of recent alerts.
+pub(super) const RECENT_ALERTS: &str = "recent_alerts";
+/// What the names of rules' versions begin with.
+pub(super) const RULE_STATE: &str = "rule/";
 
 fn rule_state(author: &Author) -> String {
     format!("{RULE_STATE}{}/{}", author.rule, author.version)
+}
+
+/// The owner of a version's keys: a name that stays when another version takes them over, so that nothing has to be written again.
+pub(super) fn rule_keys(kept: &Kept) -> String {
+    format!("keys/{}/{}", kept.author.rule, kept.line.unwrap_or_default())
 }
 
 impl Stream {
@@ -42,12 +47,13 @@ impl Stream {
     }
 
     fn tick(&mut self) -> Result<()> {
+        let keyed = self.take_changes();
         let state = self.snapshot()?;
         let staged = self.sinks.stage()?;
         let number = self.checkpoint_number;
         let mut positions = self.positions.clone();
         self.source.note(&mut positions);
-        let checkpoint = Checkpoint { number, positions, staged, state };
+        let checkpoint = Checkpoint { number, positions, staged, state, keyed };
         self.checkpoints.save(&checkpoint)?;
         self.checkpoint_number += 1;
         self.commit(&checkpoint)?;
@@ -94,16 +100,54 @@ impl Stream {
         }
     }
 
+    /// What the next checkpoint says of keyed state; it counts as said from now on.
+    fn take_changes(&mut self) -> BTreeMap<String, Keyed> {
+        self.name_lines();
+        let kept = self.runs.iter_mut().map(|run| &mut run.kept).chain(&mut self.resting);
+        let rules = kept.map(|kept| (rule_keys(kept), &mut kept.states as &mut dyn KeyedState));
+        let recent: &mut dyn KeyedState = &mut self.outbox.recent;
+        let mut owners: Vec<_> = rules.chain([(RECENT_ALERTS.to_owned(), recent)]).collect();
+        let mut said: Vec<Keyed> = owners.iter_mut().map(|(_, state)| state.take_changes()).collect();
+        // As much is repeated as has changed, dealt out by the number of keys: all rounds take about as long, and an owner that changes
+        // little does not hold what others said meanwhile.
+        let changed: u64 = said.iter().filter(|keyed| !keyed.whole).map(|keyed| keyed.changes.len()).sum();
+        let keys: usize = owners.iter().map(|(_, state)| state.keys()).sum();
+        for ((_, state), keyed) in owners.iter_mut().zip(&mut said).filter(|(_, keyed)| !keyed.whole) {
+            let share = (changed * state.keys() as u64).div_ceil(keys.max(1) as u64);
+            state.repeat(share, keyed);
+        }
+        owners.into_iter().map(|(owner, _)| owner).zip(said).collect()
+    }
+
+    /// Gives a number to whoever has keys of its own and none yet.
+    fn name_lines(&mut self) {
+        let mut last: BTreeMap<String, u32> = BTreeMap::new();
+        for kept in self.kept() {
+            let line = last.entry(kept.author.rule.clone()).or_default();
+            *line = kept.line.unwrap_or(0).max(*line);
+        }
+        for kept in self.runs.iter_mut().map(|run| &mut run.kept).chain(&mut self.resting) {
+            kept.line.get_or_insert_with(|| {
+                let line = last.entry(kept.author.rule.clone()).or_default();
+                *line += 1;
+                *line
+            });
+        }
+    }
+
+    /// What versions have that outlives their code.
+    fn kept(&self) -> impl Iterator<Item = &Kept> {
+        self.runs.iter().map(|run| &run.kept).chain(&self.resting)
+    }
+
     fn snapshot(&self) -> Result<BTreeMap<String, Vec<u8>>> {
         let times: BTreeMap<&str, &TopicTime> =
             self.plan.topics.iter().map(|topic| topic.schema.name.as_str()).zip(&self.times).collect();
         let mut state = BTreeMap::from([
             (REPORT.to_owned(), encode(REPORT, &self.report)?),
             (TIMES.to_owned(), encode(TIMES, &times)?),
-            (RECENT_ALERTS.to_owned(), self.outbox.recent.encode()),
         ]);
-        let kept = self.runs.iter().map(|run| &run.kept).chain(&self.resting);
-        state.extend(kept.map(|kept| (rule_state(&kept.author), kept.encode())));
+        state.extend(self.kept().map(|kept| (rule_state(&kept.author), kept.encode())));
         Ok(state)
     }
 
@@ -118,7 +162,6 @@ impl Stream {
         let state = &checkpoint.state;
         let revision = self.report.revision;
         self.report = Report { revision, ..decode(REPORT, state)? };
-        self.outbox.recent = RecentAlerts::decode(find(RECENT_ALERTS, state)?)?;
         let mut times: BTreeMap<String, TopicTime> = decode(TIMES, state)?;
         for (time, topic) in self.times.iter_mut().zip(&self.plan.topics) {
             if let Some(stored) = times.remove(&topic.schema.name) {
@@ -126,10 +169,7 @@ impl Stream {
                 time.reopen();
             }
         }
-        let stored = state.iter().filter(|(owner, _)| owner.starts_with(RULE_STATE));
-        let shards = self.settings.shards;
-        let kept = stored.map(|(owner, bytes)| Kept::decode(owner, bytes, &self.hasher, shards));
-        let kept: Vec<Kept> = kept.collect::<Result<_>>()?;
+        let kept = self.restore_keys(state)?;
         let trials: Vec<_> = kept.iter().filter(|kept| kept.author.trial).map(|kept| kept.author.place()).collect();
         self.begin(rules, kept)?;
         self.forget_trials_but(&trials);

@@ -11,6 +11,7 @@ mod checkpointing;
 mod parts;
 mod reader;
 mod redrive;
+mod restoring;
 mod swap;
 mod turn;
 

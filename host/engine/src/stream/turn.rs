@@ -123,7 +123,7 @@ impl Stream {
             let RuleRun { plan: rule, kept, lanes, share, .. } = run;
             let author = Author { rule, layout, topics: &plan.topics, share: *share };
             let (watermark, generated_at) = (kept.watermark, generated_at.as_str());
-            for ((lane, state), shard) in lanes.iter_mut().zip(&mut kept.states).zip(&mut shards) {
+            for ((lane, state), shard) in lanes.iter_mut().zip(kept.states.shards_mut()).zip(&mut shards) {
                 shard.seats.push(Seat { lane, state, author, watermark, reached: watermark, generated_at });
             }
         }

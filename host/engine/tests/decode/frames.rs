@@ -42,7 +42,7 @@ fn frames(records: &[Sent]) -> Chunk {
     let mut chunk = Chunk::default();
     chunk.fill_frames(|frames| {
         for (offset, record) in records.iter().enumerate() {
-            let headers = record.headers.iter().map(|(name, value)| (name.as_str(), value.as_slice()));
+            let headers = record.headers.iter().map(|(name, value)| (name.as_bytes(), value.as_slice()));
             let (key, value) = (record.key.as_deref(), record.value.as_deref());
             frames.push(offset as i64, Some(record.timestamp), key, value, headers);
         }
@@ -144,7 +144,7 @@ proptest! {
 
 fn check_refused(timestamp: Option<i64>, value: Option<&[u8]>, expected: (&str, &str)) {
     let mut chunk = Chunk::default();
-    chunk.fill_frames(|frames| frames.push(7, timestamp, Some(b"k"), value, [("h", &b"v"[..])]));
+    chunk.fill_frames(|frames| frames.push(7, timestamp, Some(b"k"), value, [(&b"h"[..], &b"v"[..])]));
     for mut decoder in decoders(&schemas()[0], &["payment_id"]) {
         let refused = decoder.decode(&chunk, 0, 9).refused;
         assert_eq!(refused.len(), 1, "{value:?}");

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use serde_json::Value;
 use tamis_engine::report::Counts;
 use tamis_engine::rules::OnStateChange;
-use tamis_engine::{Checkpoint, CheckpointStore, Settle, Sink, Step, Stream};
+use tamis_engine::{Checkpoint, CheckpointStore, Restored, Settle, Sink, Step, Stream};
 use tamis_model::alert::Alert;
 use tamis_model::{Error, Kind, Result};
 
@@ -141,6 +141,10 @@ impl<T, D: Sink<T>> Sink<T> for Fused<D> {
 impl<D: CheckpointStore> CheckpointStore for Fused<D> {
     fn latest(&mut self) -> Result<Option<Checkpoint>> {
         self.0.latest()
+    }
+
+    fn restore(&mut self, take: &mut dyn FnMut(Restored<'_>) -> Result<()>) -> Result<()> {
+        self.0.restore(take)
     }
 
     fn save(&mut self, checkpoint: &Checkpoint) -> Result<()> {

@@ -30,11 +30,11 @@ mod sinks;
 mod version;
 mod window;
 
-use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
+use tamis_connectors::topics::Topics;
 use tamis_engine::Clock;
 use tamis_engine::rules::RulePlan;
 use tamis_model::pseudonym::Pepper;
@@ -72,9 +72,9 @@ pub struct BacktestContext {
 }
 
 impl BacktestContext {
-    /// Backtests over the embedded topics below `topics`, with the bounds that are usual.
-    pub fn new(topics: PathBuf, schemas: Vec<TopicSchema>, pepper: Pepper, clock: Arc<dyn Clock>) -> Self {
-        let find = embedded_topics(topics);
+    /// Backtests over the embedded topics, with the bounds that are usual.
+    pub fn new(topics: &Topics, schemas: Vec<TopicSchema>, pepper: Pepper, clock: Arc<dyn Clock>) -> Self {
+        let find = embedded_topics(topics.clone());
         Self { find, schemas, pepper, clock, rows_max: 4_096, bounds: Bounds::default() }
     }
 }

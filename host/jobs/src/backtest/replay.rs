@@ -1,8 +1,6 @@
 //! Where the records of a backtest come from.
 
-use std::path::PathBuf;
-
-use tamis_connectors::topics::{TimeRange, TimeWindow};
+use tamis_connectors::topics::{TimeRange, TimeWindow, Topics};
 use tamis_engine::Source;
 use tamis_model::Result;
 
@@ -23,10 +21,10 @@ pub struct Replay {
     pub source: Box<dyn Fn() -> Box<dyn Source>>,
 }
 
-/// Replays of the embedded topics below `folder` (the `topics` folder).
-pub fn embedded_topics(folder: PathBuf) -> Box<Find> {
+/// Replays of the embedded topics.
+pub fn embedded_topics(place: Topics) -> Box<Find> {
     Box::new(move |topics, range| {
-        let window = TimeWindow::find(&folder, topics, range)?;
+        let window = TimeWindow::find(place.folder("replay")?, topics, range)?;
         Ok(Replay { records: window.records(), source: Box::new(move || Box::new(window.again())) })
     })
 }

@@ -7,18 +7,21 @@ mod nightly;
 mod runs;
 mod schema;
 mod streams;
+mod topics;
 
 use std::process::ExitCode;
 use std::sync::Arc;
 
 use tamis_catalog::Catalog;
 use tamis_connectors::SqliteWarehouse;
+use tamis_connectors::topics::ONLY_IN_HOME;
 use tamis_connectors::topics::dead_letters::LetterFilter;
 use tamis_model::error::Context;
 use tamis_model::{Error, Kind, Result};
 use tokio::runtime::Runtime;
 
-use crate::cli::{Cli, Command, DeadLetters, Run};
+use crate::cli::{Cli, Command, DeadLetters, Run, Topics};
+use crate::config::Config;
 use crate::home::Home;
 use crate::table::{Row, print};
 
@@ -30,14 +33,18 @@ pub(crate) use streams::{lock as lock_streams, rows as stream_rows, run_streams}
 /// Does what the command line says.
 pub fn run(cli: Cli) -> Result<ExitCode> {
     let home = Home::new(cli.home);
+    let kafka = cli.kafka;
     match cli.command {
-        Command::Demo(demo) => crate::demo::run(home, &demo, cli.json),
+        Command::Demo(demo) => {
+            in_home(&home, kafka, "run the demo on")?;
+            crate::demo::run(home, &demo, cli.json)
+        }
         Command::Rule { server, command } => crate::client::rule(&server, &command, cli.json),
         Command::List { server, command } => crate::client::list(&server, &command, cli.json),
         Command::Token { server, command } => crate::client::token(&server, &home, &command, cli.json),
-        Command::Serve(serve) => crate::serve::command(home, serve, cli.json),
+        Command::Serve(serve) => crate::serve::command(home, kafka, serve, cli.json),
         Command::Run(Run::Nightly { as_of }) => nightly::command(home, as_of, cli.json),
-        Command::Run(Run::Streams { until_end }) => streams::command(home, until_end, cli.json),
+        Command::Run(Run::Streams { until_end }) => streams::command(home, kafka, until_end, cli.json),
         Command::Run(Run::Show { id }) => show(&home, &id, cli.json),
         Command::Runs { limit } => {
             let rows = runtime()?.block_on(async { catalog(&home).await?.runs(limit).await })?;
@@ -49,13 +56,30 @@ pub fn run(cli: Cli) -> Result<ExitCode> {
         }
         Command::DeadLetters(DeadLetters { command: Some(command), .. }) => crate::client::redrive(&command, cli.json),
         Command::DeadLetters(DeadLetters { reason, rule, topic, limit, command: None }) => {
+            in_home(&home, kafka, "list the dead letters of")?;
             let filter = LetterFilter { reason, rule, topic, since: None };
             listed(&runtime()?.block_on(dead_letters::list(&home, &filter, limit))?, cli.json)
         }
         Command::Audit(audit) => crate::client::audit(&audit, cli.json),
-        Command::Backtest(arguments) => backtest::command(home, &arguments, cli.json),
+        Command::Topics(Topics::Create) => topics::create(home, kafka, cli.json),
+        Command::Backtest(arguments) => {
+            in_home(&home, kafka, "replay")?;
+            backtest::command(home, &arguments, cli.json)
+        }
         Command::Schema(command) => schema::run(&command, cli.json),
         Command::Plugin(command) => crate::plugin::run(&command, cli.json),
+    }
+}
+
+/// Fails for topics in Kafka, as long as a command knows those of the home alone.
+fn in_home(home: &Home, brokers: Option<String>, operation: &'static str) -> Result<()> {
+    let brokers = match brokers {
+        None => Config::read(&home.config())?.kafka.bootstrap_servers,
+        brokers => brokers,
+    };
+    match brokers {
+        None => Ok(()),
+        Some(brokers) => Err(Error::invalid(operation, format!("topics of Kafka at {brokers}"), ONLY_IN_HOME)),
     }
 }
 
@@ -106,6 +130,22 @@ mod tests {
     use super::*;
 
     const BACKTEST: &[&str] = &["backtest", "--plugin", "x", "--from", "2026-03-18", "--to", "2026-03-19"];
+
+    #[test]
+    fn commands_that_know_the_topics_of_the_home_alone_say_so() {
+        let folder = tempfile::tempdir().unwrap();
+        let home = folder.path().to_str().unwrap();
+        let refused = |command: &[&str]| {
+            let error = run(Cli::parse_from([&["tamis", "--home", home], command].concat())).unwrap_err();
+            assert!(error.chain().contains("the topics of the home alone"), "{}", error.chain());
+        };
+        refused(&["dead-letters", "--kafka", "b:9092"]);
+        refused(&[BACKTEST, &["--kafka", "b:9092"]].concat());
+        refused(&["demo", "--once", "--kafka", "b:9092"]);
+        std::fs::write(folder.path().join("tamis.toml"), "[kafka]\nbootstrap_servers = \"b:9092\"").unwrap();
+        refused(&["dead-letters"]);
+        refused(BACKTEST);
+    }
 
     #[test]
     fn commands_that_look_leave_a_folder_that_is_no_home_as_it_is() {

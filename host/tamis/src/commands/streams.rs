@@ -87,9 +87,9 @@ pub fn rows(report: &Report) -> (Vec<TopicRow>, Vec<RuleRow>) {
 }
 
 /// The command: runs until the end, SIGTERM or an interrupt, then prints what was judged.
-pub fn command(home: Home, until_end: bool, json: bool) -> Result<ExitCode> {
+pub fn command(home: Home, kafka: Option<String>, until_end: bool, json: bool) -> Result<ExitCode> {
     let runtime = runtime()?;
-    let host = runtime.block_on(Host::open(Plan::new(home, None)?))?;
+    let host = runtime.block_on(Host::open(Plan::new(home, None)?.with_brokers(kafka)?))?;
     let until = if until_end { Until::End } else { Until::Stopped };
     let held = lock(&host.plan.home)?;
     let (stop, commands) = channel();

@@ -11,11 +11,11 @@ use tamis_model::error::Context;
 use tamis_model::{Error, Result};
 
 use super::payments::Payments;
-use super::{DAY, Event, Scale, crm, nginx, orders, payments};
+use super::{DAY, Event, Scale, crm, incidents, kyc, nginx, orders, payments};
 use crate::home::Home;
 
 /// The topics that the demo writes, with their partitions.
-const TOPICS: [(&str, u32); 2] = [("payments", 3), ("orders", 2)];
+const TOPICS: [(&str, u32); 3] = [("payments", 3), ("orders", 2), ("kyc_decisions", 2)];
 const SOURCES: [&str; 2] = ["nginx", "crm"];
 /// Events between two looks at the progress.
 const PROGRESS_EVERY: u64 = 1_000;
@@ -49,11 +49,13 @@ pub fn generate(home: &Home, seed: u64, scale: Scale, observer: &mut dyn FnMut(u
     }
     write_marker(home, Marker { complete: false, ..marker })?;
     files(home, seed, scale)?;
-    let total = scale.of(payments::PER_DAY) + scale.of(orders::PER_DAY);
+    let total = scale.of(payments::PER_DAY + orders::PER_DAY + kyc::PER_DAY);
     let mut done = 0;
     let mut topics = writer(home)?;
-    let payments = Payments::new(seed, scale, "pay").day().map(|event| ("payments", event));
-    for (topic, event) in payments.chain(orders::day(seed, scale).map(|event| ("orders", event))) {
+    let payments = incidents::among(Payments::new(seed, scale, "pay").day(), incidents::of_payments(seed, scale));
+    let orders = incidents::among(orders::day(seed, scale), incidents::of_orders(seed, scale));
+    let events = payments.map(|event| ("payments", event)).chain(orders.map(|event| ("orders", event)));
+    for (topic, event) in events.chain(kyc::day(seed, scale).map(|event| ("kyc_decisions", event))) {
         append(&mut topics, topic, &event)?;
         done += 1;
         if done % PROGRESS_EVERY == 0 {

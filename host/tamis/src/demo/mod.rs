@@ -1,11 +1,13 @@
 //! A day of the reference company (contracts, head): generated from a seed, with the anomalies that real sources have.
 //!
 //! Times, amounts and people are made up; volumes and shares are those of the contract: 50 000 web events,
-//! 25 000 payment attempts of which 8 % are fraudulent, 10 000 order events.
+//! 25 000 payment attempts of which 8 % are fraudulent, 10 000 order events; and 1 000 decisions on the age of customers.
 
 mod company;
 mod crm;
 mod generate;
+mod incidents;
+mod kyc;
 mod live;
 mod nginx;
 mod orders;

@@ -1,6 +1,6 @@
 //! A day of orders: created, shipped, delivered, cancelled.
 
-use super::company::{DAY_MS, Dice, basket, customer};
+use super::company::{Basket, Customer, DAY_MS, Dice, basket, customer};
 use super::{Event, Scale, cents, day_start};
 
 pub(super) const PER_DAY: u64 = 10_000;
@@ -11,19 +11,20 @@ pub fn day(seed: u64, scale: Scale) -> impl Iterator<Item = Event> {
     let count = scale.of(PER_DAY);
     (0..count).map(move |i| {
         let time = day_start() + dice.time_of_day(i, count).min(DAY_MS - 1);
-        event(&mut dice, seed, scale, i + 1, time)
+        let number = i + 1;
+        let shopper = customer(seed, dice.between(1, scale.of(5_000) as i64) as u64);
+        let kind = match dice.between(0, 99) {
+            0..=69 => "created",
+            70..=84 => "shipped",
+            85..=95 => "delivered",
+            _ => "cancelled",
+        };
+        event(&mut dice, number, kind, &shopper, &basket(seed, number), time)
     })
 }
 
-fn event(dice: &mut Dice, seed: u64, scale: Scale, number: u64, time: i64) -> Event {
-    let shopper = customer(seed, dice.between(1, scale.of(5_000) as i64) as u64);
-    let kind = match dice.between(0, 99) {
-        0..=69 => "created",
-        70..=84 => "shipped",
-        85..=95 => "delivered",
-        _ => "cancelled",
-    };
-    let basket = basket(seed, number);
+/// A step of the order `number`, which is the `number`-th event.
+pub(super) fn event(dice: &mut Dice, number: u64, kind: &str, shopper: &Customer, basket: &Basket, time: i64) -> Event {
     let value = format!(
         concat!(
             r#"{{"event_id":"evt-{:08}","event_type":"{}","order_id":"ord-{:08}","customer_id":"{}","items":[{{"product_id":"prd-{:04}","#,
@@ -49,5 +50,5 @@ fn event(dice: &mut Dice, seed: u64, scale: Scale, number: u64, time: i64) -> Ev
         dice.pick(&["seo", "google-ads", "email", "direct"]),
         tamis_model::time::rfc3339_millis(time),
     );
-    Event { timestamp: time, key: shopper.id, value }
+    Event { timestamp: time, key: shopper.id.clone(), value }
 }

@@ -68,7 +68,8 @@ impl Payments {
         (0..attempts).map(|i| self.attempt(shopper, time + i * 600, Some(&session))).collect()
     }
 
-    fn attempt(&mut self, shopper: &Customer, time: i64, testing_session: Option<&str>) -> Event {
+    /// An attempt; `testing_session` is that of somebody who tries cards.
+    pub(super) fn attempt(&mut self, shopper: &Customer, time: i64, testing_session: Option<&str>) -> Event {
         let dice = &mut self.dice;
         self.made += 1;
         let number = self.made;

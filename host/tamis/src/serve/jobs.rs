@@ -104,6 +104,6 @@ pub(super) async fn work_off_backtests(host: Host, context: Arc<BacktestContext>
 /// What backtests of a host work with.
 pub(super) fn backtest_context(host: &Host) -> Arc<BacktestContext> {
     let plan = &host.plan;
-    let (topics, schemas, pepper) = (plan.home.topics(), plan.schemas.clone(), plan.pepper.clone());
-    Arc::new(BacktestContext::new(topics, schemas, pepper, Arc::new(SystemClock)))
+    let (topics, schemas, pepper) = (plan.topics(), plan.schemas.clone(), plan.pepper.clone());
+    Arc::new(BacktestContext::new(&topics, schemas, pepper, Arc::new(SystemClock)))
 }

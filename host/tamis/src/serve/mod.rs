@@ -39,11 +39,11 @@ const END_MAX: Duration = Duration::from_secs(8);
 const CLOSE_MAX: Duration = Duration::from_secs(1);
 
 /// The command.
-pub fn command(home: Home, serve: Serve, json: bool) -> Result<ExitCode> {
+pub fn command(home: Home, kafka: Option<String>, serve: Serve, json: bool) -> Result<ExitCode> {
     let runtime = commands::runtime()?;
     let mut signals = runtime.block_on(async { Signals::listen() })?;
     // In a task, as plugins are compiled: that does not wait for signals.
-    let opening = runtime.spawn(open(home, serve));
+    let opening = runtime.spawn(open(home, kafka, serve));
     let opened = runtime.block_on(async {
         tokio::select! {
             () = signals.came() => None,
@@ -72,9 +72,9 @@ pub fn command(home: Home, serve: Serve, json: bool) -> Result<ExitCode> {
 
 /// Opens socket and home. The socket first: that its address is in use is said before anything is changed. Then the home is this process's:
 /// that another one serves it is said, too.
-async fn open(home: Home, serve: Serve) -> Result<(Socket, ProcessLock, Host)> {
+async fn open(home: Home, kafka: Option<String>, serve: Serve) -> Result<(Socket, ProcessLock, Host)> {
     let socket = Socket::open(&serve).await?;
-    let plan = Plan::new(home, None)?;
+    let plan = Plan::new(home, None)?.with_brokers(kafka)?;
     let held = commands::lock_streams(&plan.home)?;
     Ok((socket, held, Host::open(plan).await?))
 }
@@ -118,8 +118,8 @@ impl Serving {
             registry: host.registry.clone(),
             streams: handle,
             warehouse: Arc::clone(&host.warehouse),
+            topics: host.plan.topics(),
             influx: host.influx.clone(),
-            topics: host.plan.home.topics(),
             jobs: jobs::jobs(host, &context),
             clock: Arc::new(SystemClock),
         };

@@ -5,6 +5,7 @@ mod client;
 mod disk;
 mod ends;
 mod feed;
+mod kafka;
 mod kills;
 mod mounted;
 mod observed;

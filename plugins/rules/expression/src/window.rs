@@ -256,7 +256,7 @@ impl Counting {
                 let start = event.time.saturating_sub(count.window_ms);
                 context.extend([Value::Int64(*counted), Value::Timestamp(start)]);
             }
-            let subject = event.subject(arena, group)?;
+            let subject = event.subject(0, arena, group)?;
             findings.push(Finding { subject, severity: self.severity, criteria: 1, context });
             event.fired = true;
         } else if let Err(Unknown::Failed(place)) = holds {

@@ -54,6 +54,7 @@ impl Parts {
                 let column = attributes.distinct.as_ref().ok_or_else(|| Error::new_spanned(&function.sig, message))?;
                 Ok(Self::distinct(row, column, &judge))
             }
+            Subject::Crossed { left, right } => Ok(Self::crossed(left, right, &judge)),
             Subject::Tumbling { row, tally } => Ok(Self::tumbling(row, tally, &judge)),
             Subject::Joined { left, right } => Self::joined(left, right, key, attributes.pairing.as_ref(), &judge),
         }
@@ -103,6 +104,22 @@ impl Parts {
             late: ignored(),
             remembers: true,
             state_shape: quote!(#module::shape::<#row>(#column)),
+        }
+    }
+
+    fn crossed(left: &TokenStream, right: &TokenStream, judge: &TokenStream) -> Self {
+        let module = quote!(::tamis_sdk::window::crossed);
+        Self {
+            apply: quote!(#module::apply::<#left, #right, _>(rows, &Self::TERMS, self.length, #judge)),
+            advance: quote!(#module::advance(due, &Self::TERMS, self.length)),
+            migrate: None,
+            length: window_length(),
+            rows: vec![left.clone(), right.clone()],
+            inputs: vec![whole(left), whole(right)],
+            context: quote!(#module::context::<#left, #right>()),
+            late: ignored(),
+            remembers: true,
+            state_shape: quote!(#module::shape::<#left, #right>()),
         }
     }
 

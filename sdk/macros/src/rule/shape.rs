@@ -11,6 +11,7 @@ pub enum Subject {
     Row { row: TokenStream },
     Sliding { row: TokenStream, keeping: TokenStream },
     Distinct { row: TokenStream },
+    Crossed { left: TokenStream, right: TokenStream },
     Tumbling { row: TokenStream, tally: TokenStream },
     Joined { left: TokenStream, right: TokenStream },
 }
@@ -24,7 +25,7 @@ pub struct Shape {
 }
 
 /// What a rule's function looks like.
-pub const SHAPES: &str = "a rule takes `&Config` (or not) and one of `&Row`, `&Sliding<Row>`, `&Distinct<Row>`, `&Tumbling<Row, Tally>`, `&Joined<A, B>`; it returns `bool` or `[bool; N]`";
+pub const SHAPES: &str = "a rule takes `&Config` (or not) and one of `&Row`, `&Sliding<Row>`, `&Distinct<Row>`, `&Crossed<A, B>`, `&Tumbling<Row, Tally>`, `&Joined<A, B>`; it returns `bool` or `[bool; N]`";
 
 impl Shape {
     /// The shape of `function`; `expected` says what it should look like.
@@ -56,9 +57,10 @@ impl Subject {
             }
             ("Sliding", [row, keeping]) => Ok(Self::Sliding { row: row.clone(), keeping: keeping.clone() }),
             ("Distinct", [row]) => Ok(Self::Distinct { row: row.clone() }),
+            ("Crossed", [left, right]) => Ok(Self::Crossed { left: left.clone(), right: right.clone() }),
             ("Tumbling", [row, tally]) => Ok(Self::Tumbling { row: row.clone(), tally: tally.clone() }),
             ("Joined", [left, right]) => Ok(Self::Joined { left: left.clone(), right: right.clone() }),
-            ("Sliding" | "Distinct" | "Tumbling" | "Joined", _) => Err(refuse()),
+            ("Sliding" | "Distinct" | "Crossed" | "Tumbling" | "Joined", _) => Err(refuse()),
             _ => Ok(Self::Row { row: named(subject) }),
         }
     }

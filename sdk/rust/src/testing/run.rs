@@ -64,6 +64,8 @@ impl Record {
 /// A finding with its names.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Fired {
+    /// The declared input that the event is from.
+    pub input: u8,
     /// The event's id, or `key|start` of a window.
     pub id: String,
     /// The event's order.
@@ -254,13 +256,13 @@ impl<P: RulePlugin> Run<P> {
     }
 
     fn named(&self, finding: Finding, records: &[Record], keys: &[String]) -> Fired {
-        let (id, order_id, customer_id) = match finding.subject {
+        let (input, id, order_id, customer_id) = match finding.subject {
             Subject::Row(row) => {
                 let record = &records[row as usize];
-                (record.id.clone(), record.order_id.clone(), record.customer_id.clone())
+                (record.input, record.id.clone(), record.order_id.clone(), record.customer_id.clone())
             }
-            Subject::Remembered(event) => (event.id, event.order_id, event.customer_id),
-            Subject::Window(window) => (format!("{}|{}", keys[window.group as usize], window.start), None, None),
+            Subject::Remembered(event) => (event.input, event.id, event.order_id, event.customer_id),
+            Subject::Window(window) => (0, format!("{}|{}", keys[window.group as usize], window.start), None, None),
         };
         let names = |list: &str| self.manifest[list].as_array().cloned().unwrap_or_default();
         let criteria = names("criteria").into_iter().enumerate().filter(|(i, _)| finding.criteria >> i & 1 == 1);
@@ -270,6 +272,6 @@ impl<P: RulePlugin> Run<P> {
         assert_eq!(columns.len(), finding.context.len(), "one value for each context column that a finding carries");
         let name = |column: &Json| column["name"].as_str().unwrap_or_default().to_owned();
         let context = columns.iter().map(name).zip(finding.context).collect();
-        Fired { id, order_id, customer_id, severity: finding.severity, criteria, context }
+        Fired { input, id, order_id, customer_id, severity: finding.severity, criteria, context }
     }
 }

@@ -44,7 +44,7 @@ impl<R> Distinct<'_, R> {
 
 /// The context columns of a distinct rule, the settings apart.
 pub fn context() -> Vec<ContextColumn> {
-    events::context("distinct")
+    events::context(["distinct"])
 }
 
 /// How the state is written: an event keeps its time and the value of the column, which is not null.
@@ -96,7 +96,7 @@ impl<R: Row, V: Verdict, J: Fn(&Distinct<'_, R>) -> V> Shape for DistinctShape<'
         let count = count_distinct(window.events, window.arena);
         let view = Distinct::new(count, window.time, window.length);
         let criteria = (self.judge)(&view).criteria();
-        (criteria != 0).then(|| (criteria, window.context(count)))
+        (criteria != 0).then(|| (criteria, window.context([count])))
     }
 }
 

@@ -1,5 +1,5 @@
-//! Judging the events of a key by the events before them: what [`Sliding`](super::sliding::Sliding) and
-//! [`Distinct`](super::distinct::Distinct) have in common.
+//! Judging the events of a key by the events before them: what [`Sliding`](super::sliding::Sliding),
+//! [`Distinct`](super::distinct::Distinct) and [`Crossed`](super::crossed::Crossed) have in common.
 
 use super::history::{Event, History};
 use super::identity::IdentityColumns;
@@ -18,16 +18,17 @@ pub(super) struct Window<'w> {
 }
 
 impl Window<'_> {
-    /// A tally and the bounds, as context values.
-    pub fn context(&self, tally: u64) -> Vec<Value> {
-        let start = self.time.saturating_sub(self.length);
-        vec![Value::Int64(tally as i64), Value::Timestamp(start), Value::Timestamp(self.time)]
+    /// Tallies and the bounds, as context values.
+    pub fn context<const N: usize>(&self, tallies: [u64; N]) -> Vec<Value> {
+        let bounds = [self.time.saturating_sub(self.length), self.time].map(Value::Timestamp);
+        tallies.into_iter().map(|tally| Value::Int64(tally as i64)).chain(bounds).collect()
     }
 }
 
-/// The context columns of [`Window::context`], with a name for its tally.
-pub(super) fn context(tally: &str) -> Vec<ContextColumn> {
-    [tally, "window_start", "window_end"].map(|name| ContextColumn::carried(name, false)).into()
+/// The context columns of [`Window::context`], with names for its tallies.
+pub(super) fn context<const N: usize>(tallies: [&str; N]) -> Vec<ContextColumn> {
+    let names = tallies.into_iter().chain(["window_start", "window_end"]);
+    names.map(|name| ContextColumn::carried(name, false)).collect()
 }
 
 /// What is kept of events, and how a window of them is judged: one implementation for each shape of window.
@@ -41,6 +42,10 @@ pub(super) trait Shape {
     fn keep(&self, row: usize, arena: &mut Vec<u8>) -> bool;
     /// Whether bytes of a state are something that [`Shape::keep`] writes.
     fn accepts(kept: &[u8]) -> bool;
+    /// The declared input of the event that these bytes are kept of.
+    fn input(_kept: &[u8]) -> u8 {
+        0
+    }
     /// Judges a window: the criteria that hold, and the context when any does.
     fn judge(&mut self, window: Window<'_>) -> Option<(u32, Vec<Value>)>;
 }
@@ -67,7 +72,8 @@ pub(super) fn apply<S: Shape>(rows: &Keyed, terms: &Terms, length: i64, mut shap
             }
             let at = history.insert(row, rows.times[row as usize], start);
             judge(&mut history, &mut shape, length, at, |event, arena, criteria, context| {
-                outcome.findings.push(terms.finding(event.subject(arena, group)?, criteria, context));
+                let subject = event.subject(S::input(event.kept.of(arena)), arena, group)?;
+                outcome.findings.push(terms.finding(subject, criteria, context));
                 Ok(())
             })?;
         }

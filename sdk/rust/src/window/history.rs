@@ -71,11 +71,11 @@ impl Event {
         !self.fired && (self.row.is_some() || self.identity.start < self.identity.end)
     }
 
-    /// It as the subject of a finding on the key `group`; an error when its state holds no id of it.
-    pub fn subject(&self, arena: &[u8], group: usize) -> Result<Subject, String> {
+    /// It, from the declared input `input`, as the subject of a finding on the key `group`; an error when its state holds no id of it.
+    pub fn subject(&self, input: u8, arena: &[u8], group: usize) -> Result<Subject, String> {
         match self.row {
             Some(row) => Ok(Subject::Row(row)),
-            None => identity::remembered(self.identity.of(arena), group as u32, self.time)
+            None => identity::remembered(self.identity.of(arena), input, group as u32, self.time)
                 .map(Subject::Remembered)
                 .ok_or_else(|| format!("the state of key {group} remembers an event without an id")),
         }

@@ -46,13 +46,13 @@ pub(super) fn skip<'a>(reader: &mut Reader<'a>) -> Option<&'a [u8]> {
     rest.take(reader.position() - rest.position())
 }
 
-/// The event of an encoded identity; nothing when the bytes are none.
-pub(super) fn remembered(identity: &[u8], group: u32, time: i64) -> Option<Remembered> {
+/// The event of an encoded identity, from the declared input `input`; nothing when the bytes are none.
+pub(super) fn remembered(identity: &[u8], input: u8, group: u32, time: i64) -> Option<Remembered> {
     let mut reader = Reader::new(identity);
     let mut part = || match reader.unsigned()?.checked_sub(1) {
         None => Some(None),
         Some(len) => Some(Some(String::from_utf8(reader.take(usize::try_from(len).ok()?)?.to_vec()).ok()?)),
     };
     let (id, order_id, customer_id) = (part()??, part()?, part()?);
-    Some(Remembered { group, input: 0, time, id, order_id, customer_id })
+    Some(Remembered { group, input, time, id, order_id, customer_id })
 }

@@ -9,9 +9,10 @@
 use std::ops::ControlFlow;
 
 use super::identity::{self, IdentityColumns};
+use super::sides::{Side, Sides};
 use crate::bindings::types::{Keyed, RuleOutcome, Subject, Value};
 use crate::encoding::{self, Reader};
-use crate::row::{ColumnSpec, InputSpec, Membership, Row};
+use crate::row::{ColumnSpec, InputSpec, Row};
 use crate::rule::{ByKey, ContextColumn, NEVER, Terms, Verdict, empty_outcome, end_state, foreign_state};
 
 /// How far apart the events of a pair can be, in milliseconds: 24 hours.
@@ -101,7 +102,7 @@ pub fn apply<A: Row, B: Row, V: Verdict>(
     judge: impl Fn(&Joined<'_, A, B>) -> V,
 ) -> Result<RuleOutcome, String> {
     let by_key = ByKey::new(rows)?;
-    let sides = Sides::<A, B>::of(rows)?;
+    let arrivals = Arrivals::<A, B>::of(rows)?;
     let mut outcome = empty_outcome(by_key.keys(), 2 * by_key.state_bytes() + 64 * rows.times.len());
     let mut pairs = Pairs { pairing, ..Pairs::default() };
     let version = terms.state_version;
@@ -109,7 +110,7 @@ pub fn apply<A: Row, B: Row, V: Verdict>(
         let state = by_key.state(group);
         pairs.decode::<A, B>(state, version).ok_or_else(|| foreign_state(version, group, state))?;
         for &row in by_key.rows(group) {
-            let Some((side, event)) = sides.event(row) else { continue };
+            let Some((side, event)) = arrivals.event(row) else { continue };
             pairs.add(side, event, |left, right| {
                 let Some(joined) = join::<A, B>(left, right) else { return ControlFlow::Continue(()) };
                 let criteria = judge(&joined).criteria();
@@ -142,52 +143,33 @@ pub fn advance<A: Row, B: Row>(due: &Keyed, terms: &Terms) -> Result<RuleOutcome
     Ok(outcome)
 }
 
-/// Where an event is from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Side {
-    Left = 0,
-    Right = 1,
-}
-
-/// The columns of a batch of both inputs.
-struct Sides<'a, A: Row, B: Row> {
-    left: A::Columns<'a>,
-    right: B::Columns<'a>,
+/// The rows of a batch.
+struct Arrivals<'a, A: Row, B: Row> {
+    sides: Sides<'a, A, B>,
     identities: IdentityColumns<'a>,
-    input: &'a [u8],
     times: &'a [i64],
 }
 
-impl<'a, A: Row, B: Row> Sides<'a, A, B> {
+impl<'a, A: Row, B: Row> Arrivals<'a, A, B> {
     fn of(keyed: &'a Keyed) -> Result<Self, String> {
-        let (rows, columns) = (keyed.batch.rows as usize, &keyed.batch.columns);
-        let input = keyed.input.as_deref().ok_or("the host does not say which inputs the rows are from")?;
-        if input.len() != rows {
-            return Err(format!("{rows} rows are from {} inputs", input.len()));
-        }
-        let (left, right) = columns.split_at(A::INPUT.columns.len().min(columns.len()));
-        Ok(Self {
-            left: A::columns(left, Membership { rows, input, index: Side::Left as u8 })?,
-            right: B::columns(right, Membership { rows, input, index: Side::Right as u8 })?,
-            identities: IdentityColumns::of(keyed.identities.as_ref(), rows)?,
-            input,
-            times: &keyed.times,
-        })
+        let identities = IdentityColumns::of(keyed.identities.as_ref(), keyed.batch.rows as usize)?;
+        Ok(Self { sides: Sides::of(keyed)?, identities, times: &keyed.times })
     }
 
     /// The event of a row, if it counts.
     fn event(&self, row: u32) -> Option<(Side, Event)> {
         let at = row as usize;
         let mut event = Event { time: self.times[at], row: Some(row), identity: Vec::new(), bytes: Vec::new() };
-        if self.input[at] == Side::Left as u8 {
-            let view = A::at(&self.left, at);
+        let side = self.sides.of_row(at);
+        if side == Side::Left {
+            let view = A::at(&self.sides.left, at);
             A::encode(&view, &mut event.bytes);
             self.identities.encode(at, &mut event.identity);
-            A::counted(&view).then_some((Side::Left, event))
+            A::counted(&view).then_some((side, event))
         } else {
-            let view = B::at(&self.right, at);
+            let view = B::at(&self.sides.right, at);
             B::encode(&view, &mut event.bytes);
-            B::counted(&view).then_some((Side::Right, event))
+            B::counted(&view).then_some((side, event))
         }
     }
 }
@@ -228,7 +210,7 @@ impl Event {
     fn subject(&self, group: u32) -> Option<Subject> {
         match self.row {
             Some(row) => Some(Subject::Row(row)),
-            None => identity::remembered(&self.identity, group, self.time).map(Subject::Remembered),
+            None => identity::remembered(&self.identity, Side::Left as u8, group, self.time).map(Subject::Remembered),
         }
     }
 }

@@ -88,7 +88,7 @@ impl<'w, R: Row> Sliding<'w, R, Kept> {
 
 /// The context columns of a sliding rule, the settings apart.
 pub fn context() -> Vec<ContextColumn> {
-    events::context("count")
+    events::context(["count"])
 }
 
 /// How the state is written: an event keeps its time, and its columns where they are kept.
@@ -150,6 +150,6 @@ impl<R: Row, K: Keeping, V: Verdict, J: Fn(&Sliding<'_, R, K>) -> V> Shape for S
 
     fn judge(&mut self, window: Window<'_>) -> Option<(u32, Vec<Value>)> {
         let criteria = (self.judge)(&Sliding::new(window)).criteria();
-        (criteria != 0).then(|| (criteria, window.context(window.events.len() as u64)))
+        (criteria != 0).then(|| (criteria, window.context([window.events.len() as u64])))
     }
 }

@@ -8,6 +8,7 @@ use tamis_sdk::rule::RulePlugin;
 use tamis_sdk::testing::{Fired, Record, Run};
 
 mod aggregates;
+mod crossed;
 mod joins;
 mod migrations;
 mod rules;

@@ -52,6 +52,26 @@ pub mod distinct {
     }
 }
 
+/// Many payments and orders of a session.
+pub mod crossed {
+    use tamis_sdk::prelude::*;
+
+    use super::counted::{Limits, Payment};
+
+    #[derive(Row)]
+    #[row(topic = "orders")]
+    pub struct Created<'a> {
+        pub session: Option<&'a str>,
+        #[row(only = "created")]
+        pub event_type: &'a str,
+    }
+
+    #[rule(key = "session", severity = "high", title = "Crossed", name = "crossed")]
+    pub fn crossed(config: &Limits, events: &Crossed<Payment, Created>) -> bool {
+        events.left_count() > config.count_max && events.right_count() > 1
+    }
+}
+
 /// Many events of the card `c1` in a window of all sessions.
 pub mod tumbling {
     use tamis_sdk::prelude::*;

@@ -3,7 +3,7 @@
 use serde_json::Value as Json;
 use tamis_sdk::bindings::types::{Batch, Column, Groups, Identities, Keyed, Strings, Values};
 
-use super::rules::{counted, distinct, joined, joined_any, kept, tumbling, tumbling_v3, volumes, volumes_v2};
+use super::rules::{counted, crossed, distinct, joined, joined_any, kept, tumbling, tumbling_v3, volumes, volumes_v2};
 use super::*;
 
 fn due(state: &[u8]) -> Keyed {
@@ -89,12 +89,26 @@ fn the_shape_of_a_join_names_both_sides_and_the_pairing() {
 }
 
 #[test]
+fn the_shape_of_a_crossed_window_names_both_topics_in_their_order() {
+    let mut run = Run::<crossed::Plugin>::new("{}");
+    run.batch(&[
+        Record::new(100, "p").with("session", "s"),
+        Record::new(70, "e").of_input(1).with("session", "s").with("event_type", "created"),
+    ]);
+    let expected = b"\x01\x8c\x01\0\x02\x02e\0\0\x01\x01\x1e\x02\x02p\0\0\x01\0";
+    assert_eq!(run.states().map(|(_, state)| state).collect::<Vec<_>>(), [expected]);
+    assert_eq!(run.manifest()["state_shape"], "crossed(payments,orders)");
+}
+
+#[test]
 fn a_state_that_keeps_something_else_is_refused() {
     // Version, time 0, one event without marks that keeps the byte 7: no row begins so.
     let state = [1, 0, 0, 0, 1, 7];
     assert_eq!(advance::<kept::Plugin>(&state), Ok(()));
     assert_eq!(apply::<kept::Plugin>(&state), Err("the state of key 0 is no state of version 1".to_owned()));
     assert_eq!(apply::<distinct::Plugin>(&state), Ok(()));
+    assert_eq!(apply::<crossed::Plugin>(&state), Err("the state of key 0 is no state of version 1".to_owned()));
+    assert_eq!(apply::<crossed::Plugin>(&[1, 0, 0, 0, 1, 1]), Ok(()));
     // A payment whose id is null.
     let state = [1, 0, 0, 0, 0, 0, 2, 0, 2];
     assert_eq!(apply::<joined::Plugin>(&state), Err("the state of key 0 is no state of version 1".to_owned()));
@@ -107,6 +121,7 @@ fn a_state_of_another_version_is_refused_by_its_version() {
     let error = "the state of key 0 has version 2, expected version 1";
     assert_eq!(advance::<counted::Plugin>(&[2, 0]), Err(error.to_owned()));
     assert_eq!(advance::<distinct::Plugin>(&[2, 0]), Err(error.to_owned()));
+    assert_eq!(advance::<crossed::Plugin>(&[2, 0]), Err(error.to_owned()));
     assert_eq!(advance::<tumbling::Plugin>(&[2, 0]), Err(error.to_owned()));
     assert_eq!(advance::<joined::Plugin>(&[2, 0]), Err(error.to_owned()));
 }
@@ -135,7 +150,9 @@ proptest! {
         let _ = advance::<distinct::Plugin>(&state);
         let _ = advance::<tumbling::Plugin>(&state);
         let _ = advance::<joined::Plugin>(&state);
+        let _ = advance::<crossed::Plugin>(&state);
         let _ = apply::<kept::Plugin>(&state);
+        let _ = apply::<crossed::Plugin>(&state);
         let _ = apply::<joined::Plugin>(&state);
     }
 }

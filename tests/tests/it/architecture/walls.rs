@@ -60,7 +60,7 @@ const ANY: &[&str] = &["*"];
 const PLUGIN_MAY: [&str; 3] = ["tamis-sdk", "serde", "serde_json"];
 
 /// What single plugins may be built on besides.
-const PLUGIN_MAY_BESIDES: [(&str, &[&str]); 1] = [("expression", &["cel", "regex"])];
+const PLUGIN_MAY_BESIDES: [(&str, &[&str]); 2] = [("bot-checkout", &["regex"]), ("expression", &["cel", "regex"])];
 
 /// Dependencies that are walled in, and by which of our crates.
 const WALLED: [(&str, &[&str]); 6] = [

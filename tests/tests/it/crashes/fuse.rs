@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
 use serde_json::Value;
-use tamis_engine::{Checkpoint, CheckpointStore, Chunk, Read, Settle, Sink, Source};
+use tamis_engine::{Checkpoint, CheckpointStore, Chunk, Read, Restored, Settle, Sink, Source};
 use tamis_model::position::{Partition, Positions};
 use tamis_model::{Error, Kind, Result};
 
@@ -119,6 +119,10 @@ impl<T, D: Sink<T>> Sink<T> for Fused<D> {
 impl<D: CheckpointStore> CheckpointStore for Fused<D> {
     fn latest(&mut self) -> Result<Option<Checkpoint>> {
         self.burn("latest", CheckpointStore::latest)
+    }
+
+    fn restore(&mut self, take: &mut dyn FnMut(Restored<'_>) -> Result<()>) -> Result<()> {
+        self.burn("restore", |store| store.restore(take))
     }
 
     fn save(&mut self, checkpoint: &Checkpoint) -> Result<()> {

@@ -6,7 +6,7 @@ use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, LazyLock};
 
 use serde_json::{Value, json};
-use tamis_connectors::topics::{ReaderSettings, TopicReader, TopicWriter, WriterSettings};
+use tamis_connectors::topics::{ReaderSettings, TopicReader, TopicWriter, Topics, WriterSettings};
 use tamis_engine::memory::{ManualClock, MemoryCheckpoints, MemorySink};
 use tamis_engine::rules::RulePlan;
 use tamis_engine::{RuleSet, Sinks, Step, Stream, StreamParts, StreamSettings};
@@ -120,7 +120,7 @@ pub fn context(topics: &Path) -> BacktestContext {
     let clock = Arc::new(ManualClock::new(NOON));
     BacktestContext {
         rows_max: 256,
-        ..BacktestContext::new(topics.to_owned(), schemas(), Pepper::new(b"pepper"), clock)
+        ..BacktestContext::new(&Topics::Folder(topics.to_owned()), schemas(), Pepper::new(b"pepper"), clock)
     }
 }
 

@@ -36,8 +36,8 @@ pub fn command(home: Home, arguments: &BacktestArguments, json: bool) -> Result<
     let plan = Plan::new(existing(&home)?, None)?;
     let report = runtime()?.block_on(async {
         let registry = plan.library(catalog(&home).await?).await?;
-        let (topics, schemas, pepper) = (home.topics(), plan.schemas.clone(), plan.pepper.clone());
-        let context = Arc::new(BacktestContext::new(topics, schemas, pepper, Arc::new(SystemClock)));
+        let (topics, schemas, pepper) = (plan.topics(), plan.schemas.clone(), plan.pepper.clone());
+        let context = Arc::new(BacktestContext::new(&topics, schemas, pepper, Arc::new(SystemClock)));
         replay(&registry, &context, &request).await
     })?;
     let shown = match json {

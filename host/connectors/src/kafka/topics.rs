@@ -1,0 +1,232 @@
+//! Making topics, and looking at them.
+
+use std::collections::BTreeSet;
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, Wake, Waker};
+use std::thread::{self, Thread};
+use std::time::{Duration, Instant};
+
+use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, ResourceSpecifier, TopicReplication};
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::error::RDKafkaErrorCode;
+use tamis_model::position::Partition;
+use tamis_model::{Kind, Result};
+
+use super::connection::{KafkaConnection, Quiet, REQUEST_MAX};
+use super::errors::{failed, failed_with, missing};
+use super::membership::Member;
+use super::sink::RECORD_BYTES_MAX;
+use crate::topics::{PartitionOverview, TopicOverview};
+
+/// Between two looks whether a new topic is known.
+const LOOK_EVERY: Duration = Duration::from_millis(20);
+
+/// The topics of a cluster.
+#[derive(Clone, Debug)]
+pub struct KafkaTopics {
+    connection: KafkaConnection,
+}
+
+/// How a topic is made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TopicSettings {
+    /// How many partitions it has.
+    pub partitions: u32,
+    /// How many brokers hold each record.
+    pub replication: u32,
+    /// How long records are kept.
+    pub retention: Duration,
+}
+
+/// A topic as it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TopicState {
+    /// Its name.
+    pub topic: String,
+    /// Whether it was made just now.
+    pub created: bool,
+    /// As it is, which may differ from what was asked for: it is not changed.
+    pub settings: TopicSettings,
+}
+
+impl KafkaTopics {
+    /// The topics of this cluster.
+    pub fn new(connection: KafkaConnection) -> Self {
+        Self { connection }
+    }
+
+    /// Makes those of the topics that are not there. The others stay as they are. How each is now, in the order asked for.
+    pub fn create(&self, names: &[String], settings: TopicSettings) -> Result<Vec<TopicState>> {
+        let admin = self.admin()?;
+        let retention = settings.retention.as_millis().to_string();
+        let record_bytes_max = RECORD_BYTES_MAX.to_string();
+        let new: Vec<_> = names
+            .iter()
+            .map(|name| {
+                let replication = TopicReplication::Fixed(settings.replication.cast_signed());
+                NewTopic::new(name, settings.partitions.cast_signed(), replication)
+                    .set("retention.ms", &retention)
+                    .set("max.message.bytes", &record_bytes_max)
+            })
+            .collect();
+        let created = self.make(&admin, &new)?;
+        self.known(names)?;
+        self.describe(&admin, names, &created)
+    }
+
+    /// Makes a topic of one partition that keeps the last value of each key for ever, unless it is there.
+    pub fn create_compacted(&self, name: &str, replication: u32) -> Result<()> {
+        let record_bytes_max = RECORD_BYTES_MAX.to_string();
+        let new = NewTopic::new(name, 1, TopicReplication::Fixed(replication.cast_signed()))
+            .set("cleanup.policy", "compact")
+            .set("max.message.bytes", &record_bytes_max)
+            // What lies in the segment that is written is not compacted.
+            .set("segment.bytes", "67108864")
+            .set("min.cleanable.dirty.ratio", "0.3");
+        self.make(&self.admin()?, &[new])?;
+        self.known(&[name.to_owned()])
+    }
+
+    /// The first offset of a partition, and the one behind its last record.
+    pub fn ends(&self, partition: &Partition) -> Result<(i64, i64)> {
+        let Partition { topic, number } = partition;
+        let ends = self.consumer()?.fetch_watermarks(topic, number.cast_signed(), REQUEST_MAX);
+        ends.map_err(|error| failed("find the ends of", partition, error))
+    }
+
+    /// Makes topics. Returns those that were not there.
+    fn make(&self, admin: &AdminClient<Quiet>, new: &[NewTopic<'_>]) -> Result<BTreeSet<String>> {
+        let options = AdminOptions::new().request_timeout(Some(REQUEST_MAX)).operation_timeout(Some(REQUEST_MAX));
+        let results =
+            wait(admin.create_topics(new, &options)).map_err(|error| failed("make topics at", self, error))?;
+        let mut created = BTreeSet::new();
+        for result in results {
+            match result {
+                Ok(name) => drop(created.insert(name)),
+                Err((_, RDKafkaErrorCode::TopicAlreadyExists)) => {}
+                Err((name, code)) => return Err(failed_with("make topic", name, code)),
+            }
+        }
+        Ok(created)
+    }
+
+    /// Waits until the brokers have told each other of them.
+    fn known(&self, names: &[String]) -> Result<()> {
+        let deadline = Instant::now() + REQUEST_MAX;
+        loop {
+            match self.require(names) {
+                Err(error) if error.kind() == Kind::Missing && Instant::now() < deadline => thread::sleep(LOOK_EVERY),
+                done => return done,
+            }
+        }
+    }
+
+    /// Fails when one of these topics is not there, and says how it is made.
+    pub fn require(&self, names: &[String]) -> Result<()> {
+        let there: BTreeSet<_> = self.partitions()?.into_iter().map(|(name, _)| name).collect();
+        let lacking: Vec<_> = names.iter().map(String::as_str).filter(|name| !there.contains(*name)).collect();
+        match lacking.is_empty() {
+            true => Ok(()),
+            false => Err(missing("find topic", &lacking.join(", "))),
+        }
+    }
+
+    /// The topics, by name, with where each partition begins and ends. Kafka's own are left out.
+    pub fn overview(&self) -> Result<Vec<TopicOverview>> {
+        let consumer = self.consumer()?;
+        let mut topics = Vec::new();
+        for (topic, partitions) in self.partitions()? {
+            let mut overview = Vec::with_capacity(partitions.len());
+            for number in partitions {
+                let ends = consumer.fetch_watermarks(&topic, number.cast_signed(), REQUEST_MAX);
+                let (first_offset, next_offset) =
+                    ends.map_err(|error| failed("find the ends of", format!("{topic}/{number}"), error))?;
+                overview.push(PartitionOverview { number, first_offset, next_offset, bytes: None });
+            }
+            topics.push(TopicOverview { topic, partitions: overview });
+        }
+        Ok(topics)
+    }
+
+    fn partitions(&self) -> Result<Vec<(String, Vec<u32>)>> {
+        // All topics: asking for one by name may make it.
+        let metadata = self.consumer()?.fetch_metadata(None, REQUEST_MAX);
+        let metadata = metadata.map_err(|error| failed("list the topics of", self, error))?;
+        let own = metadata.topics().iter().filter(|topic| !topic.name().starts_with("__"));
+        let numbers = |topic: &rdkafka::metadata::MetadataTopic| {
+            let mut numbers: Vec<_> = topic.partitions().iter().filter_map(|p| u32::try_from(p.id()).ok()).collect();
+            numbers.sort_unstable();
+            numbers
+        };
+        let mut topics: Vec<_> = own.map(|topic| (topic.name().to_owned(), numbers(topic))).collect();
+        topics.sort_unstable();
+        Ok(topics)
+    }
+
+    fn describe(
+        &self,
+        admin: &AdminClient<Quiet>,
+        names: &[String],
+        created: &BTreeSet<String>,
+    ) -> Result<Vec<TopicState>> {
+        let metadata = admin.inner().fetch_metadata(None, REQUEST_MAX);
+        let metadata = metadata.map_err(|error| failed("list the topics of", self, error))?;
+        let resources: Vec<_> = names.iter().map(|name| ResourceSpecifier::Topic(name)).collect();
+        let options = AdminOptions::new().request_timeout(Some(REQUEST_MAX));
+        let configs = wait(admin.describe_configs(&resources, &options))
+            .map_err(|error| failed("read the settings of topics at", self, error))?;
+        let mut states = Vec::with_capacity(names.len());
+        for (name, config) in names.iter().zip(configs) {
+            let found = metadata.topics().iter().find(|topic| topic.name() == name);
+            let partitions = found.map(rdkafka::metadata::MetadataTopic::partitions).unwrap_or_default();
+            let config = config.map_err(|code| failed_with("read the settings of topic", name, code))?;
+            let retention = config.get("retention.ms").and_then(|entry| entry.value.as_ref()?.parse().ok());
+            states.push(TopicState {
+                topic: name.clone(),
+                created: created.contains(name),
+                settings: TopicSettings {
+                    partitions: partitions.len() as u32,
+                    replication: partitions.first().map_or(0, |partition| partition.replicas().len() as u32),
+                    retention: retention.map_or(Duration::MAX, Duration::from_millis),
+                },
+            });
+        }
+        Ok(states)
+    }
+
+    fn admin(&self) -> Result<AdminClient<Quiet>> {
+        let admin = self.connection.config().create_with_context(Quiet);
+        admin.map_err(|error| failed("connect to", self, error))
+    }
+
+    /// A reader without a group.
+    fn consumer(&self) -> Result<BaseConsumer<Member>> {
+        let consumer = self.connection.config().create_with_context(Member::default());
+        consumer.map_err(|error| failed("connect to", self, error))
+    }
+}
+
+impl std::fmt::Display for KafkaTopics {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Kafka at {}", self.connection.bootstrap_servers)
+    }
+}
+
+/// Waits for an answer that a thread of the client's own brings.
+fn wait<F: Future>(answer: F) -> F::Output {
+    struct Unpark(Thread);
+    impl Wake for Unpark {
+        fn wake(self: Arc<Self>) {
+            self.0.unpark();
+        }
+    }
+    let waker = Waker::from(Arc::new(Unpark(thread::current())));
+    let mut answer = pin!(answer);
+    loop {
+        match answer.as_mut().poll(&mut Context::from_waker(&waker)) {
+            Poll::Ready(answer) => return answer,
+            Poll::Pending => thread::park(),
+        }
+    }
+}

@@ -1,0 +1,173 @@
+//! Output and positions in one transaction.
+//!
+//! One producer writes what a stream writes: alerts, dead letters, and what a checkpoint store adds. The transaction begins with the first record,
+//! and is committed together with the positions that it came from. A process that dies leaves it open; the next one with the same name
+//! aborts it, and fences whoever still writes under that name.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::producer::{Producer, PurgeConfig};
+use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
+use tamis_model::position::Positions;
+use tamis_model::record::Record;
+use tamis_model::{Error, Kind, Result};
+
+use super::connection::{KafkaConnection, REQUEST_MAX};
+use super::errors::failed;
+use super::sink::{DELIVERY_MAX, Writer, producer_config};
+use super::source::KafkaGroup;
+
+/// A transaction in which nothing happens for so long is aborted by the broker.
+const IDLE_MAX: Duration = Duration::from_secs(60);
+/// How long one step of a commit is tried again.
+const STEP_MAX: Duration = Duration::from_secs(30);
+
+/// The transactions of one producer. Clones are the same one.
+#[derive(Clone)]
+pub struct KafkaTransactions(Arc<Mutex<Transactions>>);
+
+struct Transactions {
+    writer: Writer,
+    /// The name that fences: of two that use it, only the later one can write.
+    id: String,
+    is_open: bool,
+    /// What failed; nothing can be written after that.
+    broken: bool,
+}
+
+impl KafkaTransactions {
+    /// Aborts what an earlier process with this id left open, and keeps it from writing.
+    pub fn open(connection: &KafkaConnection, id: &str) -> Result<Self> {
+        let mut config = producer_config(connection);
+        config.set("transactional.id", id);
+        config.set("transaction.timeout.ms", IDLE_MAX.as_millis().to_string());
+        let writer = Writer::open(connection, &mut config)?;
+        let transactions = Transactions { writer, id: id.to_owned(), is_open: false, broken: false };
+        transactions.step("take over", || transactions.writer.producer.init_transactions(REQUEST_MAX))?;
+        Ok(Self(Arc::new(Mutex::new(transactions))))
+    }
+
+    /// Writes records in the transaction at work, or in a new one.
+    pub fn write(&self, records: &[Record]) -> Result<()> {
+        if records.is_empty() {
+            return Ok(());
+        }
+        self.lock().attempt(|transactions| {
+            transactions.begin()?;
+            transactions.writer.write(records)
+        })
+    }
+
+    /// Waits until what was written is at the brokers; it is not visible yet.
+    pub fn flush(&self) -> Result<()> {
+        self.lock().attempt(|transactions| transactions.writer.flush())
+    }
+
+    /// Makes what was written visible and the positions the group's, both or nothing. After an error nobody knows which, until a
+    /// new producer is opened: then the group's positions say.
+    pub fn commit_with(&self, positions: &Positions, group: &KafkaGroup) -> Result<()> {
+        let group = group.metadata()?;
+        let mut offsets = TopicPartitionList::with_capacity(positions.0.len());
+        for (partition, next) in &positions.0 {
+            offsets
+                .add_partition_offset(&partition.topic, partition.number.cast_signed(), Offset::Offset(*next))
+                .map_err(|error| failed("commit the position of", partition, error))?;
+        }
+        self.lock().attempt(|transactions| {
+            transactions.begin()?;
+            transactions.writer.flush()?;
+            let producer = &transactions.writer.producer;
+            if offsets.count() > 0 {
+                transactions.step("commit the positions of", || {
+                    producer.send_offsets_to_transaction(&offsets, &group, REQUEST_MAX)
+                })?;
+            }
+            transactions.step("commit", || producer.commit_transaction(REQUEST_MAX))?;
+            transactions.is_open = false;
+            Ok(())
+        })
+    }
+
+    /// Takes back what was written since the last commit.
+    pub fn abort(&self) -> Result<()> {
+        self.lock().abort()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Transactions> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Transactions {
+    /// Does something that leaves the transaction broken when it fails: it is aborted as far as that is possible.
+    fn attempt<T>(&mut self, what: impl FnOnce(&mut Self) -> Result<T>) -> Result<T> {
+        if self.broken {
+            return Err(Error::new(Kind::Outage, "go on with", self.object()).because("it has failed before"));
+        }
+        let done = what(self);
+        if let Err(error) = &done {
+            self.broken = true;
+            if error.kind() != Kind::Conflict
+                && let Err(also) = self.abort()
+            {
+                tracing::debug!("{}", also.chain());
+            }
+        }
+        done
+    }
+
+    fn begin(&mut self) -> Result<()> {
+        if !self.is_open {
+            self.step("begin", || self.writer.producer.begin_transaction())?;
+            self.is_open = true;
+        }
+        Ok(())
+    }
+
+    fn abort(&mut self) -> Result<()> {
+        if !std::mem::take(&mut self.is_open) {
+            return Ok(());
+        }
+        // Nothing may be on its way when it is aborted, and nobody needs what still is.
+        let producer = &self.writer.producer;
+        producer.purge(PurgeConfig::default().queue().inflight());
+        let deadline = Instant::now() + DELIVERY_MAX;
+        while producer.in_flight_count() > 0 && Instant::now() < deadline {
+            producer.poll(Duration::from_millis(1));
+        }
+        self.step("abort", || producer.abort_transaction(REQUEST_MAX))
+    }
+
+    /// Tries one step again while that can help and there is time.
+    fn step(&self, operation: &'static str, step: impl Fn() -> Result<(), KafkaError>) -> Result<()> {
+        let deadline = Instant::now() + STEP_MAX;
+        loop {
+            let Err(error) = step() else { return Ok(()) };
+            let can_retry = match &error {
+                KafkaError::Transaction(error) => error.is_retriable() && !error.is_fatal(),
+                _ => false,
+            };
+            if !can_retry || Instant::now() > deadline {
+                return Err(self.failed(operation, error));
+            }
+        }
+    }
+
+    fn failed(&self, operation: &'static str, error: KafkaError) -> Error {
+        let code = error.rdkafka_error_code();
+        use RDKafkaErrorCode as Code;
+        match code {
+            Some(Code::Fenced | Code::ProducerFenced | Code::InvalidProducerEpoch) => {
+                Error::new(Kind::Conflict, operation, self.object())
+                    .because("another host has taken over under its name")
+            }
+            _ => failed(operation, self.object(), error),
+        }
+    }
+
+    fn object(&self) -> String {
+        format!("the transactions of {}", self.id)
+    }
+}

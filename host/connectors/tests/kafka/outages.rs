@@ -1,0 +1,76 @@
+//! Brokers that die.
+
+use std::time::{Duration, Instant};
+
+use tamis_connectors::kafka::{KafkaConnection, KafkaSink, KafkaTopics, TopicSettings};
+use tamis_engine::{Chunk, Read, Sink, Source};
+use tamis_model::position::Positions;
+use tamis_services::kafka::Options;
+
+use crate::fixture::{PATIENCE, SETTINGS, bounded, committed, partition, read, record, start};
+
+/// The only broker is killed: reading and writing are outages, which heal without anybody's doing.
+#[test]
+fn a_killed_broker_is_an_outage_that_heals() {
+    let mut cluster = start(1, Options::default());
+    let connection = KafkaConnection::plain(cluster.bootstrap());
+    let topic = "healed".to_owned();
+    KafkaTopics::new(connection.clone()).create(std::slice::from_ref(&topic), SETTINGS).unwrap();
+    let mut sink = KafkaSink::at_least_once(&connection).unwrap();
+    sink.write(&[record(&topic, "1")]).unwrap();
+    sink.stage().unwrap();
+    let settings = tamis_connectors::kafka::KafkaSourceSettings::new([topic.clone()], "healed");
+    let mut source = tamis_connectors::kafka::KafkaSource::new(connection.clone(), settings);
+    source.open(&Positions::default()).unwrap();
+    let zero = partition(&topic, 0);
+    assert_eq!(read(&mut source, &zero).0.len(), 1);
+    cluster.kill(0).unwrap();
+    let (mut chunk, deadline) = (Chunk::default(), Instant::now() + PATIENCE);
+    let error = loop {
+        match source.read(&zero, &mut chunk) {
+            Err(error) => break error,
+            Ok(found) => assert_ne!(found, Read::Records),
+        }
+        assert!(Instant::now() < deadline, "the outage is noticed");
+        std::thread::sleep(Duration::from_millis(20));
+    };
+    assert!(error.can_retry(), "{}", error.chain());
+    source
+        .open(&Positions::default())
+        .expect_err("nobody answers")
+        .can_retry()
+        .then_some(())
+        .expect("a retry can help");
+    sink.write(&[record(&topic, "2")]).unwrap();
+    cluster.restart(0).unwrap();
+    sink.stage().unwrap();
+    assert_eq!(committed(&connection, &topic), ["1", "2"], "what was on its way is there once");
+    source.open(&Positions::default()).unwrap();
+    assert_eq!(read(&mut source, &zero).0.len(), 2);
+}
+
+/// One of three is killed while a sink writes: nothing is lost, and nothing is there twice.
+#[test]
+fn one_of_three_brokers_is_killed() {
+    let mut cluster = start(3, Options::default());
+    let connection = KafkaConnection::plain(cluster.bootstrap());
+    let topic = "replicated".to_owned();
+    let settings = TopicSettings { replication: 3, ..SETTINGS };
+    let made = KafkaTopics::new(connection.clone()).create(std::slice::from_ref(&topic), settings).unwrap();
+    assert_eq!(made[0].settings.replication, 3);
+    let mut sink = KafkaSink::at_least_once(&connection).unwrap();
+    let values: Vec<String> = (0..3_000).map(|n| n.to_string()).collect();
+    for (round, values) in values.chunks(1_000).enumerate() {
+        let records: Vec<_> = values.iter().map(|value| record(&topic, value)).collect();
+        sink.write(&records).unwrap();
+        if round == 1 {
+            cluster.kill(1).unwrap();
+        }
+        sink.stage().unwrap();
+    }
+    let mut source = bounded(&connection, &topic);
+    source.open(&Positions::default()).unwrap();
+    let read = read(&mut source, &partition(&topic, 0)).0;
+    let read: Vec<_> = read.into_iter().map(|record| String::from_utf8(record.value.unwrap()).unwrap()).collect();
+    assert_eq!(read, values);
+}

@@ -1,0 +1,135 @@
+//! What a source reads besides plain records, and where it may not begin.
+
+use rdkafka::config::ClientConfig;
+use rdkafka::message::{Header, OwnedHeaders};
+use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
+use tamis_connectors::kafka::{KafkaSink, KafkaTransactions};
+use tamis_engine::decode::json::RecordParts;
+use tamis_engine::{Read, Sink, Source};
+use tamis_model::Kind;
+use tamis_model::position::Positions;
+use tamis_services::kafka::Tool;
+
+use crate::fixture::{
+    PATIENCE, bounded, cluster, committed, connection, partition, positions, read, record, send, tailing, topic,
+};
+
+#[test]
+fn a_record_comes_as_it_was_sent() {
+    let topic = topic("as-sent", 1);
+    let producer: BaseProducer = ClientConfig::new().set("bootstrap.servers", cluster().bootstrap()).create().unwrap();
+    let header = |key, value: Option<&'static [u8]>| Header { key, value };
+    let headers = || OwnedHeaders::new().insert(header("a", Some(b"\xff"))).insert(header("é", None));
+    type Sent<'a> = (Option<&'a [u8]>, Option<&'a [u8]>, bool);
+    let cases: [Sent<'_>; 5] = [
+        (None, None, false),
+        (Some(b""), Some(b""), true),
+        (Some(b"k\n"), Some(b"{\n}"), false),
+        (Some(b"\xff"), Some(b"\xfe\0"), true),
+        (None, Some(b"{}"), false),
+    ];
+    for (key, value, with_headers) in cases {
+        let mut sent = BaseRecord::to(&topic).timestamp(5).partition(0);
+        (sent.key, sent.payload) = (key, value);
+        let sent = if with_headers { sent.headers(headers()) } else { sent };
+        producer.send(sent).map_err(|(error, _)| error).unwrap();
+    }
+    producer.flush(PATIENCE).unwrap();
+    let mut source = bounded(&connection(), &topic);
+    source.open(&Positions::default()).unwrap();
+    let expected = cases.iter().enumerate().map(|(offset, (key, value, with_headers))| RecordParts {
+        offset: Some(offset as i64),
+        timestamp: Some(5),
+        key: key.map(<[u8]>::to_vec),
+        value: value.map(<[u8]>::to_vec),
+        headers: match with_headers {
+            true => vec![("a".to_owned(), vec![255]), ("é".to_owned(), Vec::new())],
+            false => Vec::new(),
+        },
+    });
+    assert_eq!(read(&mut source, &partition(&topic, 0)).0, expected.collect::<Vec<_>>());
+}
+
+/// The marks of transactions take offsets of their own; what was aborted is not there.
+#[test]
+fn an_end_behind_marks_of_transactions_is_an_end() {
+    let topic = topic("marks", 1);
+    let write = |values: &[&str], commits: bool| {
+        let transactions = KafkaTransactions::open(&connection(), "marks").unwrap();
+        let mut sink = KafkaSink::exactly_once(transactions.clone());
+        let records: Vec<_> = values.iter().map(|value| record(&topic, value)).collect();
+        sink.write(&records).unwrap();
+        sink.stage().unwrap();
+        let mut source = tailing(&topic, "marks");
+        source.open(&Positions::default()).unwrap();
+        match commits {
+            true => transactions.commit_with(&Positions::default(), &source.group()).unwrap(),
+            false => transactions.abort().unwrap(),
+        }
+    };
+    write(&["1", "2"], true);
+    write(&["3"], false);
+    assert_eq!(committed(&connection(), &topic), ["1", "2"]);
+    let zero = partition(&topic, 0);
+    let mut source = tailing(&topic, "marks");
+    source.open(&positions(&[(&zero, 2)])).unwrap();
+    assert_eq!(read(&mut source, &zero), (Vec::new(), Read::CaughtUp), "only marks and what was aborted");
+    let mut source = bounded(&connection(), &topic);
+    source.open(&positions(&[(&zero, 2)])).unwrap();
+    assert_eq!(read(&mut source, &zero), (Vec::new(), Read::Ended));
+    write(&["4"], true);
+    assert_eq!(committed(&connection(), &topic), ["1", "2", "4"]);
+}
+
+#[test]
+fn what_retention_has_deleted_is_not_passed_over() {
+    let topic = topic("deleted", 1);
+    let zero = partition(&topic, 0);
+    send(&zero, 5, &["1", "2", "3", "4"].map(str::to_owned));
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let json = format!(r#"{{"partitions":[{{"topic":"{topic}","partition":0,"offset":2}}],"version":1}}"#);
+    std::fs::write(file.path(), json).unwrap();
+    cluster().tool(Tool::DeleteRecords, &["--offset-json-file", file.path().to_str().unwrap()]).unwrap();
+    let check = |next: Option<i64>, expected: Result<&[i64], &str>| {
+        let mut source = tailing(&topic, "deleted");
+        let at = next.map_or_else(Positions::default, |next| positions(&[(&zero, next)]));
+        match (source.open(&at), expected) {
+            (Ok(()), Ok(expected)) => {
+                let offsets: Vec<_> = read(&mut source, &zero).0.iter().map(|record| record.offset.unwrap()).collect();
+                assert_eq!(offsets, expected);
+            }
+            (Err(error), Err(words)) => {
+                assert_eq!(error.kind(), Kind::Missing);
+                assert!(error.chain().contains(words), "{}", error.chain());
+            }
+            (got, expected) => panic!("{got:?} instead of {expected:?} at {next:?}"),
+        }
+    };
+    check(None, Ok(&[2, 3]));
+    check(Some(2), Ok(&[2, 3]));
+    check(Some(4), Ok(&[]));
+    check(Some(1), Err("cannot go on reading deleted/0 at offset 1: it has offsets 2 to 4"));
+    check(Some(5), Err("deleted/0 at offset 5"));
+}
+
+#[test]
+fn lag_is_what_is_left_to_read() {
+    let topic = topic("lag", 2);
+    let (zero, one) = (partition(&topic, 0), partition(&topic, 1));
+    send(&zero, 5, &["1", "2", "3"].map(str::to_owned));
+    let mut source = tailing(&topic, "lag");
+    source.open(&positions(&[(&zero, 1)])).unwrap();
+    let lag = |source: &tamis_connectors::kafka::KafkaSource| {
+        let lag = source.lag().unwrap();
+        lag.into_iter().map(|lag| (lag.partition, lag.records)).collect::<Vec<_>>()
+    };
+    assert_eq!(lag(&source), [(zero.clone(), 2), (one.clone(), 0)]);
+    read(&mut source, &zero);
+    assert_eq!(lag(&source), [(zero.clone(), 0), (one, 0)]);
+    source.release(&positions(&[(&zero, 3)])).unwrap();
+    let told = || cluster().tool(Tool::Groups, &["--describe", "--group", "lag"]).unwrap();
+    crate::fixture::eventually("the group's position is known to tools", || {
+        source.partitions().unwrap();
+        told().lines().any(|line| line.contains("lag") && line.split_whitespace().nth(3) == Some("3"))
+    });
+}

@@ -1,0 +1,139 @@
+//! What a sink writes, and when it is seen.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use tamis_connectors::kafka::{KafkaSink, KafkaTransactions};
+use tamis_engine::{Read, Sink, Source};
+use tamis_model::Kind;
+use tamis_model::position::Positions;
+use tamis_model::record::Record;
+
+use crate::fixture::{bounded, committed, connection, partition, positions, read, record, tailing, topic};
+
+#[test]
+fn records_are_written_as_they_are_and_by_key_where_kafka_puts_them() {
+    let topic = topic("written", 6);
+    let keys = ["21", "foobar", "a-little-bit-long-string", "abc"];
+    let headers = vec![("h".to_owned(), b"\xff".to_vec()), ("h".to_owned(), Vec::new())];
+    let of_key = |key: &str| Record {
+        key: Some(key.as_bytes().to_vec()),
+        headers: headers.clone(),
+        ..record(&topic, &format!("\"{key}\""))
+    };
+    let mut sink = KafkaSink::at_least_once(&connection()).unwrap();
+    sink.write(&keys.map(of_key)).unwrap();
+    assert_eq!(sink.stage().unwrap(), serde_json::Value::Null);
+    // Of murmur2 without its sign bit, modulo 6.
+    let murmur2: [i32; 4] = [-973_932_308, -790_332_482, -985_981_536, 479_470_107];
+    for (key, hash) in keys.iter().zip(murmur2) {
+        let number = (hash.cast_unsigned() & 0x7fff_ffff) % 6;
+        let mut source = bounded(&connection(), &topic);
+        source.open(&Positions::default()).unwrap();
+        let found = read(&mut source, &partition(&topic, number)).0;
+        let found = found.iter().find(|record| record.key.as_deref() == Some(key.as_bytes())).expect(key);
+        assert_eq!(found.headers, headers);
+        assert_eq!(found.timestamp, Some(1_773_842_400_000));
+    }
+}
+
+#[test]
+fn what_cannot_be_written_is_said() {
+    let topic = topic("refusals", 1);
+    let check = |record: Record, kind: Kind, words: &str| {
+        let mut sink = KafkaSink::at_least_once(&connection()).unwrap();
+        let error = sink.write(&[record]).and_then(|()| sink.stage()).unwrap_err();
+        assert!(error.chain().contains(words), "{}", error.chain());
+        assert_eq!(error.kind(), kind, "{}", error.chain());
+    };
+    check(
+        record("nowhere", "1"),
+        Kind::Missing,
+        "cannot write to topic nowhere: no broker has it: `tamis topics create`",
+    );
+    let long = "1".repeat(3 << 20);
+    check(record(&topic, &long), Kind::Invalid, "a record of 3145728 bytes of 1773842400000 ms to topic refusals");
+}
+
+#[test]
+fn output_and_positions_are_committed_together_or_not_at_all() {
+    let (input, output) = (topic("transactions-in", 1), topic("transactions-out", 1));
+    let zero = partition(&input, 0);
+    let mut source = tailing(&input, "transactions");
+    source.open(&Positions::default()).unwrap();
+    let group = source.group();
+    let open = || KafkaTransactions::open(&connection(), "transactions").unwrap();
+    let write = |transactions: &KafkaTransactions, value: &str| {
+        let mut sink = KafkaSink::exactly_once(transactions.clone());
+        sink.write(&[record(&output, value)]).unwrap();
+        let staged = sink.stage().unwrap();
+        sink.commit(&staged).unwrap();
+    };
+    let first = open();
+    write(&first, "1");
+    assert_eq!(committed(&connection(), &output), [""; 0], "a stage is not seen");
+    first.commit_with(&positions(&[(&zero, 7)]), &group).unwrap();
+    write(&first, "2");
+    first.commit_with(&positions(&[(&zero, 8)]), &group).unwrap();
+    assert_eq!(committed(&connection(), &output), ["1", "2"]);
+    first.commit_with(&positions(&[(&zero, 9)]), &group).unwrap();
+    write(&first, "3");
+    // Another process takes over: what the first left open is aborted, and it can write no more.
+    let second = open();
+    write(&second, "4");
+    second.commit_with(&positions(&[(&zero, 10)]), &group).unwrap();
+    let error = first.commit_with(&positions(&[(&zero, 99)]), &group).unwrap_err();
+    assert_eq!(error.kind(), Kind::Conflict, "{}", error.chain());
+    assert!(error.chain().contains("another host has taken over"), "{}", error.chain());
+    let mut sink = KafkaSink::exactly_once(first);
+    sink.write(&[record(&output, "5")]).expect_err("it stays broken");
+    assert_eq!(committed(&connection(), &output), ["1", "2", "4"]);
+    let told = crate::fixture::cluster()
+        .tool(tamis_services::kafka::Tool::Groups, &["--describe", "--group", "transactions"])
+        .unwrap();
+    assert!(told.lines().any(|line| line.split_whitespace().nth(3) == Some("10")), "{told}");
+}
+
+#[test]
+fn an_aborted_transaction_can_be_followed_by_another() {
+    let output = topic("aborted", 1);
+    let mut source = tailing(&output, "aborted");
+    source.open(&Positions::default()).unwrap();
+    let transactions = KafkaTransactions::open(&connection(), "aborted").unwrap();
+    let write = |value: &str| transactions.write(&[record(&output, value)]).unwrap();
+    write("1");
+    transactions.abort().unwrap();
+    write("2");
+    transactions.flush().unwrap();
+    transactions.abort().unwrap();
+    write("3");
+    transactions.commit_with(&Positions::default(), &source.group()).unwrap();
+    assert_eq!(committed(&connection(), &output), ["3"]);
+}
+
+/// A reader beside a writer sees no record of a transaction before it is committed, and then all of them.
+#[test]
+fn a_tailing_reader_waits_for_the_commit() {
+    let output = topic("tailed", 1);
+    let zero = partition(&output, 0);
+    let mut source = tailing(&output, "tailed");
+    source.open(&Positions::default()).unwrap();
+    let transactions = KafkaTransactions::open(&connection(), "tailed").unwrap();
+    transactions.write(&["1", "2"].map(|value| record(&output, value))).unwrap();
+    transactions.flush().unwrap();
+    assert_eq!(read(&mut source, &zero), (Vec::new(), Read::CaughtUp));
+    let committed = Arc::new(AtomicBool::new(false));
+    let (handle, group, done) = (transactions.clone(), source.group(), Arc::clone(&committed));
+    let committing = std::thread::spawn(move || {
+        handle.commit_with(&Positions::default(), &group).unwrap();
+        done.store(true, Ordering::Relaxed);
+    });
+    let mut seen = Vec::new();
+    crate::fixture::eventually("what is committed is seen", || {
+        seen.extend(read(&mut source, &zero).0);
+        seen.len() >= 2
+    });
+    committing.join().unwrap();
+    assert!(committed.load(Ordering::Relaxed));
+    assert_eq!(seen.len(), 2);
+}

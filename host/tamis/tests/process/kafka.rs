@@ -1,0 +1,184 @@
+//! The topics of a cluster instead of the home's: the same records come to the same alerts.
+
+use std::time::Instant;
+
+use base64::Engine as _;
+use serde_json::{Value, json};
+use tamis_connectors::kafka::{KafkaConnection, KafkaSink, KafkaSource, KafkaSourceSettings};
+use tamis_engine::decode::Origin;
+use tamis_engine::decode::json::RecordParts;
+use tamis_engine::{Chunk, Read, Sink, Source};
+use tamis_model::position::Positions;
+use tamis_model::record::Record;
+use tamis_services::kafka::{Cluster, Kafka, Options};
+
+use crate::feed;
+use crate::process::{Home, PATIENCE, Served, components};
+use crate::results::{self, Results, assert_same, records, results};
+
+const PLUGINS: [&str; 4] = ["payment-direct-fraud", "card-testing", "psp-error-rate", "payments-by-currency"];
+
+/// A home whose topics lie in a cluster.
+fn home(cluster: &Cluster) -> Home {
+    let home = Home::with(&PLUGINS);
+    let file = home.path().join("tamis.toml");
+    let written = std::fs::read_to_string(&file).unwrap();
+    // The feed is of 2026, and retention counts from the times of the records.
+    let kafka = format!("[kafka]\nbootstrap_servers = \"{}\"\nretention_hours = 900000\n", cluster.bootstrap());
+    std::fs::write(&file, written + &kafka).unwrap();
+    home
+}
+
+/// The payments of a home, sent to a cluster: those of a key go to one partition.
+fn send(home: &Home, cluster: &Cluster, numbers: std::ops::Range<usize>) {
+    let sent = records(home.path(), "payments").into_iter().filter(|record| {
+        let id = record["value"]["payment_id"].as_str().unwrap();
+        numbers.contains(&id[1..].parse().unwrap())
+    });
+    let sent = sent.map(|record| Record {
+        topic: "payments".to_owned(),
+        timestamp: record["timestamp"].as_i64().unwrap(),
+        key: record["key"].as_str().map(|key| key.as_bytes().to_vec()),
+        value: Some(record["value"].to_string().into_bytes()),
+        value_is_json: true,
+        headers: Vec::new(),
+    });
+    let mut sink = KafkaSink::at_least_once(&KafkaConnection::plain(cluster.bootstrap())).unwrap();
+    sink.write(&sent.collect::<Vec<_>>()).unwrap();
+    sink.stage().unwrap();
+}
+
+/// Everything in a topic of a cluster.
+fn topic(cluster: &Cluster, name: &str) -> Vec<RecordParts> {
+    let settings = KafkaSourceSettings::new([name.to_owned()], "test").until_end();
+    let mut source = KafkaSource::new(KafkaConnection::plain(cluster.bootstrap()), settings);
+    source.open(&Positions::default()).unwrap();
+    let (mut chunk, mut read, began) = (Chunk::default(), Vec::new(), Instant::now());
+    for partition in source.partitions().unwrap() {
+        loop {
+            match source.read(&partition, &mut chunk).unwrap() {
+                Read::Ended => break,
+                Read::Records => read.extend(parts(&chunk)),
+                _ => assert!(began.elapsed() < PATIENCE, "{partition} ends"),
+            }
+        }
+    }
+    read
+}
+
+fn parts(chunk: &Chunk) -> Vec<RecordParts> {
+    let (mut start, mut parts) = (0, Vec::new());
+    while start < chunk.records().len() {
+        let length = u32::from_le_bytes(*chunk.records()[start..].first_chunk().unwrap());
+        let end = start as u32 + length;
+        parts.push(chunk.record(Origin { offset: 0, start: start as u32, end }));
+        start = end as usize;
+    }
+    parts
+}
+
+/// A record as [`results`] tells it.
+fn told(record: RecordParts) -> String {
+    let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
+    let mut value: Value = serde_json::from_slice(&record.value.unwrap()).unwrap();
+    results::strip(&mut value);
+    let mut told = json!({"timestamp": record.timestamp, "key": record.key.as_deref().map(text), "value": value});
+    if !record.headers.is_empty() {
+        // Where the record came from differs.
+        let headers = record.headers.iter().filter(|(name, _)| !is_place(name));
+        told["headers"] =
+            headers.map(|(name, value)| json!([name, base64::prelude::BASE64_STANDARD.encode(value)])).collect();
+    }
+    told.to_string()
+}
+
+fn is_place(header: &str) -> bool {
+    header.ends_with(".partition") || header.ends_with(".offset")
+}
+
+/// What a home with embedded topics left, without the places that dead letters name.
+async fn expected(home: &Home) -> Results {
+    let mut expected = results(home.path(), &["payments"]).await;
+    for (_, rows) in expected.iter_mut().filter(|(place, _)| place.starts_with("topic ")) {
+        for row in rows.iter_mut() {
+            let record: Value = serde_json::from_str(row).unwrap();
+            let mut told = json!({"timestamp": record["timestamp"], "key": record["key"], "value": record["value"]});
+            if let Some(headers) = record["headers"].as_array() {
+                let headers = headers.iter().filter(|header| !is_place(header[0].as_str().unwrap()));
+                told["headers"] = headers.cloned().collect();
+            }
+            *row = told.to_string();
+        }
+        rows.sort();
+    }
+    expected
+}
+
+/// What a home with topics in a cluster left, there and here.
+async fn found(home: &Home, cluster: &Cluster, topics: impl Iterator<Item = String>) -> Results {
+    let mut found = results(home.path(), &["payments"]).await;
+    for name in topics {
+        let mut rows: Vec<_> = topic(cluster, &name).into_iter().map(told).collect();
+        rows.sort();
+        found.insert(format!("topic {name}"), rows);
+    }
+    found
+}
+
+#[tokio::test]
+async fn the_same_records_come_to_the_same_alerts() {
+    assert!(components().is_dir());
+    let cluster = Cluster::start(&Kafka::install().unwrap(), 1, Options::default()).unwrap();
+    let (embedded, clustered) = (Home::with(&PLUGINS), home(&cluster));
+    feed::append(embedded.path(), 0..3_000);
+    embedded.run(&["run", "streams", "--until-end"]);
+    let refused = clustered.command(&["run", "streams", "--until-end"]).output().unwrap();
+    let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(said.contains("cannot find topic") && said.contains("tamis topics create"), "{said}");
+    let made = clustered.run(&["topics", "create"]);
+    assert!(made.iter().all(|topic| topic["created"] == true && topic["partitions"] == 6), "{made:?}");
+    let made = clustered.run(&["topics", "create"]);
+    assert!(made.iter().all(|topic| topic["created"] == false), "{made:?}");
+    send(&embedded, &cluster, 0..1_000);
+    send(&embedded, &cluster, 1_000..3_000);
+    clustered.run(&["run", "streams", "--until-end"]);
+    let expected = expected(&embedded).await;
+    let topics = || expected.keys().filter_map(|place| place.strip_prefix("topic ")).map(str::to_owned);
+    assert!(topics().any(|topic| topic == "dead_letters") && topics().count() > 1, "{:?}", expected.keys());
+    assert_same(&found(&clustered, &cluster, topics()).await, &expected, "after one run");
+    clustered.run(&["run", "streams", "--until-end"]);
+    assert_same(&found(&clustered, &cluster, topics()).await, &expected, "a second run goes on where the first ended");
+}
+
+#[tokio::test]
+async fn a_host_serves_while_its_broker_is_killed_and_comes_back() {
+    let mut cluster = Cluster::start(&Kafka::install().unwrap(), 1, Options::default()).unwrap();
+    let (embedded, clustered) = (Home::with(&PLUGINS), home(&cluster));
+    feed::append(embedded.path(), 0..2_000);
+    clustered.run(&["topics", "create"]);
+    send(&embedded, &cluster, 0..1_000);
+    let served = Served::start(&clustered);
+    let token = served.token.clone().unwrap();
+    let records = |served: &crate::process::Api| {
+        let topics = served.ask(&token, "GET", "/api/v1/topics", None, None);
+        let items = topics.body["items"].as_array().cloned().unwrap_or_default();
+        let payments = items.into_iter().find(|topic| topic["name"] == "payments");
+        payments.and_then(|topic| topic["records"].as_u64()).unwrap_or(0)
+    };
+    served.until("the first half is judged", |served| records(served) >= 1_000);
+    let refused = served.ask(&token, "GET", "/api/v1/dead-letters", None, None);
+    assert!(refused.body.to_string().contains("the topics of the home alone"), "{}", refused.body);
+    cluster.kill(0).unwrap();
+    served.until("the outage is noticed", |served| served.ask("", "GET", "/readyz", None, None).status == 503);
+    cluster.restart(0).unwrap();
+    send(&embedded, &cluster, 1_000..2_000);
+    served.until("the second half is judged", |served| records(served) >= 2_000);
+    let (status, _) = served.terminate();
+    assert!(status.success());
+    embedded.run(&["run", "streams", "--until-end"]);
+    // The clock of a host that goes on closes no window of long ago; what judges single payments has judged them all.
+    let critical = |results: &Results| results.get("live alerts in the warehouse").map_or(0, Vec::len);
+    let (found, expected) =
+        (results(clustered.path(), &["payments"]).await, results(embedded.path(), &["payments"]).await);
+    assert!(critical(&found) > 0 && critical(&found) <= critical(&expected));
+}
