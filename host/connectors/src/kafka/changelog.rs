@@ -15,11 +15,11 @@ use base64::prelude::BASE64_STANDARD;
 use serde::{Deserialize, Serialize};
 use tamis_engine::entries::{self, Entries};
 use tamis_engine::{Checkpoint, CheckpointStore, Chunk, Clock, Keyed, Read, Restored, Source, SystemClock};
+use tamis_model::Result;
 use tamis_model::error::Context as _;
 use tamis_model::position::{Partition, Positions};
 use tamis_model::record::Record;
 use tamis_model::time::Millis;
-use tamis_model::Result;
 
 use super::connection::KafkaConnection;
 use super::source::{KafkaGroup, KafkaSource, KafkaSourceSettings};
@@ -92,7 +92,9 @@ impl KafkaChangelog {
                 Ok(())
             })?;
             match head {
-                Some(head) => return serde_json::from_slice(&head).corrupt("read the last checkpoint of", &self.partition),
+                Some(head) => {
+                    return serde_json::from_slice(&head).corrupt("read the last checkpoint of", &self.partition);
+                }
                 None if from == first => return Ok(None),
                 None => records = records.saturating_mul(16),
             }
