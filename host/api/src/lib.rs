@@ -13,6 +13,7 @@ mod effect;
 mod etag;
 mod extract;
 mod jobs;
+mod metrics;
 mod observe;
 mod openapi;
 mod problem;
@@ -23,19 +24,21 @@ mod routes;
 mod server;
 mod streams;
 mod tokens;
+mod trace;
 
 use std::sync::Arc;
 
 use axum::Router;
 use axum::middleware::from_fn;
-use tamis_connectors::SqliteWarehouse;
 use tamis_connectors::topics::Topics;
+use tamis_connectors::{Influx, SqliteWarehouse};
 use tamis_engine::Clock;
 use tamis_registry::Registry;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::request_id::{MakeRequestUuid, PropagateRequestIdLayer, SetRequestIdLayer};
 
 pub use jobs::{Asked, Jobs, RunRequest};
+pub use metrics::router as metrics_router;
 pub use resources::letter_id;
 pub use server::{TlsFiles, serve};
 pub use streams::{StreamState, StreamStatus, Streams};
@@ -58,6 +61,8 @@ pub struct Api {
     pub warehouse: Arc<SqliteWarehouse>,
     /// Where the topics are, the dead letters' among them.
     pub topics: Topics,
+    /// Where aggregates go as a time series, if anywhere.
+    pub influx: Option<Influx>,
     /// What it can start.
     pub jobs: Jobs,
     /// The time of day.

@@ -1,4 +1,4 @@
-//! Around every request: its id, one line of log, a panic caught, problems written, and the headers that all answers have.
+//! Around every request: its id and its trace, one line of log, a panic caught, problems written, and the headers that all answers have.
 
 use std::any::Any;
 use std::time::Instant;
@@ -11,6 +11,7 @@ use tower_http::request_id::RequestId;
 use tracing::{Instrument, Span};
 
 use crate::problem::Problem;
+use crate::trace::{TRACERESPONSE, Trace};
 
 /// The header that carries the id of a request, there and back.
 pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -35,7 +36,8 @@ pub(crate) async fn observe(request: Request, next: Next) -> Response {
     let method = request.method().clone();
     // The pattern, not the path: a log must not grow a word for each name that somebody tries.
     let path = request.extensions().get::<MatchedPath>().map_or("-", MatchedPath::as_str).to_owned();
-    let span = tracing::info_span!("request", request_id = %id, subject = tracing::field::Empty);
+    let trace = Trace::of(request.headers());
+    let span = tracing::info_span!("request", trace_id = %trace, request_id = %id, subject = tracing::field::Empty);
     let began = Instant::now();
     let mut response = next.run(request).instrument(span.clone()).await;
     let _entered = span.enter();
@@ -50,6 +52,7 @@ pub(crate) async fn observe(request: Request, next: Next) -> Response {
         tracing::debug!(%method, path, status, ?elapsed, "answered");
     }
     let headers = response.headers_mut();
+    headers.extend(trace.response().map(|value| (TRACERESPONSE, value)));
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     response

@@ -3,8 +3,10 @@
 use std::sync::{Arc, mpsc};
 
 use serde::Serialize;
+use tamis_engine::meters::Measures;
 use tamis_engine::report::RuleGauge;
 use tamis_engine::{Command, Report};
+use tamis_model::position::Partition;
 use tamis_model::time::Millis;
 use tokio::sync::watch;
 use utoipa::ToSchema;
@@ -34,6 +36,10 @@ pub struct StreamStatus {
     pub report: Arc<Report>,
     /// How the versions that run are doing in this process.
     pub rules: Arc<Vec<RuleGauge>>,
+    /// What was measured of it in this process.
+    pub measures: Arc<Measures>,
+    /// How many records partitions are behind, where that is known.
+    pub lag: Arc<Vec<(Partition, u64)>>,
     /// When this was written.
     pub updated_at: Millis,
 }
@@ -78,6 +84,8 @@ impl StreamStatus {
             refused: None,
             report: Arc::default(),
             rules: Arc::default(),
+            measures: Arc::default(),
+            lag: Arc::default(),
             updated_at: now,
         }
     }

@@ -7,6 +7,7 @@ pub mod checkpoints;
 mod durable;
 pub mod files;
 mod folders;
+pub mod influx;
 pub mod kafka;
 pub mod lake;
 pub mod lock;
@@ -19,6 +20,7 @@ pub mod warehouse;
 
 pub use checkpoints::FileCheckpoints;
 pub use files::FileSource;
+pub use influx::Influx;
 pub use lake::{AggregateFiles, AlertFiles, DeltaTables, QuarantineFiles};
 pub use lock::ProcessLock;
 pub use rows::Rows;

@@ -50,6 +50,8 @@ pub(crate) struct Raised {
     pub json: Vec<u8>,
     /// The time in `event_time`.
     pub time: Millis,
+    /// The time of the record that it is about, when that was judged just now: not of windows, nor of what the rule remembered.
+    pub triggered_at: Option<Millis>,
     /// The key of its record: the alert's, or what names the trigger.
     pub record_key: String,
 }
@@ -126,7 +128,13 @@ impl Author<'_> {
                 context: declared.iter().filter(|c| c.personal).map(|c| c.name.clone()).collect(),
             },
         };
-        Ok(Some(Raised { json: json(&alert)?, alert, time: cause.time, record_key }))
+        Ok(Some(Raised {
+            json: json(&alert)?,
+            alert,
+            time: cause.time,
+            triggered_at: row.map(|_| cause.time),
+            record_key,
+        }))
     }
 
     /// Whether what the rule says of a row counts.

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use arrow_array::ArrayRef;
-use hdrhistogram::Histogram;
 use tamis_model::rule::{Judged, Keyed, NOT_JUDGED, PoisonedSubject, Rule};
 use tamis_model::strings::{Strings, StringsBuf};
 use tamis_model::time::Millis;
@@ -13,6 +12,7 @@ use crate::alerts::{Author, Judging};
 use crate::breaker::{Breaker, Tally};
 use crate::grouping::Groups;
 use crate::kept::{self, Kept};
+use crate::meters::Durations;
 use crate::outbox::Rows;
 use crate::report::{Spent, timed};
 use crate::rules::{OnFailure, RulePlan, Trip};
@@ -22,9 +22,6 @@ use crate::tray::{Tray, breach};
 
 /// Keys of a call of `advance` at most.
 const DUE_MAX: usize = 4096;
-
-/// The longest call that is told from longer ones: a minute.
-const CALL_NS_MAX: u64 = 60_000_000_000;
 
 /// A version of a rule at work.
 pub(crate) struct RuleRun {
@@ -43,8 +40,8 @@ pub(crate) struct RuleRun {
 
 /// The code of a rule for the keys of one shard.
 pub(crate) struct Lane {
-    /// How long its calls took, in nanoseconds.
-    pub latency: Histogram<u32>,
+    /// How long its calls took.
+    pub latency: Durations,
     code: Box<dyn Rule>,
     room: Room,
 }
@@ -138,24 +135,18 @@ impl RuleRun {
         self.kept.tripped.is_some()
     }
 
-    /// How long the calls of its code took, in nanoseconds.
-    pub fn latency(&self) -> Histogram<u32> {
-        let mut all = calls();
-        for lane in &self.lanes {
-            all.add(&lane.latency).expect("they have the same bounds");
-        }
+    /// How long the calls of its code took.
+    pub fn latency(&self) -> Durations {
+        let mut all = Durations::default();
+        self.lanes.iter().for_each(|lane| all.add(&lane.latency));
         all
     }
 }
 
 impl Lane {
     fn new(code: Box<dyn Rule>) -> Self {
-        Self { code, latency: calls(), room: Room::default() }
+        Self { code, latency: Durations::default(), room: Room::default() }
     }
-}
-
-fn calls() -> Histogram<u32> {
-    Histogram::new_with_bounds(1, CALL_NS_MAX, 2).expect("the bounds are in order")
 }
 
 impl Seat<'_> {
@@ -270,11 +261,12 @@ impl Seat<'_> {
     /// Hands on what the rule made of `tried` rows or keys, of which `rows` are rows.
     fn file(&self, judging: &Judging<'_>, rows: u64, tried: u64, judged: &mut Judged, tray: &mut Tray) -> Result<()> {
         let findings = std::mem::take(&mut judged.findings);
-        let (errors, alerts) = (judged.poisoned.len() as u64, findings.len() as u64);
+        let reasons: Vec<_> = judged.poisoned.iter().map(|poisoned| poisoned.reason).collect();
+        let (errors, alerts) = (reasons.len() as u64, findings.len() as u64);
         let emitted = tray.rows(self.author, &judged.emitted)?;
         tray.findings(self.author, judging, findings, self.generated_at)?;
         let tally = Tally { rows: tried, errors, alerts, exhausted: judged.exhausted };
-        tray.called(rows, errors, emitted, tally);
+        tray.called(rows, reasons, emitted, tally);
         Ok(())
     }
 }
@@ -291,11 +283,11 @@ fn check_policy(plan: &RulePlan, judged: &Judged) -> Result<()> {
 }
 
 /// Times a call of a rule's code.
-fn clocked<T>(spent: &mut Spent, latency: &mut Histogram<u32>, call: impl FnOnce() -> T) -> T {
+fn clocked<T>(spent: &mut Spent, latency: &mut Durations, call: impl FnOnce() -> T) -> T {
     let mut spent_ns = 0;
     let result = timed(&mut spent_ns, call);
     spent.rules_ns += spent_ns;
-    latency.saturating_record(spent_ns.max(1));
+    latency.record_ns(spent_ns);
     result
 }
 

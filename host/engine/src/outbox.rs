@@ -64,6 +64,8 @@ pub(crate) struct Outbox {
     records: Vec<Record>,
     alerts: Vec<Alert>,
     aggregates: Vec<AggregateRow>,
+    /// The times of the records that alerts are about.
+    pub triggers: Vec<Millis>,
     pub recent: RecentAlerts,
 }
 
@@ -119,6 +121,7 @@ impl Outbox {
             value_is_json: true,
             headers: Vec::new(),
         });
+        self.triggers.extend(raised.triggered_at);
         self.alerts.push(raised.alert);
     }
 

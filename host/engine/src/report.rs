@@ -3,13 +3,15 @@
 use std::collections::BTreeMap;
 use std::time::Instant;
 
-use hdrhistogram::Histogram;
 use serde::{Deserialize, Serialize};
+use tamis_model::position::Partition;
 use tamis_model::rule::Severity;
 use tamis_model::time::Millis;
 
 use crate::judge::RuleRun;
+use crate::meters::{CALL_SECONDS, Durations, Latencies, Measures, Meters};
 use crate::rules::{RulePlan, Trip};
+use crate::source::Source;
 
 /// What a stream has done since its first checkpoint.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -66,6 +68,9 @@ pub struct RuleCounts {
     pub repeated: u64,
     /// Events and keys that its code failed on.
     pub poisoned: u64,
+    /// The same by the reason why it failed.
+    #[serde(default)]
+    pub poisoned_by: BTreeMap<String, u64>,
     /// Rows emitted.
     pub emitted: u64,
     /// Alerts by severity.
@@ -108,6 +113,8 @@ pub struct Progress<'a> {
     /// The versions that the host has stopped since the last one.
     pub trips: &'a [Trip],
     pub(crate) runs: &'a [RuleRun],
+    pub(crate) meters: &'a Meters,
+    pub(crate) source: &'a dyn Source,
     /// Whether there is nothing to do at the moment.
     pub idle: bool,
 }
@@ -123,12 +130,17 @@ pub struct RuleGauge {
     pub trial: bool,
     /// Keys that have state.
     pub keys: u64,
+    /// What keys and states take, in bytes.
+    pub state_bytes: u64,
     /// Calls of its code.
     pub calls: u64,
     /// The median time of a call, in nanoseconds.
     pub call_ns_p50: u64,
     /// The time that 99 of 100 calls keep, in nanoseconds.
     pub call_ns_p99: u64,
+    /// How long the calls took.
+    #[serde(skip)]
+    pub call_latencies: Latencies,
     /// Why the host has stopped it.
     pub tripped: Option<String>,
 }
@@ -136,17 +148,29 @@ pub struct RuleGauge {
 impl Progress<'_> {
     /// How the versions that run are doing.
     pub fn rules(&self) -> Vec<RuleGauge> {
-        let gauge = |(run, latency): (&RuleRun, Histogram<u32>)| RuleGauge {
+        let gauge = |(run, latency): (&RuleRun, Durations)| RuleGauge {
             rule: run.plan.name.clone(),
             version: run.plan.version,
             trial: run.plan.role.is_trial(),
             keys: run.kept.states.keys() as u64,
+            state_bytes: run.kept.states.bytes(),
             calls: latency.len(),
-            call_ns_p50: latency.value_at_quantile(0.5),
-            call_ns_p99: latency.value_at_quantile(0.99),
+            call_ns_p50: latency.quantile_ns(0.5),
+            call_ns_p99: latency.quantile_ns(0.99),
+            call_latencies: latency.within(CALL_SECONDS),
             tripped: run.kept.tripped.clone(),
         };
         self.runs.iter().map(|run| (run, run.latency())).map(gauge).collect()
+    }
+
+    /// What this process has measured of the stream.
+    pub fn measures(&self) -> Measures {
+        self.meters.measures()
+    }
+
+    /// How many records each partition is behind, where its source knows that.
+    pub fn lag(&self) -> Vec<(Partition, u64)> {
+        self.source.lag()
     }
 }
 

@@ -1,6 +1,6 @@
 //! Where output goes.
 
-use tamis_model::Result;
+use tamis_model::{Error, Result};
 
 /// Where output of one kind goes: records to topics, alerts to the lake and the warehouse, rows to datasets.
 ///
@@ -42,6 +42,37 @@ impl<T, F: FnMut(&[T]) -> Result<()> + Send> Sink<T> for Unstaged<F> {
 
     fn commit(&mut self, _staged: &serde_json::Value) -> Result<()> {
         Ok(())
+    }
+}
+
+/// A sink with another one beside it, which gets the same output and has nothing to commit: a watcher.
+pub struct Watched<T> {
+    /// The one whose stage is committed.
+    pub sink: Box<dyn Sink<T>>,
+    /// The one that only looks at output as it comes.
+    pub watcher: Box<dyn Sink<T>>,
+}
+
+impl<T> Sink<T> for Watched<T> {
+    fn write(&mut self, output: &[T]) -> Result<()> {
+        self.sink.write(output)?;
+        self.watcher.write(output)
+    }
+
+    fn stage(&mut self) -> Result<serde_json::Value> {
+        match self.watcher.stage()? {
+            serde_json::Value::Null => self.sink.stage(),
+            _ => Err(Error::invalid("watch", "a sink", "the watcher has something to commit")),
+        }
+    }
+
+    fn commit(&mut self, staged: &serde_json::Value) -> Result<()> {
+        self.sink.commit(staged)
+    }
+
+    fn settle(&mut self, what: Settle) -> Result<()> {
+        self.sink.settle(what)?;
+        self.watcher.settle(what)
     }
 }
 

@@ -194,6 +194,11 @@ pub trait Source: Send {
     fn read(&mut self, partition: &Partition, chunk: &mut Chunk) -> Result<Read>;
     /// Adds what `open` needs beside the positions of its partitions, to go on behind what was read from it and worked through.
     fn note(&self, _positions: &mut Positions) {}
+    /// How many records there are behind the last one that was read, by partition: as far as is known without asking anybody, as
+    /// the stream stands still meanwhile.
+    fn lag(&self) -> Vec<(Partition, u64)> {
+        Vec::new()
+    }
     /// Everything before `positions` is durable elsewhere and will not be asked for again.
     fn release(&mut self, positions: &Positions) -> Result<()>;
     /// What those it shares the partitions with ask of it; it is asked again until it is accepted. Whoever reads first takes a checkpoint of

@@ -35,6 +35,8 @@ pub(crate) struct StateStore {
     /// Lazy: at least one entry at or before the wake of each key that has one.
     timers: Timers,
     len: usize,
+    /// What keys and states take.
+    bytes: u64,
     changes: Changes,
 }
 
@@ -59,9 +61,14 @@ impl StateStore {
 
     /// The same keys, states and wakes for another owner, of whom no checkpoint knows anything.
     pub fn copied(&self) -> Self {
-        let Self { index, slots, free, timers, len, changes: _ } = self;
+        let Self { index, slots, free, timers, len, bytes, changes: _ } = self;
         let (index, slots, free, timers) = (index.clone(), slots.clone(), free.clone(), timers.clone());
-        Self { index, slots, free, timers, len: *len, changes: Changes::default() }
+        Self { index, slots, free, timers, len: *len, bytes: *bytes, changes: Changes::default() }
+    }
+
+    /// What keys and states take, in bytes.
+    pub fn bytes(&self) -> u64 {
+        self.bytes
     }
 
     /// Finds the keys of a batch: for each its slot (or [`NO_SLOT`]) and its state (or nothing).
@@ -201,11 +208,13 @@ impl StateStore {
         self.slots[slot].begin(key, hash, state);
         self.index.insert(hash, slot, |slot| self.slots[slot].hash);
         self.len += 1;
+        self.bytes += key.len() as u64;
         self.update(slot, state, wake)
     }
 
     fn update(&mut self, slot: u32, state: &[u8], wake: Millis) -> u32 {
         let entry = &mut self.slots[slot];
+        self.bytes = self.bytes + state.len() as u64 - entry.state().len() as u64;
         entry.set_state(state);
         entry.wake = wake;
         self.set_timer(slot, wake);
@@ -224,6 +233,7 @@ impl StateStore {
         let entry = &mut self.slots[slot];
         self.index.remove(entry.hash, slot);
         self.len -= 1;
+        self.bytes -= (entry.key().len() + entry.state().len()) as u64;
         entry.clear();
         self.free.push(slot);
     }

@@ -45,6 +45,11 @@ impl States {
         self.shards.iter().map(StateStore::len).sum()
     }
 
+    /// What keys and states take, in bytes.
+    pub fn bytes(&self) -> u64 {
+        self.shards.iter().map(StateStore::bytes).sum()
+    }
+
     /// Takes back what a checkpoint has. None when it cannot have been saved.
     pub fn restore(&mut self, entry: Entry<'_>, hasher: &DefaultHashBuilder) -> Option<()> {
         let shard = Shard::of(hasher.hash_one(entry.key), self.shards.len());

@@ -6,7 +6,7 @@
 use arrow_array::ArrayRef;
 use tamis_model::aggregate::AggregateRow;
 use tamis_model::dead_letter::DeadLetter;
-use tamis_model::rule::{Finding, Subject};
+use tamis_model::rule::{FailureReason, Finding, Subject};
 use tamis_model::{Error, Kind, Result};
 
 use crate::aggregates;
@@ -58,8 +58,8 @@ pub(crate) struct Called {
     pub rule: usize,
     /// Rows judged; none when timers were due.
     pub judged: u64,
-    /// Events and keys that its code failed on.
-    pub poisoned: u64,
+    /// Why its code failed, for each event or key that it failed on.
+    pub poisoned: Vec<FailureReason>,
     /// Rows emitted.
     pub emitted: u64,
     pub tally: Tally,
@@ -72,7 +72,7 @@ impl Tray {
     }
 
     /// Notes what a call came to.
-    pub fn called(&mut self, judged: u64, poisoned: u64, emitted: u64, tally: Tally) {
+    pub fn called(&mut self, judged: u64, poisoned: Vec<FailureReason>, emitted: u64, tally: Tally) {
         self.calls.push(Called { rule: self.at.rule as usize, judged, poisoned, emitted, tally });
     }
 

@@ -1,8 +1,10 @@
 //! The schema of a topic: what its records must look like, and which columns alerts name them by.
 //!
 //! Written as JSON Schema in `schemas/topics/`, with a few `x-tamis-` annotations for what JSON Schema
-//! cannot say; parsed once. Only the keywords that are checked are understood: any other is refused, so that
-//! nobody writes a condition that nothing enforces.
+//! cannot say; parsed once. Only the keywords that are checked are understood: any other is refused by its name, so that
+//! nobody writes a condition that nothing enforces, and so is a combination that the decoder would read otherwise.
+
+pub mod compatibility;
 
 use std::fmt::Display;
 
@@ -81,6 +83,10 @@ impl TopicSchema {
         let value: Value = serde_json::from_str(json).invalid("parse", "topic schema")?;
         let written: Written = read(value, "topic schema")?;
         let name = written.topic;
+        if written.dialect != DIALECT {
+            let object = format!("topic schema {name}");
+            return Err(Error::invalid("parse", object, format!("$schema is not {DIALECT}")));
+        }
         let fields = members(written.properties, &written.required, &name)?;
         let schema =
             Self { name, fields, id: written.id, order_id: written.order_id, customer_id: written.customer_id };
@@ -126,7 +132,7 @@ impl Field {
 #[serde(deny_unknown_fields)]
 struct Written {
     #[serde(rename = "$schema")]
-    _dialect: String,
+    dialect: String,
     #[serde(rename = "$id")]
     _uri: String,
     #[serde(rename = "title", default)]
@@ -197,6 +203,15 @@ enum Types {
     Several(Vec<JsonType>),
 }
 
+impl Types {
+    fn has(&self, wanted: JsonType) -> bool {
+        match self {
+            Self::One(one) => *one == wanted,
+            Self::Several(several) => several.contains(&wanted),
+        }
+    }
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 enum JsonType {
@@ -207,6 +222,10 @@ enum JsonType {
     Array,
     Null,
 }
+
+const EMPTY_RANGE: &str = "minimum is above maximum";
+/// The dialect whose keywords these are.
+const DIALECT: &str = "https://json-schema.org/draft/2020-12/schema";
 
 fn read<T: DeserializeOwned>(value: Value, object: impl Display) -> Result<T> {
     serde_json::from_value(value).invalid("parse", object)
@@ -250,13 +269,22 @@ fn check_keywords(written: &WrittenMember, types: &[JsonType]) -> Result<(), &'s
     let bounded = written.minimum.is_some() || written.maximum.is_some();
     let numeric = matches!(types, [JsonType::Integer | JsonType::Number]);
     if bounded && (!numeric || written.special.is_some()) {
-        return Err("bounds are for integers and numbers");
+        return Err("minimum and maximum are for integers and numbers");
     }
     if written.special.is_some() && types != [JsonType::Number] {
-        return Err("an amount is a number");
+        return Err("x-tamis-type amount is for numbers");
     }
     if written.values.is_some() && types != [JsonType::String] {
         return Err("enum is for strings");
+    }
+    if let Some(values) = &written.values {
+        // A string that is a null token reads as null, whatever the enum says.
+        if values.contains(&None) != written.types.has(JsonType::Null) {
+            return Err("enum holds null when the type does, and only then");
+        }
+        if values.iter().flatten().next().is_none() {
+            return Err("enum has no value");
+        }
     }
     if written.items.is_some() != (types == [JsonType::Array]) {
         return Err("an array needs items, and nothing else has them");
@@ -280,10 +308,12 @@ fn kind(written: WrittenMember, types: &[JsonType], owner: &str, wrong: &dyn Fn(
         ([JsonType::String], _) => Ok(FieldKind::Text),
         ([JsonType::Number], WrittenMember { special: Some(Special::Amount), .. }) => Ok(FieldKind::Amount),
         ([JsonType::Integer], WrittenMember { minimum, maximum, .. }) => {
-            Ok(FieldKind::Integer { min: integer(minimum, i64::MIN)?, max: integer(maximum, i64::MAX)? })
+            let (min, max) = (integer(minimum, i64::MIN)?, integer(maximum, i64::MAX)?);
+            if min > max { Err(wrong(EMPTY_RANGE)) } else { Ok(FieldKind::Integer { min, max }) }
         }
         ([JsonType::Number], WrittenMember { minimum, maximum, .. }) => {
-            Ok(FieldKind::Number { min: number(minimum, f64::NEG_INFINITY)?, max: number(maximum, f64::INFINITY)? })
+            let (min, max) = (number(minimum, f64::NEG_INFINITY)?, number(maximum, f64::INFINITY)?);
+            if min > max { Err(wrong(EMPTY_RANGE)) } else { Ok(FieldKind::Number { min, max }) }
         }
         ([JsonType::Boolean], _) => Ok(FieldKind::Boolean),
         ([JsonType::String, JsonType::Integer], _) => Ok(FieldKind::TextOrInteger),

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 use crate::client;
+use crate::log::LogFormat;
 
 /// Streams events and files through sandboxed plugins: fraud rules, table transforms, quality checks.
 ///
@@ -21,6 +22,9 @@ pub struct Cli {
     /// Print JSON, one object a line, for scripts.
     #[arg(long, global = true)]
     pub json: bool,
+    /// How log lines are written to standard error.
+    #[arg(long, global = true, env = "TAMIS_LOG_FORMAT", value_enum, default_value_t, value_name = "FORMAT")]
+    pub log_format: LogFormat,
     /// What to do.
     #[command(subcommand)]
     pub command: Command,
@@ -102,6 +106,9 @@ pub enum Command {
     ///
     /// Nothing that is live is touched. Records come from the topics of the home: there is no archive to read from yet.
     Backtest(crate::commands::BacktestArguments),
+    /// Check schemas of topics.
+    #[command(subcommand)]
+    Schema(crate::commands::SchemaCommand),
     /// Write, build, test and inspect plugins.
     #[command(subcommand)]
     Plugin(crate::plugin::Command),
@@ -225,6 +232,10 @@ mod tests {
         check("dead-letters redrive --letter 17", false);
         check("dead-letters redrive --letter 0:17 --rule r", false);
         check("dead-letters redrive", false);
+        check("schema check old new --compatibility forward", true);
+        check("schema check old", false);
+        check("schema check old new --compatibility none", false);
+        check("runs --log-format json", true);
         check("--kafka 127.0.0.1:9092 run streams", true);
         check("topics create --kafka 127.0.0.1:9092", true);
         check("demo --listen 127.0.0.1:8710", true);

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
+use tamis_connectors::influx::InfluxTarget;
 use tamis_model::error::Context;
 use tamis_model::{Error, Result};
 
@@ -21,12 +22,68 @@ pub struct Config {
     pub batch: Batch,
     /// What `tamis serve` runs by the clock.
     pub schedules: Schedules,
+    /// Who watches the host.
+    pub metrics: Metrics,
+    /// Where aggregates go as a time series.
+    pub influx: Option<Influx>,
     /// What is put to work on topics, by rule name. A rule plugin that is not named runs with its defaults.
     pub rules: BTreeMap<String, Rule>,
     /// Topics of the home that are written to.
     pub topics: BTreeMap<String, Topic>,
     /// Where topics are instead of the home.
     pub kafka: Kafka,
+}
+
+/// Who watches the host.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Metrics {
+    /// Where `/metrics` answers without a token, `ADDRESS:PORT`; nowhere when absent.
+    pub listen: Option<String>,
+}
+
+/// Where aggregates go as a time series: a bucket or a database of a server, or a file.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Influx {
+    /// The server, `https://…`.
+    pub url: Option<String>,
+    /// The bucket, of servers that speak `/api/v2/write`.
+    pub bucket: Option<String>,
+    /// Its organisation.
+    pub org: Option<String>,
+    /// The database, of servers that speak `/write`.
+    pub database: Option<String>,
+    /// A file that holds the token, or `user:password`.
+    pub token_file: Option<PathBuf>,
+    /// A file of line protocol instead of a server.
+    pub file: Option<PathBuf>,
+}
+
+impl Influx {
+    /// Where that is; files are those of the home at `root`.
+    pub fn target(&self, root: &Path) -> Result<InfluxTarget> {
+        let token = self.token_file.as_ref().map(|path| {
+            let path = root.join(path);
+            let token = std::fs::read_to_string(&path).invalid("read the token of influx from", path.display())?;
+            Ok(token.trim().to_owned())
+        });
+        match self {
+            Self { url: Some(url), bucket: Some(bucket), org, database: None, file: None, .. } => {
+                Ok(InfluxTarget::bucket(url, org.as_deref(), bucket, token.transpose()?))
+            }
+            Self { url: Some(url), bucket: None, org: None, database: Some(database), file: None, .. } => {
+                Ok(InfluxTarget::database(url, database, token.transpose()?))
+            }
+            Self { url: None, bucket: None, org: None, database: None, token_file: None, file: Some(file) } => {
+                Ok(InfluxTarget::File(root.join(file)))
+            }
+            _ => {
+                let reason = "give url with bucket (and org), url with database, or file";
+                Err(Error::invalid("read configuration", "influx", reason))
+            }
+        }
+    }
 }
 
 /// How streams are read.
@@ -161,5 +218,32 @@ mod tests {
         );
         check("[streams]\nrows = 5", Err("unknown field `rows`"));
         check("[rules.x]\nmode = \"on\"", Err("unknown variant `on`"));
+    }
+
+    #[test]
+    fn aggregates_go_to_one_place() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("token"), "secret\n").unwrap();
+        let check = |text: &str, expected: std::result::Result<InfluxTarget, &str>| {
+            let influx: Influx = toml::from_str(text).unwrap();
+            let target = influx.target(folder.path()).map_err(|error| error.chain());
+            match expected {
+                Ok(expected) => assert_eq!(target.unwrap(), expected),
+                Err(words) => assert!(target.is_err_and(|error| error.contains(words)), "{text}"),
+            }
+        };
+        let secret = || Some("secret".to_owned());
+        check(
+            "url = 'http://h:1/'\nbucket = 'b'\norg = 'o'\ntoken_file = 'token'",
+            Ok(InfluxTarget::bucket("http://h:1", Some("o"), "b", secret())),
+        );
+        check("url = 'http://h:1'\ndatabase = 'd'", Ok(InfluxTarget::database("http://h:1", "d", None)));
+        check("file = 'a.lp'", Ok(InfluxTarget::File(folder.path().join("a.lp"))));
+        check("url = 'http://h:1'\ndatabase = 'd'\ntoken_file = 'none'", Err("read the token of influx from"));
+        for text in
+            ["", "url = 'u'", "url = 'u'\nbucket = 'b'\ndatabase = 'd'", "file = 'f'\nurl = 'u'", "bucket = 'b'"]
+        {
+            check(text, Err("give url with bucket"));
+        }
     }
 }

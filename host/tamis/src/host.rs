@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use tamis_catalog::Catalog;
-use tamis_connectors::SqliteWarehouse;
+use tamis_connectors::influx::InfluxSettings;
+use tamis_connectors::{Influx, SqliteWarehouse};
 use tamis_model::Result;
 use tamis_registry::Registry;
 
@@ -18,15 +19,19 @@ pub struct Host {
     pub registry: Registry,
     /// What was published, and the alerts.
     pub warehouse: Arc<SqliteWarehouse>,
+    /// Where aggregates go as a time series, if anywhere.
+    pub influx: Option<Influx>,
 }
 
 impl Host {
     /// Opens the databases of the plan's home, and puts to work what its files say.
     pub async fn open(plan: Plan) -> Result<Self> {
+        let influx = plan.config.influx.as_ref().map(|influx| influx.target(plan.home.root())).transpose()?;
         let catalog = Catalog::open(&plan.home.metadata()).await?;
         let warehouse = Arc::new(SqliteWarehouse::open(&plan.home.warehouse()).await?);
         let registry = plan.registry(catalog).await?;
-        Ok(Self { plan: Arc::new(plan), registry, warehouse })
+        let influx = influx.map(|target| Influx::start(InfluxSettings::new(target)));
+        Ok(Self { plan: Arc::new(plan), registry, warehouse, influx })
     }
 
     /// What is known.

@@ -9,6 +9,7 @@ pub mod exit;
 pub mod home;
 pub mod host;
 pub mod kafka;
+pub mod log;
 pub mod plan;
 pub mod plugin;
 pub mod serve;

@@ -10,14 +10,15 @@ use tamis_connectors::kafka::{
 };
 use tamis_connectors::topics::{ReaderSettings, WriterSettings};
 use tamis_connectors::{
-    AggregateFiles, AlertFiles, AlertRows, FileCheckpoints, SqliteWarehouse, TopicReader, TopicWriter,
+    AggregateFiles, AlertFiles, AlertRows, FileCheckpoints, Influx, SqliteWarehouse, TopicReader, TopicWriter,
 };
 use tamis_engine::outbox::Sinks;
 use tamis_engine::report::{Progress, Report};
 use tamis_engine::rules::{RuleSet, SHADOW_ALERTS};
 use tamis_engine::stream::{Command, Stream, StreamParts, StreamSettings};
-use tamis_engine::{CheckpointStore, Sink, Source, SystemClock};
+use tamis_engine::{CheckpointStore, Sink, Source, SystemClock, Watched};
 use tamis_model::Result;
+use tamis_model::aggregate::AggregateRow;
 use tamis_model::alert::Alert;
 use tamis_model::dead_letter::DEAD_LETTERS;
 use tamis_model::record::Record;
@@ -61,6 +62,8 @@ pub struct StreamRun<'a> {
     pub until: Until,
     /// Who sees every alert besides topic, lake and warehouse.
     pub also: Vec<(String, Box<dyn Sink<Alert>>)>,
+    /// Who sees every row of aggregates besides the lake.
+    pub influx: Option<Influx>,
 }
 
 impl StreamRun<'_> {
@@ -72,7 +75,7 @@ impl StreamRun<'_> {
         commands: &Receiver<Command>,
         observer: &mut dyn FnMut(&Progress<'_>),
     ) -> Result<Finished> {
-        let Self { plan, rules, until, also } = self;
+        let Self { plan, rules, until, also, influx } = self;
         if let Some(kafka) = &plan.kafka {
             KafkaTopics::new(kafka.connection.clone()).require(&topics(plan, &rules))?;
         }
@@ -89,7 +92,7 @@ impl StreamRun<'_> {
             source,
             schemas: plan.schemas.clone(),
             rules,
-            sinks: sinks(plan, records, warehouse, runtime, also)?,
+            sinks: sinks(plan, records, warehouse, runtime, also, influx)?,
             checkpoints,
             clock: Arc::new(SystemClock),
         })?;
@@ -176,6 +179,7 @@ fn sinks(
     warehouse: Arc<SqliteWarehouse>,
     runtime: Handle,
     also: Vec<(String, Box<dyn Sink<Alert>>)>,
+    influx: Option<Influx>,
 ) -> Result<Sinks> {
     let pipeline = pipeline(plan);
     let settle_after = Duration::from_millis(plan.config.streams.lake_interval_ms);
@@ -185,9 +189,14 @@ fn sinks(
         ("warehouse".to_owned(), Box::new(AlertRows::new(warehouse, runtime, pipeline, plan.pepper.clone()))),
     ];
     alerts.extend(also);
+    let aggregates: Box<dyn Sink<AggregateRow>> =
+        Box::new(AggregateFiles::open(&plan.home.lake(), pipeline, settle_after)?);
     Ok(Sinks {
         records,
         alerts,
-        aggregates: Some(Box::new(AggregateFiles::open(&plan.home.lake(), pipeline, settle_after)?)),
+        aggregates: Some(match influx {
+            Some(influx) => Box::new(Watched { sink: aggregates, watcher: Box::new(influx) }),
+            None => aggregates,
+        }),
     })
 }

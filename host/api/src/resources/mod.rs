@@ -8,6 +8,7 @@ mod events;
 mod health;
 mod lists;
 mod me;
+mod metrics;
 mod operational_alerts;
 mod plugins;
 mod redrive;
@@ -45,7 +46,7 @@ pub(crate) fn all(routes: Routes) -> Routes {
 
 /// The routes that whatever watches the host knows without asking.
 pub(crate) fn beside(routes: Routes) -> Routes {
-    health::routes(routes)
+    metrics::routes(health::routes(routes))
 }
 
 /// Where something is below the prefix.

@@ -108,6 +108,7 @@ impl Answer {
         assert_eq!(self.text("x-content-type-options"), "nosniff");
         let id = self.text("x-request-id");
         assert!(!id.is_empty());
+        assert_eq!(self.text("traceresponse").len(), 55);
         if self.status >= 400 && self.headers[header::CONTENT_TYPE] == "application/problem+json" {
             let problem = self.json();
             assert_eq!(problem["request_id"], id);

@@ -93,6 +93,7 @@ impl Home {
             },
             warehouse: Arc::clone(&warehouse),
             topics: Topics::Folder(at("topics")),
+            influx: None,
             jobs: jobs(&registry),
             clock: Arc::<TestClock>::clone(&clock),
         };
@@ -124,13 +125,11 @@ impl Home {
 
     /// A request, with nobody's token; `path` begins behind the prefix unless it is one of those beside it.
     pub fn request(&self, method: &str, path: &str) -> Request {
-        let is_beside = matches!(path, "/healthz" | "/readyz");
-        let path = if is_beside { path.to_owned() } else { format!("/api/v1{path}") };
         Request {
             router: self.router.clone(),
             contract: Some(Arc::clone(&self.contract)),
             method: method.to_owned(),
-            path,
+            path: whole(path),
             headers: Vec::new(),
             body: Bytes::new(),
         }
@@ -157,6 +156,12 @@ impl Home {
         let token = self.token("uploader", Role::Analyst).await;
         self.post("/plugins").token(&token).body("application/wasm", component).send().await.is(201);
     }
+}
+
+/// A path that begins behind the prefix, whole; some are beside it.
+pub fn whole(path: &str) -> String {
+    let is_beside = matches!(path, "/healthz" | "/readyz" | "/metrics");
+    if is_beside { path.to_owned() } else { format!("/api/v1{path}") }
 }
 
 async fn contract(router: &Router) -> Contract {

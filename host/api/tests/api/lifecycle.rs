@@ -201,9 +201,11 @@ async fn a_rule_tells_what_it_does() {
             version: 1,
             trial: false,
             keys: 12,
+            state_bytes: 300,
             calls: 30,
             call_ns_p50: 4_000,
             call_ns_p99: 9_000,
+            call_latencies: tamis_engine::meters::Latencies::default(),
             tripped: None,
         }]);
     });

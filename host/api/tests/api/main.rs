@@ -11,6 +11,7 @@ mod document;
 mod events;
 mod health;
 mod lifecycle;
+mod metrics;
 mod pages;
 mod preconditions;
 mod problems;

@@ -5,6 +5,7 @@
 mod alert_list;
 mod checkpoints;
 mod files;
+mod influx;
 mod lake;
 mod tables;
 mod topics;

@@ -109,6 +109,8 @@ proptest! {
             }
             prop_assert_eq!(content(&store), model.clone());
             prop_assert_eq!(store.len(), model.len());
+            let bytes = model.iter().map(|(key, (state, _))| key.len() + state.len()).sum::<usize>();
+            prop_assert_eq!(store.bytes(), bytes as u64);
         }
     }
 }

@@ -23,6 +23,16 @@ type Hashed = (Decoded, Vec<Vec<u64>>);
 impl Stream {
     /// Decodes the next rows of the chunk and judges them, then moves time.
     pub(super) fn judge_rows(&mut self, pending: Pending) -> Result<()> {
+        let partition = &self.reader.slots[pending.slot].partition;
+        // Whatever the log says of a batch, it says where the batch begins.
+        let began = format_args!("{partition}/{}", self.positions.next(partition));
+        let span = tracing::error_span!("batch", trace_id = %began);
+        span.in_scope(|| {
+            self.judge_batch(pending).inspect_err(|error| tracing::error!("a batch failed: {}", error.chain()))
+        })
+    }
+
+    fn judge_batch(&mut self, pending: Pending) -> Result<()> {
         let Pending { slot, from } = pending;
         let (decoded, next) = self.decode(slot, from)?;
         if next < self.reader.chunk.records().len() {
@@ -43,6 +53,7 @@ impl Stream {
             pieces.push(Piece { rows, after: self.pass_time(now) });
         }
         self.pack(slot, now);
+        self.meters.batches += pieces.len() as u64;
         self.changed = true;
         self.turn(Some(slot), now, &pieces, Trial::FIRST)
     }

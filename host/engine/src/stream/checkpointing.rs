@@ -39,6 +39,7 @@ impl Stream {
         let mut spent_ns = 0;
         timed(&mut spent_ns, || self.tick())?;
         self.report.spent.checkpoints_ns += spent_ns;
+        self.meters.checkpoints.record_ns(spent_ns);
         self.checkpointed_at = self.clock.now();
         self.changed = false;
         self.runs.iter_mut().for_each(|run| run.has_spoken = false);

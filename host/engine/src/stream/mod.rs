@@ -34,6 +34,7 @@ use crate::clock::Clock;
 use crate::exchange::{Exchange, Part, Router};
 use crate::judge::RuleRun;
 use crate::kept::Kept;
+use crate::meters::Meters;
 use crate::outbox::{Outbox, Sinks};
 use crate::plan::{ALL, Layout, Plan};
 use crate::pool::Pool;
@@ -80,6 +81,7 @@ pub struct Stream {
     times: Vec<TopicTime>,
     outbox: Outbox,
     report: Report,
+    meters: Meters,
     /// What versions left that are in the set and cannot be started.
     resting: Vec<Kept>,
     /// Versions that were stopped and that nobody was told of yet.
@@ -133,6 +135,7 @@ impl Stream {
             reader: Reader::default(),
             positions: Positions::default(),
             outbox: Outbox::default(),
+            meters: Meters::default(),
             resting: Vec::new(),
             trips: Vec::new(),
             checkpoint_number: 0,
@@ -184,8 +187,8 @@ impl Stream {
                 Err(_) => {}
             }
             let step = self.step()?;
-            let Self { report, runs, trips, .. } = self;
-            observer(&Progress { report, trips, runs, idle: step == Step::Waited });
+            let Self { report, runs, trips, meters, source, .. } = self;
+            observer(&Progress { report, trips, runs, meters, source: &**source, idle: step == Step::Waited });
             self.trips.clear();
             if step == Step::Finished {
                 return Ok(self.report.clone());
@@ -376,6 +379,15 @@ impl Stream {
     }
 
     fn flush(&mut self) -> Result<()> {
-        timed(&mut self.report.spent.sinks_ns, || self.outbox.flush(&mut self.sinks))
+        timed(&mut self.report.spent.sinks_ns, || self.outbox.flush(&mut self.sinks))?;
+        let Self { outbox, meters, settings, clock, .. } = self;
+        if outbox.triggers.is_empty() {
+            return Ok(());
+        }
+        let now = clock.now();
+        for time in outbox.triggers.drain(..).filter(|_| !settings.bounded) {
+            meters.alerts.record_ns(u64::try_from(now.saturating_sub(time)).unwrap_or(0).saturating_mul(1_000_000));
+        }
+        Ok(())
     }
 }

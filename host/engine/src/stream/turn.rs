@@ -18,7 +18,7 @@ use crate::grouping::Groups;
 use crate::judge::{Batch, RuleRun, Seat};
 use crate::outbox::Rows;
 use crate::plan::{Key, TopicPlan};
-use crate::report::timed;
+use crate::report::{of, timed};
 use crate::shard::Shard;
 use crate::source::Chunk;
 use crate::tray::{self, Tray};
@@ -139,6 +139,10 @@ impl Stream {
             }
         }
         self.clear_trays();
+        if trial.attempt > 1 {
+            // How long it lay among the dead letters says nothing of the stream.
+            self.outbox.triggers.clear();
+        }
         Ok(())
     }
 
@@ -153,7 +157,8 @@ impl Stream {
                 let run = &mut runs[called.rule];
                 let counts = report.counts.of_rule(&run.plan);
                 counts.judged += called.judged;
-                counts.poisoned += called.poisoned;
+                counts.poisoned += called.poisoned.len() as u64;
+                called.poisoned.iter().for_each(|reason| *of(&mut counts.poisoned_by, reason.name()) += 1);
                 counts.emitted += called.emitted;
                 any_stopped |= run.watch(called.tally, called.emitted > 0);
                 self.changed = true;

@@ -4,6 +4,7 @@
 mod alerts;
 mod exchange;
 mod feed;
+mod measures;
 mod order;
 mod redrive;
 mod restart;

@@ -45,7 +45,24 @@ fn check_refused(from: &str, to: &str, reason: &str) {
 #[test]
 fn a_schema_that_nothing_would_enforce_is_refused() {
     check_refused(r#""session_id": {"#, r#""session_id": {"pattern": "^s", "#, "unknown field `pattern`");
+    for keyword in
+        ["const", "format", "minLength", "maxLength", "oneOf", "anyOf", "not", "default", "multipleOf", "$ref"]
+    {
+        let with = format!(r#""session_id": {{"{keyword}": null, "#);
+        check_refused(r#""session_id": {"#, &with, &format!("unknown field `{keyword}`"));
+    }
+    for keyword in ["additionalProperties", "patternProperties", "minProperties", "allOf", "if", "$defs"] {
+        let with = format!(r#""{keyword}": {{}}, "required""#);
+        check_refused(r#""required""#, &with, &format!("unknown field `{keyword}`"));
+    }
+    check_refused("2020-12", "2019-09", "$schema is not");
     check_refused(r#""minimum": 0"#, r#""minimum": 0.5"#, "bounds of an integer");
+    check_refused(r#""minimum": 0"#, r#""minimum": 101"#, "minimum is above maximum");
+    check_refused(r#""refunded"]"#, r#""refunded", null]"#, "enum holds null when the type does");
+    check_refused(r#""psp": {"#, r#""psp": {"enum": ["a"], "#, "enum holds null when the type does");
+    check_refused(r#""psp": {"#, r#""psp": {"enum": [null], "#, "enum has no value");
+    check_refused(r#""psp": {"#, r#""psp": {"minimum": 1, "#, "minimum and maximum are for");
+    check_refused(r#""psp": {"#, r#""psp": {"x-tamis-type": "amount", "#, "x-tamis-type amount is for");
     check_refused(r#"["payment_id", "#, r#"["payment", "#, "is required and not described");
     check_refused(r#"["payment_id", "#, r#"["psp", "#, "is either required or of type null");
     check_refused(r#""x-tamis-id": "payment_id""#, r#""x-tamis-id": "psp""#, "must be required");

@@ -5,6 +5,7 @@ mod backtest;
 mod dead_letters;
 mod nightly;
 mod runs;
+mod schema;
 mod streams;
 mod topics;
 
@@ -26,6 +27,7 @@ use crate::table::{Row, print};
 
 pub use backtest::BacktestArguments;
 pub(crate) use nightly::{SourceRow, exit_code as nightly_exit_code, run_night};
+pub use schema::SchemaCommand;
 pub(crate) use streams::{lock as lock_streams, rows as stream_rows, run_streams};
 
 /// Does what the command line says.
@@ -61,6 +63,7 @@ pub fn run(cli: Cli) -> Result<ExitCode> {
             in_home(&home, kafka, "replay")?;
             backtest::command(home, &arguments, cli.json)
         }
+        Command::Schema(command) => schema::run(&command, cli.json),
         Command::Plugin(command) => crate::plugin::run(&command, cli.json),
     }
 }

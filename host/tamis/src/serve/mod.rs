@@ -83,6 +83,8 @@ async fn open(home: Home, kafka: Option<String>, serve: Serve) -> Result<(Socket
 pub(crate) struct Serving {
     address: SocketAddr,
     url: String,
+    /// Where the metrics are without a token.
+    metrics: Option<SocketAddr>,
     streams: Supervised,
     shutdown: watch::Sender<bool>,
     /// Tells the backtest at work to end.
@@ -98,6 +100,10 @@ impl Serving {
         catalog.close_dead_uploads(now).await?;
         catalog.close_dead_backtests(now).await?;
         let nightly_at = host.plan.config.schedules.nightly_at()?;
+        let metrics = match &host.plan.config.metrics.listen {
+            Some(listen) => Some(socket::listen(listen).await?),
+            None => None,
+        };
         // Nothing below can fail: whatever runs must be ended.
         let streams = Supervised::start(host, held, &Handle::current(), also);
         let (shutdown, ended) = watch::channel(false);
@@ -113,26 +119,31 @@ impl Serving {
             streams: handle,
             warehouse: Arc::clone(&host.warehouse),
             topics: host.plan.topics(),
+            influx: host.influx.clone(),
             jobs: jobs::jobs(host, &context),
             clock: Arc::new(SystemClock),
         };
+        let api = Arc::new(api);
+        let metrics = metrics.map(|(listener, address)| {
+            let router = tamis_api::metrics_router(Arc::clone(&api));
+            tasks.push(spawn(tamis_api::serve(listener, None, router, over(ended.clone()))));
+            address
+        });
         let (url, Socket { listener, tls, address }) = (socket.url(), socket);
-        let served = tamis_api::serve(listener, tls, tamis_api::router(Arc::new(api)), over(ended));
-        tasks.push(tokio::spawn(async move {
-            if let Err(error) = served.await {
-                tracing::error!("{}", error.chain());
-            }
-        }));
-        Ok(Self { address, url, streams, shutdown, stop, tasks })
+        tasks.push(spawn(tamis_api::serve(listener, tls, tamis_api::router(api), over(ended))));
+        Ok(Self { address, url, metrics, streams, shutdown, stop, tasks })
     }
 
     /// Says where it is and, when there was no other way in, with which token one comes in: nobody can find that again.
     pub async fn say(&self, host: &Host, json: bool) -> Result<()> {
-        let Self { address, url, .. } = self;
+        let Self { address, url, metrics, .. } = self;
         // Made when all is well, and shown at once.
         let token = first_token::first_token(host.catalog()).await?;
         let text = match (json, token) {
-            (true, token) => serde_json::json!({"address": address, "url": url, "token": token}).to_string(),
+            (true, token) => {
+                let said = serde_json::json!({"address": address, "url": url, "token": token, "metrics": metrics});
+                said.to_string()
+            }
             (false, None) => format!("Tamis is at {url}"),
             (false, Some(token)) => format!(
                 "Tamis is at {url}\n\nThe first token, for an administrator; it is shown this once:\n\n    {token}\n"
@@ -155,6 +166,15 @@ impl Serving {
         self.tasks.iter().for_each(tokio::task::JoinHandle::abort);
         self.streams.end(deadline)
     }
+}
+
+/// Serves something beside everything else.
+fn spawn(served: impl Future<Output = Result<()>> + Send + 'static) -> tokio::task::JoinHandle<()> {
+    tokio::spawn(async move {
+        if let Err(error) = served.await {
+            tracing::error!("{}", error.chain());
+        }
+    })
 }
 
 async fn over(mut ended: watch::Receiver<bool>) {

@@ -26,8 +26,7 @@ impl Socket {
         if let Some(files) = &tls {
             files.check()?;
         }
-        let listener = TcpListener::bind(&serve.listen).await.invalid("listen on", &serve.listen)?;
-        let address = listener.local_addr().outage("listen on", &serve.listen)?;
+        let (listener, address) = listen(&serve.listen).await?;
         if tls.is_none() && !address.ip().is_loopback() {
             tracing::warn!("{address} is not loopback, and without a certificate tokens travel in the clear");
         }
@@ -39,4 +38,11 @@ impl Socket {
         let scheme = if self.tls.is_some() { "https" } else { "http" };
         format!("{scheme}://{}", self.address)
     }
+}
+
+/// Opens a listener; with port 0 at a free one.
+pub(super) async fn listen(wanted: &str) -> Result<(TcpListener, SocketAddr)> {
+    let listener = TcpListener::bind(wanted).await.invalid("listen on", wanted)?;
+    let address = listener.local_addr().outage("listen on", wanted)?;
+    Ok((listener, address))
 }

@@ -140,6 +140,8 @@ impl Supervisor {
             status.revision = progress.report.revision;
             status.report = Arc::new(progress.report.clone());
             status.rules = Arc::new(progress.rules());
+            status.measures = Arc::new(progress.measures());
+            status.lag = Arc::new(progress.lag());
             status.updated_at = now;
         });
         self.announcer.say(StreamState::Running, None, now);

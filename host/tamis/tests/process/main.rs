@@ -9,6 +9,7 @@ mod feed;
 mod kafka;
 mod kills;
 mod mounted;
+mod observed;
 mod process;
 mod results;
 mod serve;

@@ -85,6 +85,8 @@ pub struct Api {
     pub url: String,
     /// The first token of the home.
     pub token: Option<String>,
+    /// Where the metrics are without one.
+    pub metrics: Option<String>,
     agent: Agent,
 }
 
@@ -136,7 +138,7 @@ impl Api {
         let said: Value = serde_json::from_str(&line).unwrap_or_else(|error| panic!("{error}: {line:?}"));
         let config = Agent::config_builder().http_status_as_error(false).timeout_global(Some(PATIENCE)).build();
         let text = |name: &str| said[name].as_str().map(str::to_owned);
-        Some(Self { url: text("url").unwrap(), token: text("token"), agent: config.into() })
+        Some(Self { url: text("url").unwrap(), token: text("token"), metrics: text("metrics"), agent: config.into() })
     }
 
     /// A token for somebody, from the first one.
