@@ -1,5 +1,4 @@
 //! Topics of a real Kafka: one broker for all tests of this binary, and clusters of their own for tests that break them.
-#![allow(clippy::unwrap_used, reason = "a test stops at the first failure, in its helpers too")]
 #![allow(clippy::unwrap_used, reason = "a test's helpers fail as loudly as the test")]
 
 mod contract;
