@@ -74,6 +74,22 @@ impl Chunk {
         ends.chunks(length).map(stretch).collect()
     }
 
+    /// Where each of its records stands, in order. Nothing is read of what they say: their offsets are −1.
+    pub fn origins(&self) -> impl Iterator<Item = Origin> {
+        let (records, mut at) = (self.records(), 0);
+        iter::from_fn(move || {
+            let start = at;
+            let rest = records.get(start..).filter(|rest| !rest.is_empty())?;
+            let end = match self.framing {
+                Framing::Lines => start + memchr::memchr(b'\n', rest).unwrap_or(rest.len()),
+                Framing::Frames => Frame::read(records, start).end,
+            };
+            at = if self.framing == Framing::Lines { end + 1 } else { end };
+            let byte = |at| u32::try_from(at).expect("a chunk is far below 4 GiB");
+            Some(Origin { offset: -1, start: byte(start), end: byte(end) })
+        })
+    }
+
     /// What tells them apart.
     pub fn framing(&self) -> Framing {
         self.framing

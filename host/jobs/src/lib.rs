@@ -1,5 +1,6 @@
 //! Batch work: ingest → silver → gold → gate → publish, each step idempotent, a run as a whole as well.
 
+pub mod archive;
 pub mod backtest;
 pub mod calendar;
 pub mod countries;

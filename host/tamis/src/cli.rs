@@ -137,6 +137,8 @@ pub enum Run {
         #[arg(long)]
         until_end: bool,
     },
+    /// Keep what the topics hold in Bronze, to their end (`tamis serve` does so all the time).
+    Archive,
     /// Show a run: rows of each file, tables, checks.
     Show {
         /// Its id, or a beginning of it that no other run has.

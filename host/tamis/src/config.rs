@@ -15,6 +15,8 @@ pub struct Config {
     pub pepper_file: Option<PathBuf>,
     /// How streams are read.
     pub streams: Streams,
+    /// Which topics are kept in Bronze, and how.
+    pub archive: Archive,
     /// How much memory batch work may use.
     pub batch: Batch,
     /// What `tamis serve` runs by the clock.
@@ -42,6 +44,25 @@ pub struct Streams {
 impl Default for Streams {
     fn default() -> Self {
         Self { rows_max: 4_096, shards: None, checkpoint_interval_ms: 1_000, lake_interval_ms: 60_000 }
+    }
+}
+
+/// Which topics are kept in Bronze, and how.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Archive {
+    /// The topics; none switches the archive off.
+    pub topics: Vec<String>,
+    /// Mebibytes that an object has at most, uncompressed.
+    pub object_mib_max: u32,
+    /// Milliseconds after its first record at which an object is closed at the latest.
+    pub interval_ms: u32,
+}
+
+impl Default for Archive {
+    fn default() -> Self {
+        let topics = ["payments", "orders"].map(str::to_owned).to_vec();
+        Self { topics, object_mib_max: 128, interval_ms: 3_600_000 }
     }
 }
 

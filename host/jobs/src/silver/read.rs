@@ -121,7 +121,7 @@ fn read_through(source: &mut FileSource, partition: &Partition) -> Result<Option
     let mut chunk = Chunk::default();
     loop {
         match source.read(partition, &mut chunk) {
-            Ok(Read::Ended | Read::CaughtUp | Read::Waiting) => return Ok(None),
+            Ok(Read::Ended | Read::CaughtUp | Read::Waiting | Read::Passed(_)) => return Ok(None),
             Ok(Read::Records) => {}
             Err(error) if matches!(error.kind(), Kind::Corrupt | Kind::Invalid) => {
                 let cause = std::error::Error::source(&error).map_or_else(|| error.to_string(), ToString::to_string);

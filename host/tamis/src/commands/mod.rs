@@ -1,6 +1,7 @@
 //! The commands: each reads the plan, does one thing, and prints what came of it.
 
 mod alerts;
+mod archive;
 mod backtest;
 mod dead_letters;
 mod nightly;
@@ -21,6 +22,7 @@ use crate::cli::{Cli, Command, DeadLetters, Run};
 use crate::home::Home;
 use crate::table::{Row, print};
 
+pub(crate) use archive::{lock as lock_archive, run_archive};
 pub use backtest::BacktestArguments;
 pub(crate) use nightly::{SourceRow, exit_code as nightly_exit_code, run_night};
 pub(crate) use streams::{lock as lock_streams, rows as stream_rows, run_streams};
@@ -36,6 +38,7 @@ pub fn run(cli: Cli) -> Result<ExitCode> {
         Command::Serve(serve) => crate::serve::command(home, serve, cli.json),
         Command::Run(Run::Nightly { as_of }) => nightly::command(home, as_of, cli.json),
         Command::Run(Run::Streams { until_end }) => streams::command(home, until_end, cli.json),
+        Command::Run(Run::Archive) => archive::command(home, cli.json),
         Command::Run(Run::Show { id }) => show(&home, &id, cli.json),
         Command::Runs { limit } => {
             let rows = runtime()?.block_on(async { catalog(&home).await?.runs(limit).await })?;

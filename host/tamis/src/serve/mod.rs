@@ -1,6 +1,7 @@
 //! `tamis serve`: streams, schedules and the admin API in one process, until it is told to end.
 
 mod announce;
+mod archive;
 mod first_token;
 mod jobs;
 mod rules;
@@ -84,8 +85,10 @@ pub(crate) struct Serving {
     address: SocketAddr,
     url: String,
     streams: Supervised,
+    /// The archive's thread; it ends when `stop` is set.
+    archive: std::thread::JoinHandle<()>,
     shutdown: watch::Sender<bool>,
-    /// Tells the backtest at work to end.
+    /// Tells the backtest at work and the archive to end.
     stop: Arc<AtomicBool>,
     tasks: Vec<tokio::task::JoinHandle<()>>,
 }
@@ -103,6 +106,7 @@ impl Serving {
         let (shutdown, ended) = watch::channel(false);
         let (status, handle) = (&streams.status, streams.streams());
         let (context, stop) = (jobs::backtest_context(host), Arc::new(AtomicBool::new(false)));
+        let archive = archive::start(host, &Handle::current(), &stop);
         let mut tasks = vec![
             tokio::spawn(rules::follow(host.registry.clone(), status.clone(), handle.commands.clone())),
             tokio::spawn(schedules::run(host.clone(), nightly_at)),
@@ -123,7 +127,7 @@ impl Serving {
                 tracing::error!("{}", error.chain());
             }
         }));
-        Ok(Self { address, url, streams, shutdown, stop, tasks })
+        Ok(Self { address, url, streams, archive, shutdown, stop, tasks })
     }
 
     /// Says where it is and, when there was no other way in, with which token one comes in: nobody can find that again.
@@ -153,7 +157,9 @@ impl Serving {
             let _ = runtime.block_on(async { tokio::time::timeout_at(deadline.into(), api).await });
         }
         self.tasks.iter().for_each(tokio::task::JoinHandle::abort);
-        self.streams.end(deadline)
+        let streams = self.streams.end(deadline);
+        archive::end(self.archive, deadline);
+        streams
     }
 }
 
