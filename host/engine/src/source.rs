@@ -35,6 +35,13 @@ pub enum Framing {
     Frames,
 }
 
+impl Framing {
+    /// Between the end of a record and the next one.
+    pub(crate) fn separator_bytes(self) -> usize {
+        usize::from(self == Self::Lines)
+    }
+}
+
 impl Chunk {
     /// The records without the padding.
     pub fn records(&self) -> &[u8] {
@@ -76,7 +83,12 @@ impl Chunk {
 
     /// Where each of its records stands, in order. Nothing is read of what they say: their offsets are −1.
     pub fn origins(&self) -> impl Iterator<Item = Origin> {
-        let (records, mut at) = (self.records(), 0);
+        self.origins_from(0)
+    }
+
+    /// The same from the one on that begins at byte `at`.
+    pub(crate) fn origins_from(&self, mut at: usize) -> impl Iterator<Item = Origin> {
+        let records = self.records();
         iter::from_fn(move || {
             let start = at;
             let rest = records.get(start..).filter(|rest| !rest.is_empty())?;
@@ -84,7 +96,7 @@ impl Chunk {
                 Framing::Lines => start + memchr::memchr(b'\n', rest).unwrap_or(rest.len()),
                 Framing::Frames => Frame::read(records, start).end,
             };
-            at = if self.framing == Framing::Lines { end + 1 } else { end };
+            at = end + self.framing.separator_bytes();
             let byte = |at| u32::try_from(at).expect("a chunk is far below 4 GiB");
             Some(Origin { offset: -1, start: byte(start), end: byte(end) })
         })

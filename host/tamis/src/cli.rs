@@ -139,6 +139,12 @@ pub enum Run {
     },
     /// Keep what the topics hold in Bronze, to their end (`tamis serve` does so all the time).
     Archive,
+    /// Add what is new in the archives of topics to their trusted tables (`tamis serve` does so every hour).
+    Silver {
+        /// Only these topics.
+        #[arg(value_name = "TOPIC")]
+        topics: Vec<String>,
+    },
     /// Show a run: rows of each file, tables, checks.
     Show {
         /// Its id, or a beginning of it that no other run has.

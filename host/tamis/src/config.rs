@@ -86,11 +86,13 @@ impl Default for Batch {
 pub struct Schedules {
     /// When the nightly run begins, `HH:MM`, UTC.
     pub nightly_at: String,
+    /// Milliseconds between two runs of silver of topics.
+    pub silver_interval_ms: u32,
 }
 
 impl Default for Schedules {
     fn default() -> Self {
-        Self { nightly_at: "06:30".to_owned() }
+        Self { nightly_at: "06:30".to_owned(), silver_interval_ms: 3_600_000 }
     }
 }
 

@@ -5,6 +5,7 @@
 
 mod aggregates;
 mod alerts;
+mod appended;
 mod archive;
 mod gathered_lines;
 mod json_lines;

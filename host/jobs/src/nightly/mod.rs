@@ -18,21 +18,24 @@ use tamis_catalog::runs::{RunEnd, RunState};
 use tamis_connectors::warehouse::{QualityResult, Warehouse};
 use tamis_connectors::{DeltaTables, ProcessLock};
 use tamis_engine::clock::Clock;
-use tamis_model::Result;
 use tamis_model::error::Context;
+use tamis_model::manifest::Format;
+use tamis_model::{Error, Result};
 use uuid::{Builder, Uuid};
 
 use self::recorder::Recorder;
 use crate::gate::{self, GatePlan, Verdict};
 use crate::gold::{self, GoldReport};
 use crate::ingest::{IngestReport, IngestSettings, LeftReason, ingest};
-use crate::plans::Plans;
+use crate::plans::{Plans, TransformPlan};
 use crate::session::Session;
 use crate::silver::{self, SilverJob, SilverProgress, SilverReport};
 use crate::staging::StagingFolder;
 
 /// The job's name in the catalogue.
 const JOB: &str = "nightly";
+/// That of silver of topics alone.
+const SILVER_JOB: &str = "silver";
 
 /// Everything that jobs work with; the binary puts it together.
 pub struct JobContext {
@@ -143,22 +146,60 @@ pub struct NightlyReport {
 /// Runs the night of `as_of`. A run that the gate refuses is a report with the state `gated`; an error is kept with
 /// its causes in the run's record.
 pub async fn nightly(context: &JobContext, as_of: NaiveDate, observer: Observer) -> Result<NightlyReport> {
+    let end = |report: &NightlyReport| (report.state, report.quality_score);
+    recorded(context, JOB, as_of, observer, async |run| run.execute().await, end).await
+}
+
+/// Adds what is new in the archives of topics to their silver datasets: of those in `topics`, or of all when there are none. It is a run of
+/// its own, and the nightly run does the same.
+pub async fn silver_of_topics(
+    context: &JobContext,
+    topics: &[String],
+    as_of: NaiveDate,
+    observer: Observer,
+) -> Result<Vec<SilverReport>> {
+    let of_topic = |plan: &&TransformPlan| plan.format == Format::Records;
+    let known = |topic: &&String| context.plans.transforms.iter().filter(of_topic).any(|plan| plan.source == **topic);
+    if let Some(unknown) = topics.iter().find(|topic| !known(topic)) {
+        return Err(Error::invalid("make silver of", unknown, "no transform reads a topic of that name"));
+    }
+    let wanted = |plan: &TransformPlan| of_topic(&plan) && (topics.is_empty() || topics.contains(&plan.source));
+    let work = async |run: &Run<'_>| {
+        let (session, staging) = run.session()?;
+        run.silver(&session, &staging, &wanted).await
+    };
+    let end = |reports: &Vec<SilverReport>| {
+        let partial = reports.iter().any(|report| report.quarantined().next().is_some());
+        (if partial { RunState::Partial } else { RunState::Succeeded }, None)
+    };
+    recorded(context, SILVER_JOB, as_of, observer, work, end).await
+}
+
+/// Does some work as a run of the catalogue, while no other run is at work.
+async fn recorded<T>(
+    context: &JobContext,
+    job: &str,
+    as_of: NaiveDate,
+    observer: Observer,
+    work: impl AsyncFnOnce(&Run<'_>) -> Result<T>,
+    end: impl Fn(&T) -> (RunState, Option<f64>),
+) -> Result<T> {
     if let Some(folder) = context.lock.parent() {
         std::fs::create_dir_all(folder).outage("create folder", folder.display())?;
     }
     let _lock = ProcessLock::acquire(&context.lock, "another run is at work")?;
     let run_id = run_id(context.clock.as_ref());
-    context.catalog.start_run(&run_id, JOB, &as_of.to_string(), context.clock.now()).await?;
+    context.catalog.start_run(&run_id, job, &as_of.to_string(), context.clock.now()).await?;
     observer(&JobEvent::Started { run_id: run_id.clone() });
     let run = Run { context, as_of, recorder: Recorder::new(context, run_id.clone()), observer };
-    let (result, end) = match run.execute().await {
-        Ok(report) => {
-            let end = RunEnd { state: report.state, quality_score: report.quality_score, error: None };
-            (Ok(report), end)
+    let (result, end) = match work(&run).await {
+        Ok(done) => {
+            let (state, quality_score) = end(&done);
+            (Ok(done), RunEnd { state, quality_score, error: None })
         }
         Err(error) => {
             let end = RunEnd { state: RunState::Failed, quality_score: None, error: Some(error.chain()) };
-            run.recorder.raise_quietly(Trouble::RunFailed, JOB, &error.chain()).await;
+            run.recorder.raise_quietly(Trouble::RunFailed, job, &error.chain()).await;
             (Err(error), end)
         }
     };
@@ -186,8 +227,7 @@ struct Run<'a> {
 
 impl Run<'_> {
     async fn execute(&self) -> Result<NightlyReport> {
-        let staging = StagingFolder::create(self.context.lake.join(".staging"))?;
-        let session = Session::open(self.context.memory_bytes_max, staging.path(), self.as_of)?;
+        let (session, staging) = self.session()?;
         self.context.warehouse.discard().await?;
         for component in &self.context.plans.components {
             let now = self.context.clock.now();
@@ -195,7 +235,8 @@ impl Run<'_> {
         }
 
         let ingested = self.ingest().await?;
-        let (sources, unread_sources) = self.silver(&session, &staging).await?;
+        let sources = self.silver(&session, &staging, &|_| true).await?;
+        let unread_sources = self.unread_sources().await?;
         let gold = self.gold(&session, &staging).await?;
         let (quality, verdict) = self.gate(&session, &gold).await?;
         if let Some(why) = &verdict.refusal {
@@ -251,9 +292,19 @@ impl Run<'_> {
         Ok(report)
     }
 
-    async fn silver(&self, session: &Session, staging: &StagingFolder) -> Result<(Vec<SilverReport>, Vec<String>)> {
+    fn session(&self) -> Result<(Session, StagingFolder)> {
+        let staging = StagingFolder::create(self.context.lake.join(".staging"))?;
+        Ok((Session::open(self.context.memory_bytes_max, staging.path(), self.as_of)?, staging))
+    }
+
+    async fn silver(
+        &self,
+        session: &Session,
+        staging: &StagingFolder,
+        wanted: &(dyn Fn(&TransformPlan) -> bool + Sync),
+    ) -> Result<Vec<SilverReport>> {
         let mut sources = Vec::new();
-        for plan in &self.context.plans.transforms {
+        for plan in self.context.plans.transforms.iter().filter(|plan| wanted(plan)) {
             let (observer, source) = (Arc::clone(&self.observer), plan.source.clone());
             let job = SilverJob {
                 run_id: self.recorder.run_id(),
@@ -274,12 +325,16 @@ impl Run<'_> {
                 sources.push(report);
             }
         }
+        Ok(sources)
+    }
+
+    async fn unread_sources(&self) -> Result<Vec<String>> {
         let read = |source: &String| self.context.plans.transforms.iter().any(|plan| plan.source == *source);
         let unread: Vec<_> = self.context.catalog.sources().await?.into_iter().filter(|source| !read(source)).collect();
         for source in &unread {
             self.recorder.event("source_unread", source, "no transform reads it").await?;
         }
-        Ok((sources, unread))
+        Ok(unread)
     }
 
     async fn record_source(&self, report: &SilverReport) -> Result<()> {

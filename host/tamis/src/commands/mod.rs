@@ -24,7 +24,7 @@ use crate::table::{Row, print};
 
 pub(crate) use archive::{lock as lock_archive, run_archive};
 pub use backtest::BacktestArguments;
-pub(crate) use nightly::{SourceRow, exit_code as nightly_exit_code, run_night};
+pub(crate) use nightly::{SourceRow, exit_code as nightly_exit_code, run_night, run_silver};
 pub(crate) use streams::{lock as lock_streams, rows as stream_rows, run_streams};
 
 /// Does what the command line says.
@@ -38,6 +38,7 @@ pub fn run(cli: Cli) -> Result<ExitCode> {
         Command::Serve(serve) => crate::serve::command(home, serve, cli.json),
         Command::Run(Run::Nightly { as_of }) => nightly::command(home, as_of, cli.json),
         Command::Run(Run::Streams { until_end }) => streams::command(home, until_end, cli.json),
+        Command::Run(Run::Silver { topics }) => nightly::silver_command(home, &topics, cli.json),
         Command::Run(Run::Archive) => archive::command(home, cli.json),
         Command::Run(Run::Show { id }) => show(&home, &id, cli.json),
         Command::Runs { limit } => {

@@ -100,6 +100,7 @@ impl Serving {
         let now = SystemClock.now();
         catalog.close_dead_uploads(now).await?;
         catalog.close_dead_backtests(now).await?;
+        let silver_every = Duration::from_millis(host.plan.config.schedules.silver_interval_ms.into());
         let nightly_at = host.plan.config.schedules.nightly_at()?;
         // Nothing below can fail: whatever runs must be ended.
         let streams = Supervised::start(host, held, &Handle::current(), also);
@@ -110,6 +111,7 @@ impl Serving {
         let mut tasks = vec![
             tokio::spawn(rules::follow(host.registry.clone(), status.clone(), handle.commands.clone())),
             tokio::spawn(schedules::run(host.clone(), nightly_at)),
+            tokio::spawn(schedules::run_silver_every(host.clone(), silver_every)),
             tokio::spawn(jobs::work_off_backtests(host.clone(), Arc::clone(&context), Arc::clone(&stop))),
         ];
         let api = Api {

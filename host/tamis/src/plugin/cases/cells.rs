@@ -142,6 +142,7 @@ mod tests {
                 personal: false,
                 pseudonym: false,
                 json: false,
+                fields: Vec::new(),
             };
             let batch = RecordBatch::try_new(arrow_schema(&[declared]), vec![array]).unwrap();
             let read: Vec<_> = rows(&batch, &[kind]).into_iter().map(|row| row["x"].clone()).collect();
