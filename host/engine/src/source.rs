@@ -102,6 +102,21 @@ impl Chunk {
         })
     }
 
+    /// Takes the records out for which `keep` does not hold.
+    pub fn retain(&mut self, mut keep: impl FnMut(&Self, Origin) -> bool) {
+        let separator = self.framing.separator_bytes();
+        let origins: Vec<Origin> = self.origins().collect();
+        let kept: Vec<Origin> = origins.into_iter().filter(|origin| keep(self, *origin)).collect();
+        let mut to = 0;
+        for origin in kept {
+            let (start, end) = (origin.start as usize, origin.end as usize + separator);
+            self.bytes.copy_within(start..end, to);
+            to += end - start;
+        }
+        self.bytes.truncate(to);
+        self.bytes.resize(to + PADDING, 0);
+    }
+
     /// What tells them apart.
     pub fn framing(&self) -> Framing {
         self.framing

@@ -11,6 +11,7 @@ pub mod gold;
 pub mod ingest;
 pub mod nightly;
 pub mod plans;
+pub mod replay;
 pub mod session;
 pub mod silver;
 pub mod staging;

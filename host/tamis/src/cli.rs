@@ -96,6 +96,11 @@ pub enum Command {
     ///
     /// Nothing that is live is touched. Records come from the topics of the home: there is no archive to read from yet.
     Backtest(crate::commands::BacktestArguments),
+    /// Judge a stretch of the topics, or of their archive, once more: the same engine, without a clock.
+    ///
+    /// An edge is @TIME (RFC 3339), +N records behind the beginning of each partition, or -N before its end. Alerts are written where they
+    /// are missing, by their ids, so a replay can be repeated.
+    Replay(crate::commands::ReplayArguments),
     /// Write, build, test and inspect plugins.
     #[command(subcommand)]
     Plugin(crate::plugin::Command),
@@ -222,6 +227,11 @@ mod tests {
         check("dead-letters redrive", false);
         check("demo --listen 127.0.0.1:8710", true);
         check("demo --listen 127.0.0.1:8710 --once", false);
+        check("replay --from @2026-03-18T00:00Z --to -5 --rule a --rule b", true);
+        check("replay --rule a --version 2 --into topic:again", true);
+        check("replay --version 2", false);
+        check("replay --from yesterday", false);
+        check("replay --into nowhere", false);
         check("rule change r --on-failure halt", true);
         check("rule change r --on-failure disable", false);
         check(

@@ -21,7 +21,7 @@ use tokio::runtime::Handle;
 use crate::plan::Plan;
 
 /// The pipeline's name: in checkpoints, as the owner of the topics that it writes, and in the warehouse.
-const PIPELINE: &str = "streams";
+pub(crate) const PIPELINE: &str = "streams";
 
 /// More shards than this gain nothing: what they share would hold them up.
 const SHARDS_MAX: usize = 32;
@@ -96,6 +96,12 @@ fn cores() -> usize {
     std::thread::available_parallelism().map_or(1, NonZero::get)
 }
 
+/// How topics are laid out that are written to.
+pub(crate) fn writer_settings(plan: &Plan) -> WriterSettings {
+    let partitions = plan.config.topics.iter().map(|(name, topic)| (name.clone(), topic.partitions)).collect();
+    WriterSettings { partitions, ..WriterSettings::default() }
+}
+
 /// Where the output of a home's streams goes.
 fn sinks(
     plan: &Plan,
@@ -103,8 +109,7 @@ fn sinks(
     runtime: Handle,
     also: Vec<(String, Box<dyn Sink<Alert>>)>,
 ) -> Result<Sinks> {
-    let partitions = plan.config.topics.iter().map(|(name, topic)| (name.clone(), topic.partitions)).collect();
-    let writer = WriterSettings { partitions, ..WriterSettings::default() };
+    let writer = writer_settings(plan);
     let settle_after = Duration::from_millis(plan.config.streams.lake_interval_ms);
     let lake = AlertFiles::open(plan.home.lake().join("alerts"), PIPELINE, plan.pepper.clone(), settle_after)?;
     let mut alerts: Vec<(String, Box<dyn Sink<Alert>>)> = vec![

@@ -13,7 +13,7 @@ mod quarantine;
 mod tables;
 
 pub use aggregates::AggregateFiles;
-pub use alerts::AlertFiles;
+pub use alerts::{AlertFiles, alert_lines};
 pub use archive::{ArchiveObject, ArchiveReader, ArchiveSettings, ArchiveWriter, Closed, archive_objects};
 pub use quarantine::QuarantineFiles;
 pub use tables::{DeltaTables, TableSpec};

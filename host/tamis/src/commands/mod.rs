@@ -5,6 +5,7 @@ mod archive;
 mod backtest;
 mod dead_letters;
 mod nightly;
+mod replay;
 mod runs;
 mod streams;
 
@@ -25,6 +26,7 @@ use crate::table::{Row, print};
 pub(crate) use archive::{lock as lock_archive, run_archive};
 pub use backtest::BacktestArguments;
 pub(crate) use nightly::{SourceRow, exit_code as nightly_exit_code, run_night, run_silver};
+pub use replay::ReplayArguments;
 pub(crate) use streams::{lock as lock_streams, rows as stream_rows, run_streams};
 
 /// Does what the command line says.
@@ -56,6 +58,7 @@ pub fn run(cli: Cli) -> Result<ExitCode> {
         }
         Command::Audit(audit) => crate::client::audit(&audit, cli.json),
         Command::Backtest(arguments) => backtest::command(home, &arguments, cli.json),
+        Command::Replay(arguments) => replay::command(home, &arguments, cli.json),
         Command::Plugin(command) => crate::plugin::run(&command, cli.json),
     }
 }
