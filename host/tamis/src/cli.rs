@@ -94,7 +94,7 @@ pub enum Command {
     Audit(client::Audit),
     /// Replay a stretch of the topics through a version of a rule, and report what it would have raised.
     ///
-    /// Nothing that is live is touched. Records come from the topics of the home: there is no archive to read from yet.
+    /// Nothing that is live is touched. Records come from the topics of the home, not from their archive.
     Backtest(crate::commands::BacktestArguments),
     /// Judge a stretch of the topics, or of their archive, once more: the same engine, without a clock.
     ///

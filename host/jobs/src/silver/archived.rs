@@ -141,23 +141,23 @@ impl Run<'_> {
         // Of partitions with nothing new every row counts; of the others those that the dataset has taken.
         let partitions: Vec<_> = goal.0.keys().cloned().collect();
         let taken = job.tables.taken(&self.plan.output.dataset, &partitions).await?;
-        let beyond = partitions
-            .iter()
-            .map(|partition| format!("(partition = {} AND \"offset\" >= {})", partition.number, taken.next(partition)));
+        let beyond = partitions.iter().map(|partition| {
+            format!("(partition_number = {} AND record_offset >= {})", partition.number, taken.next(partition))
+        });
         let beyond = beyond.collect::<Vec<_>>().join(" OR ");
         let known = format!("known AS (SELECT * FROM {ARRIVALS} WHERE NOT ({beyond}))");
         let firsts = format!(
             "WITH {known}, own AS (SELECT {key}, {FILE}, {PARTITION}, {ROW}, {TIME}, \
              row_number() OVER (PARTITION BY {key}, {PARTITION} ORDER BY {ROW}) AS _rank FROM {STAGED}) \
              SELECT {key}, {FILE}, {PARTITION}, {ROW}, {TIME} FROM own WHERE _rank = 1 AND NOT EXISTS \
-             (SELECT 1 FROM known k WHERE k.{key} = own.{key} AND k.partition = own.{PARTITION})"
+             (SELECT 1 FROM known k WHERE k.{key} = own.{key} AND k.partition_number = own.{PARTITION})"
         );
         let found =
             [(FILE, DataType::UInt32), (PARTITION, DataType::Int32), (ROW, DataType::Int64), (TIME, DataType::Int64)];
         self.stage(FIRSTS, &firsts, &found).await?;
         let winners = format!(
             "WITH {known}, met AS (SELECT {key}, {FILE}, {ROW}, {PARTITION} AS p, {TIME} AS t, 0 AS old FROM {FIRSTS} UNION ALL \
-             SELECT k.{key}, CAST(0 AS INT UNSIGNED), k.\"offset\", k.partition, k.time, 1 FROM known k \
+             SELECT k.{key}, CAST(0 AS INT UNSIGNED), k.record_offset, k.partition_number, k.record_time, 1 FROM known k \
              WHERE EXISTS (SELECT 1 FROM {FIRSTS} f WHERE f.{key} = k.{key})), \
              ranked AS (SELECT *, row_number() OVER (PARTITION BY {key} ORDER BY t, p) AS _rank, \
              max(old) OVER (PARTITION BY {key}) AS _replaces FROM met) \
@@ -195,7 +195,7 @@ impl Run<'_> {
         let missing = missing.collect::<Vec<_>>().join(" OR ");
         let key = &self.key;
         let sql = format!(
-            "SELECT {key}, {PARTITION} AS partition, {ROW} AS \"offset\", {TIME} AS time FROM {FIRSTS} WHERE {missing}"
+            "SELECT {key}, {PARTITION} AS partition_number, {ROW} AS record_offset, {TIME} AS record_time FROM {FIRSTS} WHERE {missing}"
         );
         let schema = self.coordinates();
         let rows = self.rows(&self.arrivals, &sql, Arc::clone(&schema)).await?;
@@ -266,7 +266,11 @@ impl Run<'_> {
 
     /// The columns of the dataset of coordinates.
     fn coordinates(&self) -> SchemaRef {
-        self.keyed(&[("partition", DataType::Int32), ("offset", DataType::Int64), ("time", DataType::Int64)])
+        self.keyed(&[
+            ("partition_number", DataType::Int32),
+            ("record_offset", DataType::Int64),
+            ("record_time", DataType::Int64),
+        ])
     }
 
     fn keyed(&self, columns: &[(&str, DataType)]) -> SchemaRef {

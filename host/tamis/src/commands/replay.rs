@@ -28,7 +28,7 @@ use tamis_model::time::utc_date;
 use tamis_model::{Error, Kind, Result};
 use tokio::runtime::Handle;
 
-use super::{existing, runtime, stream_rows};
+use super::{existing, lock_streams, runtime, stream_rows};
 use crate::home::Home;
 use crate::host::Host;
 use crate::plan::Plan;
@@ -121,6 +121,7 @@ pub fn command(home: Home, arguments: &ReplayArguments, json: bool) -> Result<Ex
     let runtime = runtime()?;
     let host = runtime.block_on(Host::open(Plan::new(existing(&home)?, None)?))?;
     let rules = runtime.block_on(rules(&host, arguments))?;
+    let _held = ProcessLock::acquire(&home.root().join("replay.lock"), "another replay is at work")?;
     let started = SystemClock.now();
     let id = tamis_jobs::nightly::run_id(&SystemClock);
     runtime.block_on(host.catalog().start_run(&id, JOB, &utc_date(started), started))?;
@@ -172,12 +173,8 @@ struct Replay<'a> {
 impl Replay<'_> {
     fn run(&self) -> Result<(Report, Vec<PlaceRow>)> {
         let plan = &self.host.plan;
-        // The sinks of the streams are the streams' while they run; those of a replay are one replay's.
-        let (lock, why) = match self.arguments.into {
-            Into::Routes => ("streams.lock", "the streams are at work, and the routes are theirs"),
-            Into::Shadow | Into::Topic(_) => ("replay.lock", "another replay is at work"),
-        };
-        let _held = ProcessLock::acquire(&plan.home.root().join(lock), why)?;
+        // The routes are the streams' while they run.
+        let _routes = (self.arguments.into == Into::Routes).then(|| lock_streams(&plan.home)).transpose()?;
         let (sinks, checkpoints, places) = self.sinks()?;
         let mut stream = Stream::open(StreamParts {
             settings: StreamSettings {

@@ -8,6 +8,7 @@ mod feed;
 mod kills;
 mod mounted;
 mod process;
+mod replay;
 mod results;
 mod serve;
 mod swaps;
