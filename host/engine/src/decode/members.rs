@@ -7,12 +7,14 @@ use arrow_array::{ArrayRef, RecordBatch, RecordBatchOptions};
 use arrow_schema::SchemaRef;
 use serde::de::IgnoredAny;
 use tamis_model::schema::{Column, ColumnType, arrow_schema};
-use tamis_model::time::Millis;
 use tamis_model::{Error, Result};
 
 use super::json::{RecordParts, is_null_token, object_members, string};
 use super::{BOM, Decoded, Decoder, Origin, Refused};
 use crate::source::Chunk;
+
+/// The reason of a line that is no record.
+const INVALID_RECORD: &str = "invalid_record";
 
 /// Makes text columns of the members of records' values: a string is its text, every other value its JSON text. Null tokens and missing
 /// members are null, texts are trimmed; of equal members the last counts. Refused are what is no record (`invalid_record`), a tombstone
@@ -55,14 +57,16 @@ impl Decoder for MemberDecoder {
             end = place.end as usize + chunk.framing().separator_bytes();
             let record = chunk.record(place);
             let origin = Origin { offset: record.offset.unwrap_or(-1), ..place };
-            match value_of(record) {
-                Ok((value, time)) => {
+            let time = record.timestamp;
+            match (value_of(record), time) {
+                (Ok(value), Some(time)) => {
                     let cells = self.cells(&value);
                     columns.iter_mut().zip(cells).for_each(|(column, cell)| column.append_option(cell));
                     origins.push(origin);
                     times.push(time);
                 }
-                Err((reason, time)) => {
+                (found, _) => {
+                    let reason = found.err().unwrap_or(INVALID_RECORD);
                     let after_row = u32::try_from(origins.len()).expect("a batch has less than 2^32 rows");
                     refused.push(Refused { origin, after_row, time, reason, message: String::new() });
                 }
@@ -76,20 +80,20 @@ impl Decoder for MemberDecoder {
     }
 }
 
-/// The text of a record's value, which is an object, and its time; or why there is none.
-fn value_of(record: RecordParts) -> Result<(Vec<u8>, Millis), (&'static str, Option<Millis>)> {
-    let time = record.timestamp;
-    let refuse = |reason| Err((reason, time));
-    let (Some(_), Some(at)) = (record.offset, time) else { return refuse("invalid_record") };
-    let Some(value) = record.value else { return refuse("tombstone") };
+/// The text of a record's value, which is an object; or why there is none.
+fn value_of(record: RecordParts) -> Result<Vec<u8>, &'static str> {
+    if record.offset.is_none() || record.timestamp.is_none() {
+        return Err(INVALID_RECORD);
+    }
+    let value = record.value.ok_or("tombstone")?;
     let value = value.strip_prefix(BOM).unwrap_or(&value);
     let value = String::from_utf8_lossy(value).into_owned().into_bytes();
     if serde_json::from_slice::<IgnoredAny>(&value).is_err() {
-        return refuse("invalid_json");
+        return Err("invalid_json");
     }
     match value.trim_ascii_start().first() {
-        Some(b'{') => Ok((value, at)),
-        _ => refuse("not_an_object"),
+        Some(b'{') => Ok(value),
+        _ => Err("not_an_object"),
     }
 }
 

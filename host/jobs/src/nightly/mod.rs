@@ -6,6 +6,7 @@
 
 mod publish;
 mod recorder;
+mod topics;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -14,16 +15,15 @@ use chrono::NaiveDate;
 use tamis_catalog::Catalog;
 use tamis_catalog::operations::{OperationalAlert, Trouble};
 use tamis_catalog::run_details::RunColumn;
-use tamis_catalog::runs::{RunEnd, RunState};
+use tamis_catalog::runs::RunState;
+use tamis_connectors::DeltaTables;
 use tamis_connectors::warehouse::{QualityResult, Warehouse};
-use tamis_connectors::{DeltaTables, ProcessLock};
 use tamis_engine::clock::Clock;
-use tamis_model::error::Context;
-use tamis_model::manifest::Format;
-use tamis_model::{Error, Result};
+use tamis_model::Result;
 use uuid::{Builder, Uuid};
 
-use self::recorder::Recorder;
+use self::recorder::{Recorder, recorded};
+pub use self::topics::silver_of_topics;
 use crate::gate::{self, GatePlan, Verdict};
 use crate::gold::{self, GoldReport};
 use crate::ingest::{IngestReport, IngestSettings, LeftReason, ingest};
@@ -34,8 +34,6 @@ use crate::staging::StagingFolder;
 
 /// The job's name in the catalogue.
 const JOB: &str = "nightly";
-/// That of silver of topics alone.
-const SILVER_JOB: &str = "silver";
 
 /// Everything that jobs work with; the binary puts it together.
 pub struct JobContext {
@@ -148,66 +146,6 @@ pub struct NightlyReport {
 pub async fn nightly(context: &JobContext, as_of: NaiveDate, observer: Observer) -> Result<NightlyReport> {
     let end = |report: &NightlyReport| (report.state, report.quality_score);
     recorded(context, JOB, as_of, observer, async |run| run.execute().await, end).await
-}
-
-/// Adds what is new in the archives of topics to their silver datasets: of those in `topics`, or of all when there are none. It is a run of
-/// its own, and the nightly run does the same.
-pub async fn silver_of_topics(
-    context: &JobContext,
-    topics: &[String],
-    as_of: NaiveDate,
-    observer: Observer,
-) -> Result<Vec<SilverReport>> {
-    let of_topic = |plan: &&TransformPlan| plan.format == Format::Records;
-    let known = |topic: &&String| context.plans.transforms.iter().filter(of_topic).any(|plan| plan.source == **topic);
-    if let Some(unknown) = topics.iter().find(|topic| !known(topic)) {
-        return Err(Error::invalid("make silver of", unknown, "no transform reads a topic of that name"));
-    }
-    let wanted = |plan: &TransformPlan| of_topic(&plan) && (topics.is_empty() || topics.contains(&plan.source));
-    let work = async |run: &Run<'_>| {
-        let (session, staging) = run.session()?;
-        run.silver(&session, &staging, &wanted).await
-    };
-    let end = |reports: &Vec<SilverReport>| {
-        let partial = reports.iter().any(|report| report.quarantined().next().is_some());
-        (if partial { RunState::Partial } else { RunState::Succeeded }, None)
-    };
-    recorded(context, SILVER_JOB, as_of, observer, work, end).await
-}
-
-/// Does some work as a run of the catalogue, while no other run is at work.
-async fn recorded<T>(
-    context: &JobContext,
-    job: &str,
-    as_of: NaiveDate,
-    observer: Observer,
-    work: impl AsyncFnOnce(&Run<'_>) -> Result<T>,
-    end: impl Fn(&T) -> (RunState, Option<f64>),
-) -> Result<T> {
-    if let Some(folder) = context.lock.parent() {
-        std::fs::create_dir_all(folder).outage("create folder", folder.display())?;
-    }
-    let _lock = ProcessLock::acquire(&context.lock, "another run is at work")?;
-    let run_id = run_id(context.clock.as_ref());
-    context.catalog.start_run(&run_id, job, &as_of.to_string(), context.clock.now()).await?;
-    observer(&JobEvent::Started { run_id: run_id.clone() });
-    let run = Run { context, as_of, recorder: Recorder::new(context, run_id.clone()), observer };
-    let (result, end) = match work(&run).await {
-        Ok(done) => {
-            let (state, quality_score) = end(&done);
-            (Ok(done), RunEnd { state, quality_score, error: None })
-        }
-        Err(error) => {
-            let end = RunEnd { state: RunState::Failed, quality_score: None, error: Some(error.chain()) };
-            run.recorder.raise_quietly(Trouble::RunFailed, job, &error.chain()).await;
-            (Err(error), end)
-        }
-    };
-    let closed = context.catalog.finish_run(&run_id, &end, context.clock.now()).await;
-    match (result, closed) {
-        (Err(error), _) | (Ok(_), Err(error)) => Err(error),
-        (Ok(report), Ok(())) => Ok(report),
-    }
 }
 
 /// UUID version 7: the clock's milliseconds, so that runs sort by their start, then random bits.

@@ -104,30 +104,33 @@ pub fn silver_command(home: Home, topics: &[String], json: bool) -> Result<ExitC
 /// Runs silver of topics of a home, of all when none is named.
 pub(crate) async fn run_silver(host: &Host, topics: &[String]) -> Result<Vec<SilverReport>> {
     let as_of = chrono::Utc::now().date_naive();
-    silver_of_topics(&context(host)?, topics, as_of, Arc::new(|_| {})).await
+    let plans = Plans::of_plugins(&host.plan.plugins)?;
+    // Nothing of it is published, so there is no gate.
+    silver_of_topics(&context(host, plans, GatePlan::default()), topics, as_of, Arc::new(|_| {})).await
 }
 
 /// Runs the night of a home.
 pub(crate) async fn run_night(host: &Host, as_of: NaiveDate, observer: Observer) -> Result<NightlyReport> {
-    nightly(&context(host)?, as_of, observer).await
+    let plans = Plans::of_plugins(&host.plan.plugins)?;
+    let gate = GatePlan::bind(&plans.checks)?;
+    nightly(&context(host, plans, gate), as_of, observer).await
 }
 
-fn context(host: &Host) -> Result<JobContext> {
+fn context(host: &Host, plans: Plans, gate: GatePlan) -> JobContext {
     let Host { plan, warehouse, .. } = host;
     let home = &plan.home;
-    let plans = Plans::of_plugins(&plan.plugins)?;
     let warehouse: Arc<dyn Warehouse> = warehouse.clone();
-    Ok(JobContext {
+    JobContext {
         drop: home.drop(),
         lake: home.lake(),
         lock: home.root().join("nightly.lock"),
         catalog: host.catalog().clone(),
         tables: DeltaTables::new(home.lake()),
         warehouse,
-        gate: GatePlan::bind(&plans.checks)?,
+        gate,
         plans,
         memory_bytes_max: plan.config.batch.memory_mib_max as usize * (1 << 20),
         settle_ms: SETTLE_MS,
         clock: Arc::new(SystemClock),
-    })
+    }
 }

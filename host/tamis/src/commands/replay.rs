@@ -163,6 +163,13 @@ async fn rules(host: &Host, arguments: &ReplayArguments) -> Result<RuleSet> {
     Ok(RuleSet { revision: 0, rules })
 }
 
+/// Where alerts go, what is kept of that, and what is counted of each place.
+struct Outputs {
+    sinks: Sinks,
+    checkpoints: Box<dyn CheckpointStore>,
+    places: Vec<(&'static str, Written)>,
+}
+
 struct Replay<'a> {
     host: &'a Host,
     arguments: &'a ReplayArguments,
@@ -175,7 +182,7 @@ impl Replay<'_> {
         let plan = &self.host.plan;
         // The routes are the streams' while they run.
         let _routes = (self.arguments.into == Into::Routes).then(|| lock_streams(&plan.home)).transpose()?;
-        let (sinks, checkpoints, places) = self.sinks()?;
+        let Outputs { sinks, checkpoints, places } = self.outputs()?;
         let mut stream = Stream::open(StreamParts {
             settings: StreamSettings {
                 rows_max: plan.config.streams.rows_max,
@@ -216,8 +223,7 @@ impl Replay<'_> {
         })
     }
 
-    /// Where alerts go, what is kept of that, and what is counted of each place.
-    fn sinks(&self) -> Result<(Sinks, Box<dyn CheckpointStore>, Vec<(&'static str, Written)>)> {
+    fn outputs(&self) -> Result<Outputs> {
         let (plan, into) = (&self.host.plan, &self.arguments.into);
         let writer = if *into == Into::Routes { PIPELINE } else { JOB };
         let mut records = TopicWriter::open(plan.home.topics(), writer, writer_settings(plan))?;
@@ -263,7 +269,8 @@ impl Replay<'_> {
         }
         // Rows of aggregates have no identity by which they could be written once.
         let aggregates: Box<dyn Sink<AggregateRow>> = Box::new(Unstaged(|_: &[AggregateRow]| Ok(())));
-        Ok((Sinks { records: Box::new(records), alerts, aggregates: Some(aggregates) }, checkpoints, places))
+        let sinks = Sinks { records: Box::new(records), alerts, aggregates: Some(aggregates) };
+        Ok(Outputs { sinks, checkpoints, places })
     }
 }
 

@@ -26,7 +26,8 @@ pub struct List<T>(pub Vec<Result<T, Unreadable>>);
 /// The fields of a struct under construction.
 pub struct Fields<'a> {
     values: Vec<Json>,
-    unreadable: &'a mut u64,
+    /// Whether something in the list could not be read.
+    unreadable: &'a mut bool,
 }
 
 impl Fields<'_> {
@@ -46,12 +47,12 @@ impl Fields<'_> {
     }
 
     fn add(&mut self, cell: Cell<Json>) {
-        *self.unreadable += u64::from(cell.is_err());
+        *self.unreadable |= cell.is_err();
         self.values.push(cell.ok().flatten().unwrap_or(Json::Null));
     }
 }
 
-/// Lists of structs.
+/// Lists of structs. A list in which something could not be read counts as one cell.
 pub struct Lists<T> {
     texts: Texts,
     unreadable: u64,
@@ -83,17 +84,18 @@ impl<T: Struct> Value for List<T> {
     const TYPE: ColumnType = ColumnType::Text;
 
     fn push(self, store: &mut Lists<T>) {
-        let mut rows = Vec::with_capacity(self.0.len());
+        let (mut rows, mut unreadable) = (Vec::with_capacity(self.0.len()), false);
         for element in self.0 {
-            let mut fields = Fields { values: Vec::with_capacity(T::FIELDS.len()), unreadable: &mut store.unreadable };
+            let mut fields = Fields { values: Vec::with_capacity(T::FIELDS.len()), unreadable: &mut unreadable };
             match element {
                 Ok(element) => element.write(&mut fields),
-                Err(Unreadable) => *fields.unreadable += 1,
+                Err(Unreadable) => *fields.unreadable = true,
             }
             // A struct that could not be read has no fields: it is null.
             let is_null = fields.values.is_empty();
             rows.push(if is_null { Json::Null } else { Json::Array(fields.values) });
         }
+        store.unreadable += u64::from(unreadable);
         Value::push(Json::Array(rows).to_string().as_str(), &mut store.texts);
     }
 }
@@ -125,6 +127,6 @@ mod tests {
         let text = br#"[["a",1],["a",null],null]"#.to_vec();
         let length = text.len() as u32;
         assert_eq!(column.values, Values::Text(Strings { offsets: vec![0, length, length, length], data: text }));
-        assert_eq!((column.validity, nullified), (Some(vec![0b001]), 3));
+        assert_eq!((column.validity, nullified), (Some(vec![0b001]), 2));
     }
 }
