@@ -4,8 +4,9 @@ use std::fs;
 
 use tamis_engine::conformance::{SourceHarness, source_contract};
 use tamis_engine::{Chunk, Read, Source};
-use tamis_model::Kind;
 use tamis_model::position::{Partition, Positions};
+
+use tamis_model::Kind;
 
 use super::*;
 
@@ -147,12 +148,12 @@ fn frames_become_record_lines() {
 fn a_writer_goes_on_behind_what_is_there() {
     let folder = tempfile::tempdir().unwrap();
     let all = [line(0, NOON), line(1, NOON), line(2, NOON)].concat();
-    let put = |position: i64, text: &str| {
+    let put = |position: i64, text: &str| -> Result<i64> {
         let mut writer = ArchiveWriter::open(folder.path(), settings(1_000)).unwrap();
         let next = writer.resume(&payments(), position)?;
         writer.write(&payments(), &lines(text), NOON, &mut |_, _, _| Ok(()))?;
         writer.close_all(&mut |_, _, _| Ok(()))?;
-        tamis_model::Result::Ok(next)
+        Ok(next)
     };
     assert_eq!(put(0, &[line(0, NOON), line(1, NOON)].concat()).unwrap(), 0);
     assert_eq!(put(0, &all).unwrap(), 2);
