@@ -1,4 +1,4 @@
-//! Bounded files as a source: whole records of text or CSV, plain or gzip.
+//! Bounded files as a source: whole records of text or CSV, plain, gzip or zstd.
 
 mod framing;
 mod reading;
@@ -31,7 +31,8 @@ impl FileSettings {
     }
 }
 
-/// Reads files from their beginning to their end. Files whose name ends in `.gz` are gzip, of one member or many.
+/// Reads files from their beginning to their end. Files whose name ends in `.gz` are gzip, of one member or many, those in
+/// `.zst` zstd.
 ///
 /// File `i` of the list is the partition `<name>/<i>`. Positions count framed records from 0, blank lines and headers
 /// included, because what a row is only the decoder knows. A last record needs no line break.

@@ -118,6 +118,7 @@ fn files(criterion: &mut Criterion) {
         personal: false,
         pseudonym: false,
         json: false,
+        fields: Vec::new(),
     });
     let mut csv = format!("{}\n", names.join(","));
     let mut log = String::new();

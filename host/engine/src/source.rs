@@ -35,6 +35,13 @@ pub enum Framing {
     Frames,
 }
 
+impl Framing {
+    /// Between the end of a record and the next one.
+    pub(crate) fn separator_bytes(self) -> usize {
+        usize::from(self == Self::Lines)
+    }
+}
+
 impl Chunk {
     /// The records without the padding.
     pub fn records(&self) -> &[u8] {
@@ -72,6 +79,42 @@ impl Chunk {
             std::mem::replace(&mut start, end)..end
         };
         ends.chunks(length).map(stretch).collect()
+    }
+
+    /// Where each of its records stands, in order. Nothing is read of what they say: their offsets are −1.
+    pub fn origins(&self) -> impl Iterator<Item = Origin> {
+        self.origins_from(0)
+    }
+
+    /// The same from the one on that begins at byte `at`.
+    pub(crate) fn origins_from(&self, mut at: usize) -> impl Iterator<Item = Origin> {
+        let records = self.records();
+        iter::from_fn(move || {
+            let start = at;
+            let rest = records.get(start..).filter(|rest| !rest.is_empty())?;
+            let end = match self.framing {
+                Framing::Lines => start + memchr::memchr(b'\n', rest).unwrap_or(rest.len()),
+                Framing::Frames => Frame::read(records, start).end,
+            };
+            at = end + self.framing.separator_bytes();
+            let byte = |at| u32::try_from(at).expect("a chunk is far below 4 GiB");
+            Some(Origin { offset: -1, start: byte(start), end: byte(end) })
+        })
+    }
+
+    /// Takes the records out for which `keep` does not hold.
+    pub fn retain(&mut self, mut keep: impl FnMut(&Self, Origin) -> bool) {
+        let separator = self.framing.separator_bytes();
+        let origins: Vec<Origin> = self.origins().collect();
+        let kept: Vec<Origin> = origins.into_iter().filter(|origin| keep(self, *origin)).collect();
+        let mut to = 0;
+        for origin in kept {
+            let (start, end) = (origin.start as usize, origin.end as usize + separator);
+            self.bytes.copy_within(start..end, to);
+            to += end - start;
+        }
+        self.bytes.truncate(to);
+        self.bytes.resize(to + PADDING, 0);
     }
 
     /// What tells them apart.

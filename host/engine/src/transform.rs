@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 
 use arrow_array::RecordBatch;
 use tamis_model::position::{Partition, Positions};
+use tamis_model::time::Millis;
 use tamis_model::transform::{Transform, Transformed};
 use tamis_model::{Error, Kind, Result};
 
@@ -22,8 +23,10 @@ const ROWS_MAX: usize = 4096;
 pub struct KeptRows {
     /// The index of their file among the files of the run.
     pub file: u32,
-    /// For each row its number in the file, from 1, ascending.
+    /// For each row its number in the file, from 1, or its offset; ascending.
     pub row_numbers: Vec<i64>,
+    /// For each row its event time; empty for files that are no archive of a topic.
+    pub times: Vec<Millis>,
     /// The rows, in the columns of the transform's output.
     pub rows: RecordBatch,
 }
@@ -139,7 +142,9 @@ impl FileRun {
             self.count(&transformed);
             if !transformed.kept.is_empty() {
                 let row_numbers = transformed.kept.iter().map(|row| decoded.origins[*row as usize].offset).collect();
-                kept.write(&[KeptRows { file: self.index, row_numbers, rows: transformed.rows }])?;
+                let timed = transformed.kept.iter().filter(|_| !decoded.times.is_empty());
+                let times = timed.map(|row| decoded.times[*row as usize]).collect();
+                kept.write(&[KeptRows { file: self.index, row_numbers, times, rows: transformed.rows }])?;
             }
         }
         if !set_aside.is_empty() {

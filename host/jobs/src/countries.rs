@@ -34,6 +34,7 @@ fn parse(text: &str) -> Result<RecordBatch> {
         personal: false,
         pseudonym: false,
         json: false,
+        fields: Vec::new(),
     };
     let member = Column { column_type: ColumnType::Boolean, ..text("ue") };
     let mut arrays: Vec<ArrayRef> = columns.map(|column| Arc::new(StringArray::from(column)) as ArrayRef).to_vec();

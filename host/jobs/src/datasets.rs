@@ -28,6 +28,7 @@ impl Dataset {
             personal: false,
             pseudonym: false,
             json: false,
+            fields: Vec::new(),
         };
         arrow_schema(&self.columns.iter().map(column).collect::<Vec<_>>())
     }

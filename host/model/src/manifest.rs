@@ -122,6 +122,8 @@ pub enum Format {
     Csv,
     /// One text column: the line.
     Lines,
+    /// Record lines of a topic's archive; columns are members of the records' values.
+    Records,
 }
 
 /// What becomes of events that arrive behind the watermark.

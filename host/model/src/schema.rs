@@ -69,12 +69,37 @@ pub struct Column {
     /// Outputs of rules: whether its texts are JSON and stand in records as they are.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub json: bool,
+    /// Outputs of transforms: of a column of lists of structs the fields of these. It crosses the plugin boundary as text: a JSON array of
+    /// arrays, each the values of a struct as they would cross it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub fields: Vec<StructField>,
+}
+
+/// A field of the structs in a list.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct StructField {
+    /// Its name.
+    pub name: String,
+    /// The type of its values.
+    #[serde(rename = "type")]
+    pub column_type: ColumnType,
 }
 
 impl Column {
     /// The Arrow field.
     pub fn field(&self) -> Field {
-        Field::new(&self.name, self.column_type.arrow(), !self.required)
+        Field::new(&self.name, self.arrow(), !self.required)
+    }
+
+    /// The Arrow form of its values.
+    pub fn arrow(&self) -> DataType {
+        if self.fields.is_empty() {
+            return self.column_type.arrow();
+        }
+        let fields = self.fields.iter().map(|field| Field::new(&field.name, field.column_type.arrow(), true));
+        // Readers of Parquet call the elements so.
+        DataType::List(Arc::new(Field::new("element", DataType::Struct(fields.collect()), true)))
     }
 }
 

@@ -3,6 +3,8 @@
 //! Nothing here is trusted: lengths, offsets, UTF-8, bitmaps and ranges are checked, and a breach says which
 //! column it was and what was wrong.
 
+mod lists;
+
 use std::sync::Arc;
 
 use arrow_array::{
@@ -36,6 +38,9 @@ fn lift_column(buf: ColumnBuf, column: &Column, rows: usize) -> Result<ArrayRef,
         return Err(format!("{} nulls, but it is required", nulls.null_count()));
     }
     Ok(match (column.column_type, buf.values) {
+        (ColumnType::Text, ValuesBuf::Text(strings)) if !column.fields.is_empty() => {
+            lists::lift(&lift_text(strings, nulls, rows)?, column)?
+        }
         (ColumnType::Text, ValuesBuf::Text(strings)) => Arc::new(lift_text(strings, nulls, rows)?),
         (ColumnType::Int64, ValuesBuf::Int64(values)) => Arc::new(Int64Array::new(whole(values, rows)?, nulls)),
         (ColumnType::Float64, ValuesBuf::Float64(values)) => Arc::new(Float64Array::new(whole(values, rows)?, nulls)),

@@ -127,8 +127,9 @@ fn check_input(input: &Input) -> Result<(), String> {
     }
     let typed = input.columns.iter().find(|column| column.column_type != ColumnType::Text);
     match (input.format, typed) {
-        (Some(Format::Csv), Some(column)) => {
-            Err(format!("column `{}` of a csv is text; parsing it is the plugin's work", column.name))
+        (Some(format @ (Format::Csv | Format::Records)), Some(column)) => {
+            let (name, of) = (&column.name, if format == Format::Csv { "a csv" } else { "records" });
+            Err(format!("column `{name}` of {of} is text; parsing it is the plugin's work"))
         }
         _ => Ok(()),
     }
@@ -136,6 +137,9 @@ fn check_input(input: &Input) -> Result<(), String> {
 
 fn check_output(output: &Output) -> Result<(), String> {
     distinct("column", output.columns.iter().map(|column| column.name.as_str()))?;
+    if let Some(column) = output.columns.iter().find(|c| !c.fields.is_empty() && c.column_type != ColumnType::Text) {
+        return Err(format!("column `{}` has fields, so its type is text", column.name));
+    }
     distinct("partition column", output.partition_by.iter().map(String::as_str))?;
     for name in &output.partition_by {
         existing(&output.columns, name, "partition column")?;

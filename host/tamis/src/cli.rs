@@ -104,11 +104,16 @@ pub enum Command {
     Audit(client::Audit),
     /// Replay a stretch of the topics through a version of a rule, and report what it would have raised.
     ///
-    /// Nothing that is live is touched. Records come from the topics of the home: there is no archive to read from yet.
+    /// Nothing that is live is touched. Records come from the topics of the home, not from their archive.
     Backtest(crate::commands::BacktestArguments),
     /// Check schemas of topics.
     #[command(subcommand)]
     Schema(crate::commands::SchemaCommand),
+    /// Judge a stretch of the topics, or of their archive, once more: the same engine, without a clock.
+    ///
+    /// An edge is @TIME (RFC 3339), +N records behind the beginning of each partition, or -N before its end. Alerts are written where they
+    /// are missing, by their ids, so a replay can be repeated.
+    Replay(crate::commands::ReplayArguments),
     /// Write, build, test and inspect plugins.
     #[command(subcommand)]
     Plugin(crate::plugin::Command),
@@ -149,6 +154,14 @@ pub enum Run {
         /// Read the topics to their end, close all windows, and stop.
         #[arg(long)]
         until_end: bool,
+    },
+    /// Keep what the topics hold in Bronze, to their end (`tamis serve` does so all the time).
+    Archive,
+    /// Add what is new in the archives of topics to their trusted tables (`tamis serve` does so every hour).
+    Silver {
+        /// Only these topics.
+        #[arg(value_name = "TOPIC")]
+        topics: Vec<String>,
     },
     /// Show a run: rows of each file, tables, checks.
     Show {
@@ -240,6 +253,11 @@ mod tests {
         check("topics create --kafka 127.0.0.1:9092", true);
         check("demo --listen 127.0.0.1:8710", true);
         check("demo --listen 127.0.0.1:8710 --once", false);
+        check("replay --from @2026-03-18T00:00Z --to -5 --rule a --rule b", true);
+        check("replay --rule a --version 2 --into topic:again", true);
+        check("replay --version 2", false);
+        check("replay --from yesterday", false);
+        check("replay --into nowhere", false);
         check("rule change r --on-failure halt", true);
         check("rule change r --on-failure disable", false);
         check(

@@ -18,6 +18,8 @@ pub struct Config {
     pub pepper_file: Option<PathBuf>,
     /// How streams are read.
     pub streams: Streams,
+    /// Which topics are kept in Bronze, and how.
+    pub archive: Archive,
     /// How much memory batch work may use.
     pub batch: Batch,
     /// What `tamis serve` runs by the clock.
@@ -106,6 +108,25 @@ impl Default for Streams {
     }
 }
 
+/// Which topics are kept in Bronze, and how.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Archive {
+    /// The topics; none switches the archive off.
+    pub topics: Vec<String>,
+    /// Mebibytes that an object has at most, uncompressed.
+    pub object_mib_max: u32,
+    /// Milliseconds after its first record at which an object is closed at the latest.
+    pub interval_ms: u32,
+}
+
+impl Default for Archive {
+    fn default() -> Self {
+        let topics = ["payments", "orders"].map(str::to_owned).to_vec();
+        Self { topics, object_mib_max: 128, interval_ms: 3_600_000 }
+    }
+}
+
 /// How much batch work may use.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -126,11 +147,13 @@ impl Default for Batch {
 pub struct Schedules {
     /// When the nightly run begins, `HH:MM`, UTC.
     pub nightly_at: String,
+    /// Milliseconds between two runs of silver of topics.
+    pub silver_interval_ms: u32,
 }
 
 impl Default for Schedules {
     fn default() -> Self {
-        Self { nightly_at: "06:30".to_owned() }
+        Self { nightly_at: "06:30".to_owned(), silver_interval_ms: 3_600_000 }
     }
 }
 

@@ -28,7 +28,7 @@ use crate::kafka::{Delivery, KafkaPlan};
 use crate::plan::Plan;
 
 /// The pipeline's name: in checkpoints, as the owner of the topics that it writes, and in the warehouse.
-const PIPELINE: &str = "streams";
+pub(crate) const PIPELINE: &str = "streams";
 /// The same for the topics of Kafka, whose positions are others.
 const KAFKA_PIPELINE: &str = "streams-kafka";
 
@@ -140,11 +140,9 @@ fn ends_in_home(plan: &Plan, until: Until, shards: usize) -> Result<Ends> {
     let read = if until == Until::End { read.until_end() } else { read };
     // Each shard has its own part of a chunk.
     let read = ReaderSettings { chunk_bytes: read.chunk_bytes * shards, ..read };
-    let partitions = plan.config.topics.iter().map(|(name, topic)| (name.clone(), topic.partitions)).collect();
-    let write = WriterSettings { partitions, ..WriterSettings::default() };
     Ok(Ends {
         source: Box::new(TopicReader::new(plan.home.topics(), read)?),
-        records: Box::new(TopicWriter::open(plan.home.topics(), PIPELINE, write)?),
+        records: Box::new(TopicWriter::open(plan.home.topics(), PIPELINE, writer_settings(plan))?),
         checkpoints: Box::new(FileCheckpoints::open(plan.home.checkpoints(PIPELINE))?),
     })
 }
@@ -170,6 +168,12 @@ fn ends_in_kafka(plan: &Plan, kafka: &KafkaPlan, until: Until, shards: usize) ->
         }
     };
     Ok(Ends { source: Box::new(source), records: Box::new(records), checkpoints })
+}
+
+/// How topics are laid out that are written to.
+pub(crate) fn writer_settings(plan: &Plan) -> WriterSettings {
+    let partitions = plan.config.topics.iter().map(|(name, topic)| (name.clone(), topic.partitions)).collect();
+    WriterSettings { partitions, ..WriterSettings::default() }
 }
 
 /// Where the output of a home's streams goes.

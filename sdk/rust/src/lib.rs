@@ -94,9 +94,10 @@ pub use wit_bindgen;
 pub mod prelude {
     pub use crate::check::{Dataset, NumberType, Observe, Values, Verdict};
     pub use crate::counts::Counts;
-    pub use crate::output::{EmailPseudo, Pseudo, Written};
+    pub use crate::output::{Coarse, EmailPseudo, Fields, List, Pseudo, Struct, Written};
     pub use crate::percent::Percent;
     pub use crate::read::{self, Cell};
+    pub use crate::row::ColumnType;
     pub use crate::state::Fold;
     pub use crate::text_set::TextSet;
     pub use crate::total::Total;

@@ -10,10 +10,13 @@ use crate::bindings::types::{Column, Values};
 use crate::read::{Cell, Unreadable};
 use crate::row::ColumnType;
 
+mod list;
 mod value;
 
+pub use list::{Fields, List, Lists, Struct};
 pub use value::{
-    Booleans, Dates, Decimals, EmailPseudo, Floats, Integers, JsonTexts, Pseudo, Pseudonyms, Texts, Timestamps, Written,
+    Booleans, Coarse, CoarseTexts, Dates, Decimals, EmailPseudo, Floats, Integers, JsonTexts, Pseudo, Pseudonyms,
+    Texts, Timestamps, Written,
 };
 
 /// A row, or the columns at the end of one.
@@ -71,6 +74,10 @@ pub fn describe_column<F: Field>(name: &str) -> serde_json::Value {
             column[member] = true.into();
         }
     }
+    if !F::Store::FIELDS.is_empty() {
+        let fields = F::Store::FIELDS.iter().map(|(name, field)| json!({ "name": name, "type": field.name() }));
+        column["fields"] = fields.collect();
+    }
     column
 }
 
@@ -127,11 +134,17 @@ pub trait Store {
     const PSEUDONYM: bool = false;
     /// Whether the column holds texts that are JSON.
     const JSON: bool = false;
+    /// Of a column of lists of structs the fields of these.
+    const FIELDS: &'static [(&'static str, ColumnType)] = &[];
 
     /// No values, but room for `rows`.
     fn with_capacity(rows: usize) -> Self;
     /// Adds an arbitrary value that stands for null.
     fn push_null(&mut self);
+    /// How many cells within the values could not be read.
+    fn unreadable(&self) -> u64 {
+        0
+    }
     /// The values as they cross the boundary.
     fn finish(self) -> Values;
 }
@@ -166,7 +179,8 @@ impl<S: Store> Builder<S> {
 
     /// The column, and how many of its cells could not be read.
     pub fn finish(self) -> (Column, u64) {
-        (Column { values: self.store.finish(), validity: self.validity.bitmap }, self.nullified)
+        let nullified = self.nullified + self.store.unreadable();
+        (Column { values: self.store.finish(), validity: self.validity.bitmap }, nullified)
     }
 }
 

@@ -1,5 +1,6 @@
 //! Every operation on a real device fails once, before and after its effect, while rules change: each row is visible exactly once.
 
+mod archive;
 mod fuse;
 mod registry;
 mod world;

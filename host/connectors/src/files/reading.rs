@@ -121,9 +121,11 @@ impl OpenFile {
 fn open_bytes(path: &Path) -> Result<Box<dyn io::Read + Send>> {
     const BUFFER_BYTES: usize = 128 << 10;
     let file = File::open(path).outage("open", path.display())?;
-    let is_gzip = path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("gz"));
-    Ok(if is_gzip {
+    let is = |ending: &str| path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case(ending));
+    Ok(if is("gz") {
         Box::new(MultiGzDecoder::new(BufReader::with_capacity(BUFFER_BYTES, file)))
+    } else if is("zst") {
+        Box::new(zstd::Decoder::new(file).outage("open", path.display())?)
     } else {
         Box::new(file)
     })
@@ -131,9 +133,11 @@ fn open_bytes(path: &Path) -> Result<Box<dyn io::Read + Send>> {
 
 /// A decoder says that bytes are wrong by the error's kind; everything else is the disk's.
 fn reading_failed(path: &Path, error: io::Error) -> Error {
-    use io::ErrorKind::{InvalidData, InvalidInput, UnexpectedEof};
+    use io::ErrorKind::{InvalidData, InvalidInput, Other, UnexpectedEof};
     let kind = match error.kind() {
         InvalidData | InvalidInput | UnexpectedEof => Kind::Corrupt,
+        // That of zstd has no kind of its own.
+        Other if error.raw_os_error().is_none() => Kind::Corrupt,
         _ => Kind::Outage,
     };
     Error::new(kind, "read", path.display()).because(error)

@@ -1,6 +1,8 @@
 //! Alerts in object storage: `alerts/<rule>/event_date=YYYY-MM-DD/<writer>-<log>-<part>.jsonl.zst`.
 
-use std::path::PathBuf;
+use std::fs::File;
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde::Deserialize;
@@ -12,7 +14,7 @@ use tamis_model::{Error, Result};
 
 use super::gathered_lines::{GatheredLines, Staged};
 use super::json_lines::Form;
-use crate::plain_name;
+use crate::{folders, plain_name};
 
 /// Writes alerts as they are stored (personal values are pseudonyms), by rule and UTC date of `event_time`.
 ///
@@ -38,6 +40,24 @@ impl AlertFiles {
         let json = serde_json::to_string(&alert.for_storage(&self.pepper)).invalid("store alert", &alert.alert_id)?;
         self.lines.append(&format!("{}/event_date={date}", alert.rule), &json)
     }
+}
+
+/// Shows `visit` each line that the lake's folder of alerts has of a rule.
+pub fn alert_lines(alerts: &Path, rule: &str, visit: &mut dyn FnMut(&[u8]) -> Result<()>) -> Result<()> {
+    plain_name::check("read the alerts of rule", rule)?;
+    let folder = alerts.join(rule);
+    for date in folders::names(&folder)? {
+        let day = folder.join(date);
+        for name in folders::names(&day)?.iter().filter(|name| name.ends_with(Form::Zstd.extension())) {
+            let path = day.join(name);
+            let file = File::open(&path).outage("open", path.display())?;
+            let lines = BufReader::new(zstd::Decoder::new(file).outage("open", path.display())?);
+            for line in lines.split(b'\n') {
+                visit(&line.corrupt("read", path.display())?)?;
+            }
+        }
+    }
+    Ok(())
 }
 
 impl Sink<Alert> for AlertFiles {

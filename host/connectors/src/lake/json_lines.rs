@@ -50,7 +50,10 @@ impl JsonLines {
         let output = match form {
             Form::Plain => Output::Plain(BufWriter::with_capacity(BUFFER_BYTES, file)),
             Form::Zstd => {
-                let encoder = zstd::Encoder::new(file, zstd::DEFAULT_COMPRESSION_LEVEL);
+                let encoder = zstd::Encoder::new(file, zstd::DEFAULT_COMPRESSION_LEVEL).and_then(|mut encoder| {
+                    encoder.include_checksum(true)?;
+                    Ok(encoder)
+                });
                 Output::Zstd(encoder.outage("create", path.display())?)
             }
         };
@@ -65,12 +68,17 @@ impl JsonLines {
 
     /// Appends a line that is JSON already; it has no line break.
     pub fn append_text(&mut self, json: &str) -> Result<()> {
-        debug_assert!(!json.contains('\n'));
+        self.append_line(json.as_bytes())
+    }
+
+    /// Appends a line as it is; it has no line break.
+    pub fn append_line(&mut self, line: &[u8]) -> Result<()> {
+        debug_assert!(!line.contains(&b'\n'));
         let output: &mut dyn Write = match &mut self.output {
             Output::Plain(file) => file,
             Output::Zstd(encoder) => encoder,
         };
-        let written = output.write_all(json.as_bytes()).and_then(|()| output.write_all(b"\n"));
+        let written = output.write_all(line).and_then(|()| output.write_all(b"\n"));
         written.outage("append to", self.path.display())
     }
 

@@ -135,7 +135,7 @@ impl DeltaTables {
         }
     }
 
-    fn table_folder(&self, dataset: &str) -> Result<PathBuf> {
+    pub(super) fn table_folder(&self, dataset: &str) -> Result<PathBuf> {
         let parts: Vec<&str> = dataset.split('.').collect();
         let [layer, name] = parts[..] else {
             return Err(Error::invalid("open dataset", format!("{dataset:?}"), "its name is not <layer>.<name>"));
@@ -145,11 +145,11 @@ impl DeltaTables {
         Ok(self.folder.join(layer).join(name))
     }
 
-    async fn existing(&self, dataset: &str) -> Result<DeltaTable> {
+    pub(super) async fn existing(&self, dataset: &str) -> Result<DeltaTable> {
         self.open(dataset).await?.ok_or_else(|| Error::new(Kind::Missing, "open dataset", dataset))
     }
 
-    async fn open(&self, dataset: &str) -> Result<Option<DeltaTable>> {
+    pub(super) async fn open(&self, dataset: &str) -> Result<Option<DeltaTable>> {
         let folder = self.table_folder(dataset)?;
         if !folder.join("_delta_log").is_dir() {
             return Ok(None);
@@ -192,23 +192,23 @@ async fn sweep(table: DeltaTable, dataset: &str) -> Result<u64> {
 }
 
 /// What may be in a place that two threads look at.
-type Slot<T> = Mutex<Option<T>>;
+pub(super) type Slot<T> = Mutex<Option<T>>;
 
 /// Takes what is there. It is whole even if another holder panicked.
-fn take<T>(slot: &Slot<T>) -> Option<T> {
+pub(super) fn take<T>(slot: &Slot<T>) -> Option<T> {
     slot.lock().unwrap_or_else(PoisonError::into_inner).take()
 }
 
 /// A session that writes rows in one stream. With more, Delta deals them out by partition, and DataFusion's exchange holds nothing
 /// back while one of its outputs is empty: the rows of a single day would pile up in memory.
-fn one_stream() -> SessionState {
+pub(super) fn one_stream() -> SessionState {
     let state = create_session().state();
     let config = state.config().clone().with_target_partitions(1);
     SessionStateBuilder::new_from_existing(state).with_config(config).build()
 }
 
 /// A plan that yields the rows, once. Their failure is put into `failure`.
-fn plan_of(
+pub(super) fn plan_of(
     dataset: &str,
     spec: &TableSpec,
     rows: Rows,

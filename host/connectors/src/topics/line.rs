@@ -10,7 +10,7 @@ use tamis_model::time::Millis;
 
 /// What a record line holds besides its offset.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Parts<'a> {
+pub(crate) struct Parts<'a> {
     pub timestamp: Millis,
     pub key: Option<&'a [u8]>,
     pub value: Option<&'a [u8]>,
@@ -20,7 +20,7 @@ pub(super) struct Parts<'a> {
 }
 
 /// Writes a record line with its line break behind `out`.
-pub(super) fn append(out: &mut Vec<u8>, offset: i64, parts: &Parts<'_>) {
+pub(crate) fn append(out: &mut Vec<u8>, offset: i64, parts: &Parts<'_>) {
     put(out, format_args!("{{\"offset\":{offset},\"timestamp\":{},", parts.timestamp));
     match parts.key.map(str::from_utf8) {
         None => out.extend_from_slice(b"\"key\":null,"),

@@ -5,12 +5,13 @@
 
 mod backwards;
 pub mod dead_letters;
-mod line;
+pub(crate) mod line;
 mod log;
 mod overview;
 mod owner;
 mod reader;
 mod seek;
+pub(crate) mod stamp;
 mod window;
 mod writer;
 

@@ -1,7 +1,6 @@
 //! Embedded topics between two times: what a backtest replays.
 
 mod search;
-mod stamp;
 #[cfg(test)]
 mod tests;
 
@@ -17,8 +16,8 @@ use tamis_model::time::Millis;
 use tamis_model::{Error, Kind, Result};
 
 use self::search::{Grain, Part, Stretch};
-use self::stamp::Stamp;
 use super::partition_numbers;
+use super::stamp::Stamp;
 use crate::plain_name;
 
 /// About how many bytes a chunk has.

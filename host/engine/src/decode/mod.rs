@@ -11,10 +11,12 @@ use crate::source::Chunk;
 pub mod csv;
 pub mod json;
 pub mod lines;
+pub mod members;
 
 pub use csv::CsvDecoder;
 pub use json::RecordDecoder;
 pub use lines::LineDecoder;
+pub use members::MemberDecoder;
 
 /// Rows decoded from a part of a chunk.
 #[derive(Debug)]
@@ -23,7 +25,7 @@ pub struct Decoded {
     pub rows: RecordBatch,
     /// For each row where it came from.
     pub origins: Vec<Origin>,
-    /// For each row its event time; empty for files.
+    /// For each row its event time; empty for files that are no archive of a topic.
     pub times: Vec<Millis>,
     /// What was refused, in order of arrival.
     pub refused: Vec<Refused>,
@@ -71,6 +73,7 @@ pub fn for_file(format: Format, columns: &[Column]) -> Result<Box<dyn Decoder>> 
     match format {
         Format::Csv => Ok(Box::new(CsvDecoder::new(columns)?)),
         Format::Lines => Ok(Box::new(LineDecoder::new())),
+        Format::Records => Ok(Box::new(MemberDecoder::new(columns)?)),
     }
 }
 

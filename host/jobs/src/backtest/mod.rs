@@ -11,7 +11,7 @@
 //! window. Two things only a live stream knows: records that it refused because they were ahead of its clock, and those that were late
 //! because their partition had been quiet; a replay has no clock. A record that lies further than [`DISORDER_MS`] behind another one may be
 //! missed where it stands at an end of what is read. Records come from the embedded topics ([`Replay`] is the seam for other
-//! sources: there is no archive to read from yet).
+//! sources: the archive is not read yet).
 //!
 //! **Two versions** are run side by side, batch by batch, over the same records, each in a stream of its own, and compared by the
 //! ids of their alerts.

@@ -54,7 +54,7 @@ pub enum BacktestSource {
     /// The embedded topics.
     #[default]
     Topics,
-    /// The archive of the lake, which there is not yet: it is refused.
+    /// The archive of the lake, which backtests do not read yet: it is refused.
     Archive,
 }
 
@@ -73,7 +73,7 @@ impl BacktestRequest {
     pub async fn resolve(&self, registry: &Registry) -> Result<Backtest> {
         let window = Window::parse(&self.from, &self.to)?;
         if self.source == BacktestSource::Archive {
-            return Err(refuse("there is no archive of the topics yet; `topics` can be replayed"));
+            return Err(refuse("backtests do not read the archive yet; `topics` can be replayed"));
         }
         let rule = self.rule.as_ref().or(self.plugin.as_ref()).ok_or_else(|| refuse("name a rule or a plugin"))?;
         let version = match &self.plugin {

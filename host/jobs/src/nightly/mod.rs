@@ -6,6 +6,7 @@
 
 mod publish;
 mod recorder;
+mod topics;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -14,19 +15,19 @@ use chrono::NaiveDate;
 use tamis_catalog::Catalog;
 use tamis_catalog::operations::{OperationalAlert, Trouble};
 use tamis_catalog::run_details::RunColumn;
-use tamis_catalog::runs::{RunEnd, RunState};
+use tamis_catalog::runs::RunState;
+use tamis_connectors::DeltaTables;
 use tamis_connectors::warehouse::{QualityResult, Warehouse};
-use tamis_connectors::{DeltaTables, ProcessLock};
 use tamis_engine::clock::Clock;
 use tamis_model::Result;
-use tamis_model::error::Context;
 use uuid::{Builder, Uuid};
 
-use self::recorder::Recorder;
+use self::recorder::{Recorder, recorded};
+pub use self::topics::silver_of_topics;
 use crate::gate::{self, GatePlan, Verdict};
 use crate::gold::{self, GoldReport};
 use crate::ingest::{IngestReport, IngestSettings, LeftReason, ingest};
-use crate::plans::Plans;
+use crate::plans::{Plans, TransformPlan};
 use crate::session::Session;
 use crate::silver::{self, SilverJob, SilverProgress, SilverReport};
 use crate::staging::StagingFolder;
@@ -143,30 +144,8 @@ pub struct NightlyReport {
 /// Runs the night of `as_of`. A run that the gate refuses is a report with the state `gated`; an error is kept with
 /// its causes in the run's record.
 pub async fn nightly(context: &JobContext, as_of: NaiveDate, observer: Observer) -> Result<NightlyReport> {
-    if let Some(folder) = context.lock.parent() {
-        std::fs::create_dir_all(folder).outage("create folder", folder.display())?;
-    }
-    let _lock = ProcessLock::acquire(&context.lock, "another run is at work")?;
-    let run_id = run_id(context.clock.as_ref());
-    context.catalog.start_run(&run_id, JOB, &as_of.to_string(), context.clock.now()).await?;
-    observer(&JobEvent::Started { run_id: run_id.clone() });
-    let run = Run { context, as_of, recorder: Recorder::new(context, run_id.clone()), observer };
-    let (result, end) = match run.execute().await {
-        Ok(report) => {
-            let end = RunEnd { state: report.state, quality_score: report.quality_score, error: None };
-            (Ok(report), end)
-        }
-        Err(error) => {
-            let end = RunEnd { state: RunState::Failed, quality_score: None, error: Some(error.chain()) };
-            run.recorder.raise_quietly(Trouble::RunFailed, JOB, &error.chain()).await;
-            (Err(error), end)
-        }
-    };
-    let closed = context.catalog.finish_run(&run_id, &end, context.clock.now()).await;
-    match (result, closed) {
-        (Err(error), _) | (Ok(_), Err(error)) => Err(error),
-        (Ok(report), Ok(())) => Ok(report),
-    }
+    let end = |report: &NightlyReport| (report.state, report.quality_score);
+    recorded(context, JOB, as_of, observer, async |run| run.execute().await, end).await
 }
 
 /// UUID version 7: the clock's milliseconds, so that runs sort by their start, then random bits.
@@ -186,8 +165,7 @@ struct Run<'a> {
 
 impl Run<'_> {
     async fn execute(&self) -> Result<NightlyReport> {
-        let staging = StagingFolder::create(self.context.lake.join(".staging"))?;
-        let session = Session::open(self.context.memory_bytes_max, staging.path(), self.as_of)?;
+        let (session, staging) = self.session()?;
         self.context.warehouse.discard().await?;
         for component in &self.context.plans.components {
             let now = self.context.clock.now();
@@ -195,7 +173,8 @@ impl Run<'_> {
         }
 
         let ingested = self.ingest().await?;
-        let (sources, unread_sources) = self.silver(&session, &staging).await?;
+        let sources = self.silver(&session, &staging, &|_| true).await?;
+        let unread_sources = self.unread_sources().await?;
         let gold = self.gold(&session, &staging).await?;
         let (quality, verdict) = self.gate(&session, &gold).await?;
         if let Some(why) = &verdict.refusal {
@@ -251,9 +230,19 @@ impl Run<'_> {
         Ok(report)
     }
 
-    async fn silver(&self, session: &Session, staging: &StagingFolder) -> Result<(Vec<SilverReport>, Vec<String>)> {
+    fn session(&self) -> Result<(Session, StagingFolder)> {
+        let staging = StagingFolder::create(self.context.lake.join(".staging"))?;
+        Ok((Session::open(self.context.memory_bytes_max, staging.path(), self.as_of)?, staging))
+    }
+
+    async fn silver(
+        &self,
+        session: &Session,
+        staging: &StagingFolder,
+        wanted: &(dyn Fn(&TransformPlan) -> bool + Sync),
+    ) -> Result<Vec<SilverReport>> {
         let mut sources = Vec::new();
-        for plan in &self.context.plans.transforms {
+        for plan in self.context.plans.transforms.iter().filter(|plan| wanted(plan)) {
             let (observer, source) = (Arc::clone(&self.observer), plan.source.clone());
             let job = SilverJob {
                 run_id: self.recorder.run_id(),
@@ -274,12 +263,16 @@ impl Run<'_> {
                 sources.push(report);
             }
         }
+        Ok(sources)
+    }
+
+    async fn unread_sources(&self) -> Result<Vec<String>> {
         let read = |source: &String| self.context.plans.transforms.iter().any(|plan| plan.source == *source);
         let unread: Vec<_> = self.context.catalog.sources().await?.into_iter().filter(|source| !read(source)).collect();
         for source in &unread {
             self.recorder.event("source_unread", source, "no transform reads it").await?;
         }
-        Ok((sources, unread))
+        Ok(unread)
     }
 
     async fn record_source(&self, report: &SilverReport) -> Result<()> {

@@ -1,9 +1,48 @@
 //! What a run leaves in the catalogue while it is at work.
 
+use chrono::NaiveDate;
 use tamis_catalog::operations::Trouble;
+use tamis_catalog::runs::{RunEnd, RunState};
+use tamis_connectors::ProcessLock;
 use tamis_model::Result;
+use tamis_model::error::Context;
 
-use super::JobContext;
+use super::{JobContext, JobEvent, Observer, Run, run_id};
+
+/// Does some work as a run of the catalogue, while no other run is at work.
+pub(super) async fn recorded<T>(
+    context: &JobContext,
+    job: &str,
+    as_of: NaiveDate,
+    observer: Observer,
+    work: impl AsyncFnOnce(&Run<'_>) -> Result<T>,
+    end: impl Fn(&T) -> (RunState, Option<f64>),
+) -> Result<T> {
+    if let Some(folder) = context.lock.parent() {
+        std::fs::create_dir_all(folder).outage("create folder", folder.display())?;
+    }
+    let _lock = ProcessLock::acquire(&context.lock, "another run is at work")?;
+    let run_id = run_id(context.clock.as_ref());
+    context.catalog.start_run(&run_id, job, &as_of.to_string(), context.clock.now()).await?;
+    observer(&JobEvent::Started { run_id: run_id.clone() });
+    let run = Run { context, as_of, recorder: Recorder::new(context, run_id.clone()), observer };
+    let (result, end) = match work(&run).await {
+        Ok(done) => {
+            let (state, quality_score) = end(&done);
+            (Ok(done), RunEnd { state, quality_score, error: None })
+        }
+        Err(error) => {
+            let end = RunEnd { state: RunState::Failed, quality_score: None, error: Some(error.chain()) };
+            run.recorder.raise_quietly(Trouble::RunFailed, job, &error.chain()).await;
+            (Err(error), end)
+        }
+    };
+    let closed = context.catalog.finish_run(&run_id, &end, context.clock.now()).await;
+    match (result, closed) {
+        (Err(error), _) | (Ok(_), Err(error)) => Err(error),
+        (Ok(report), Ok(())) => Ok(report),
+    }
+}
 
 /// Writes the record of one run.
 pub(super) struct Recorder<'a> {

@@ -22,6 +22,10 @@ pub(super) const STAGED: &str = "reference.staged";
 pub(super) const FILE: &str = "_file";
 /// The column of staged rows that numbers them in their file.
 pub(super) const ROW: &str = "_row";
+/// The column of staged rows with their event time, where they have one.
+pub(super) const TIME: &str = "_time";
+/// The column of staged rows with the partition that their file is of, where it is of one.
+pub(super) const PARTITION: &str = "_partition";
 
 /// How many rows of each file won; whole once the rows have been read to their end.
 #[derive(Clone)]

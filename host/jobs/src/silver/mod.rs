@@ -1,8 +1,9 @@
 //! Silver: the latest version of each file of a source through its transform, deduplicated, as one dataset.
 //!
 //! The whole dataset is made anew and replaced in one commit, so a run can be repeated and a file that comes late,
-//! or comes back changed, needs nothing special. Files are read in order of path.
+//! or comes back changed, needs nothing special. Files are read in order of path. The dataset of a topic is not made anew: see `archived`.
 
+mod archived;
 mod dedupe;
 mod read;
 
@@ -17,6 +18,7 @@ use tamis_catalog::run_details::RunFile;
 use tamis_connectors::DeltaTables;
 use tamis_connectors::lake::TableSpec;
 use tamis_model::accounting::RowCounts;
+use tamis_model::manifest::Format;
 use tamis_model::schema::arrow_schema;
 use tamis_model::{Error, Kind, Result};
 
@@ -94,21 +96,20 @@ impl SilverReport {
     }
 }
 
-/// Makes the silver dataset of a source anew; none when Bronze has no file of it.
+/// Makes the silver dataset of a source anew, or adds what is new to that of a topic; none when Bronze has no file of it, or nothing new.
 pub async fn run(job: &SilverJob<'_>, plan: &TransformPlan) -> Result<Option<SilverReport>> {
+    match plan.format {
+        Format::Records => archived::run(job, plan).await,
+        Format::Csv | Format::Lines => replace(job, plan).await,
+    }
+}
+
+async fn replace(job: &SilverJob<'_>, plan: &TransformPlan) -> Result<Option<SilverReport>> {
     let files = job.catalog.latest_files(&plan.source).await?;
     if files.is_empty() {
         return Ok(None);
     }
-    let task = FileTask {
-        files: files.iter().map(|file| (file.original_path.clone(), job.bronze.join(&file.bronze_path))).collect(),
-        plan: plan.clone(),
-        as_of: job.as_of,
-        staged: job.staging.file(&plan.output.dataset),
-        quarantine: job.quarantine.clone(),
-        run_id: job.run_id.to_owned(),
-        observer: Arc::clone(&job.observer),
-    };
+    let task = FileTask::new(job, plan, &files, Vec::new());
     let staged = task.staged.clone();
     let outcome = blocking(move || task.run()).await?;
     job.session.add_staged(dedupe::STAGED, &staged).await?;

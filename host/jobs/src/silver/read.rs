@@ -3,10 +3,11 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use arrow_array::{ArrayRef, Int64Array, RecordBatch, UInt32Array};
+use arrow_array::{ArrayRef, Int32Array, Int64Array, RecordBatch, UInt32Array};
 use arrow_schema::{DataType, Field, Schema, SchemaRef};
 use chrono::NaiveDate;
 use serde_json::Value;
+use tamis_catalog::bronze::BronzeFile;
 use tamis_connectors::QuarantineFiles;
 use tamis_connectors::files::{FileSettings, FileSource, Framing};
 use tamis_engine::transform::{FileReport, KeptRows, transform_files};
@@ -17,8 +18,8 @@ use tamis_model::position::{Partition, Positions};
 use tamis_model::schema::arrow_schema;
 use tamis_model::{Kind, Result};
 
-use super::dedupe::{FILE, ROW};
-use super::{SilverProgress, same_rows};
+use super::dedupe::{FILE, PARTITION, ROW, TIME};
+use super::{SilverJob, SilverProgress, same_rows};
 use crate::plans::TransformPlan;
 use crate::staging::StagedFile;
 
@@ -29,6 +30,8 @@ const UNREADABLE_FILE: &str = "unreadable_file";
 pub(super) struct FileTask {
     /// The original path of each file, and where its bytes are.
     pub files: Vec<(String, PathBuf)>,
+    /// The partition of a topic that each file is of; empty when they are of none.
+    pub partitions: Vec<u32>,
     pub plan: TransformPlan,
     pub as_of: NaiveDate,
     /// Where the kept rows go.
@@ -44,13 +47,27 @@ pub(super) struct Outcome {
 }
 
 impl FileTask {
+    /// The files of a job for one source.
+    pub fn new(job: &SilverJob<'_>, plan: &TransformPlan, files: &[BronzeFile], partitions: Vec<u32>) -> Self {
+        Self {
+            files: files.iter().map(|file| (file.original_path.clone(), job.bronze.join(&file.bronze_path))).collect(),
+            partitions,
+            plan: plan.clone(),
+            as_of: job.as_of,
+            staged: job.staging.file(&plan.output.dataset),
+            quarantine: job.quarantine.clone(),
+            run_id: job.run_id.to_owned(),
+            observer: Arc::clone(&job.observer),
+        }
+    }
+
     /// Reads every file that can be read to its end. The kept rows are staged, the others in quarantine.
     pub fn run(self) -> Result<Outcome> {
         let names = self.files.iter().map(|(name, _)| name.clone()).collect();
         let paths = self.files.iter().map(|(_, path)| path.clone()).collect();
         let framing = match self.plan.format {
             Format::Csv => Framing::Csv,
-            Format::Lines => Framing::Lines,
+            Format::Lines | Format::Records => Framing::Lines,
         };
         let mut source = FileSource::new(&self.plan.source, paths, FileSettings::new(framing));
         let mut quarantine = QuarantineFiles::open(&self.quarantine, &self.plan.source, &self.run_id, names)?;
@@ -83,7 +100,7 @@ impl FileTask {
         let readable: Vec<_> = partitions.into_iter().zip(broken).filter(|(_, broken)| broken.is_none()).collect();
         let readable: Vec<Partition> = readable.into_iter().map(|(partition, _)| partition).collect();
         let numbers: Vec<u32> = readable.iter().map(|partition| partition.number).collect();
-        let mut kept = KeptSink::create(self.staged.clone(), &self.plan, numbers.clone())?;
+        let mut kept = KeptSink::create(self, numbers.clone())?;
         let mut set_aside = Renumbered { quarantine, numbers };
         let mut code = (self.plan.make)(self.as_of)?;
         let columns = &self.plan.input.columns;
@@ -134,18 +151,25 @@ fn read_through(source: &mut FileSource, partition: &Partition) -> Result<Option
 
 /// Stages kept rows with the file and row they come from.
 struct KeptSink {
+    partitions: Vec<u32>,
     schema: SchemaRef,
     file: StagedFile,
     numbers: Vec<u32>,
 }
 
 impl KeptSink {
-    fn create(path: PathBuf, plan: &TransformPlan, numbers: Vec<u32>) -> Result<Self> {
-        let columns = arrow_schema(&plan.output.columns);
-        let origin = [Field::new(FILE, DataType::UInt32, false), Field::new(ROW, DataType::Int64, false)];
+    fn create(task: &FileTask, numbers: Vec<u32>) -> Result<Self> {
+        let columns = arrow_schema(&task.plan.output.columns);
+        let origin = [
+            Field::new(FILE, DataType::UInt32, false),
+            Field::new(ROW, DataType::Int64, false),
+            Field::new(PARTITION, DataType::Int32, true),
+            Field::new(TIME, DataType::Int64, true),
+        ];
         let fields: Vec<_> = columns.fields().iter().cloned().chain(origin.map(Arc::new)).collect();
         let schema = Arc::new(Schema::new(fields));
-        Ok(Self { file: StagedFile::create(path, Arc::clone(&schema))?, schema, numbers })
+        let file = StagedFile::create(task.staged.clone(), Arc::clone(&schema))?;
+        Ok(Self { partitions: task.partitions.clone(), file, schema, numbers })
     }
 }
 
@@ -153,9 +177,14 @@ impl Sink<KeptRows> for KeptSink {
     fn write(&mut self, output: &[KeptRows]) -> Result<()> {
         for kept in output {
             let rows = kept.rows.num_rows();
-            let file: ArrayRef = Arc::new(UInt32Array::from_value(self.numbers[kept.file as usize], rows));
+            let number = self.numbers[kept.file as usize];
+            let file: ArrayRef = Arc::new(UInt32Array::from_value(number, rows));
+            let partition = self.partitions.get(number as usize).map(|partition| partition.cast_signed());
+            let partition: ArrayRef = Arc::new(Int32Array::from(vec![partition; rows]));
+            let time = (0..rows).map(|row| kept.times.get(row).copied());
+            let time: ArrayRef = Arc::new(time.collect::<Int64Array>());
             let row: ArrayRef = Arc::new(Int64Array::from(kept.row_numbers.clone()));
-            let columns = kept.rows.columns().iter().cloned().chain([file, row]).collect();
+            let columns = kept.rows.columns().iter().cloned().chain([file, row, partition, time]).collect();
             let batch = RecordBatch::try_new(Arc::clone(&self.schema), columns);
             self.file.write(&batch.corrupt("stage kept rows of file", kept.file)?)?;
         }

@@ -1,9 +1,11 @@
 //! The commands: each reads the plan, does one thing, and prints what came of it.
 
 mod alerts;
+mod archive;
 mod backtest;
 mod dead_letters;
 mod nightly;
+mod replay;
 mod runs;
 mod schema;
 mod streams;
@@ -25,8 +27,10 @@ use crate::config::Config;
 use crate::home::Home;
 use crate::table::{Row, print};
 
+pub(crate) use archive::{lock as lock_archive, run_archive};
 pub use backtest::BacktestArguments;
-pub(crate) use nightly::{SourceRow, exit_code as nightly_exit_code, run_night};
+pub(crate) use nightly::{SourceRow, exit_code as nightly_exit_code, run_night, run_silver};
+pub use replay::ReplayArguments;
 pub use schema::SchemaCommand;
 pub(crate) use streams::{lock as lock_streams, rows as stream_rows, run_streams};
 
@@ -42,6 +46,8 @@ pub fn run(cli: Cli) -> Result<ExitCode> {
         Command::Serve(serve) => crate::serve::command(home, kafka, serve, cli.json),
         Command::Run(Run::Nightly { as_of }) => nightly::command(home, as_of, cli.json),
         Command::Run(Run::Streams { until_end }) => streams::command(home, kafka, until_end, cli.json),
+        Command::Run(Run::Silver { topics }) => nightly::silver_command(home, &topics, cli.json),
+        Command::Run(Run::Archive) => archive::command(home, kafka, cli.json),
         Command::Run(Run::Show { id }) => show(&home, &id, cli.json),
         Command::Runs { limit } => {
             let rows = runtime()?.block_on(async { catalog(&home).await?.runs(limit).await })?;
@@ -64,6 +70,10 @@ pub fn run(cli: Cli) -> Result<ExitCode> {
             backtest::command(home, &arguments, cli.json)
         }
         Command::Schema(command) => schema::run(&command, cli.json),
+        Command::Replay(arguments) => {
+            in_home(&home, kafka, "replay")?;
+            replay::command(home, &arguments, cli.json)
+        }
         Command::Plugin(command) => crate::plugin::run(&command, cli.json),
     }
 }

@@ -1,4 +1,4 @@
-//! `tamis run nightly`: the trusted tables of a day.
+//! `tamis run nightly` and `tamis run silver`: the trusted tables of a day, and those of topics.
 
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use tamis_connectors::DeltaTables;
 use tamis_connectors::warehouse::Warehouse;
 use tamis_engine::SystemClock;
 use tamis_jobs::gate::GatePlan;
-use tamis_jobs::nightly::{JobContext, NightlyReport, Observer, nightly};
+use tamis_jobs::nightly::{JobContext, NightlyReport, Observer, nightly, silver_of_topics};
 use tamis_jobs::plans::Plans;
 use tamis_jobs::silver::SilverReport;
 use tamis_model::Result;
@@ -91,24 +91,46 @@ pub fn exit_code(report: &NightlyReport) -> ExitCode {
     }
 }
 
+/// `tamis run silver`: what is new in the archives of topics, into their datasets.
+pub fn silver_command(home: Home, topics: &[String], json: bool) -> Result<ExitCode> {
+    let plan = Plan::new(home, None)?;
+    let reports = runtime()?.block_on(async { run_silver(&Host::open(plan).await?, topics).await })?;
+    let rows: Vec<_> = reports.iter().map(SourceRow::of).collect();
+    print(&rows, json).outage("write to", "standard output")?;
+    let partial = reports.iter().any(|report| report.quarantined().next().is_some());
+    Ok(if partial { ExitCode::from(HELD_BACK) } else { ExitCode::SUCCESS })
+}
+
+/// Runs silver of topics of a home, of all when none is named.
+pub(crate) async fn run_silver(host: &Host, topics: &[String]) -> Result<Vec<SilverReport>> {
+    let as_of = chrono::Utc::now().date_naive();
+    let plans = Plans::of_plugins(&host.plan.plugins)?;
+    // Nothing of it is published, so there is no gate.
+    silver_of_topics(&context(host, plans, GatePlan::default()), topics, as_of, Arc::new(|_| {})).await
+}
+
 /// Runs the night of a home.
 pub(crate) async fn run_night(host: &Host, as_of: NaiveDate, observer: Observer) -> Result<NightlyReport> {
+    let plans = Plans::of_plugins(&host.plan.plugins)?;
+    let gate = GatePlan::bind(&plans.checks)?;
+    nightly(&context(host, plans, gate), as_of, observer).await
+}
+
+fn context(host: &Host, plans: Plans, gate: GatePlan) -> JobContext {
     let Host { plan, warehouse, .. } = host;
     let home = &plan.home;
-    let plans = Plans::of_plugins(&plan.plugins)?;
     let warehouse: Arc<dyn Warehouse> = warehouse.clone();
-    let context = JobContext {
+    JobContext {
         drop: home.drop(),
         lake: home.lake(),
         lock: home.root().join("nightly.lock"),
         catalog: host.catalog().clone(),
         tables: DeltaTables::new(home.lake()),
         warehouse,
-        gate: GatePlan::bind(&plans.checks)?,
+        gate,
         plans,
         memory_bytes_max: plan.config.batch.memory_mib_max as usize * (1 << 20),
         settle_ms: SETTLE_MS,
         clock: Arc::new(SystemClock),
-    };
-    nightly(&context, as_of, observer).await
+    }
 }

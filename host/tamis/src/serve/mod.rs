@@ -1,6 +1,7 @@
 //! `tamis serve`: streams, schedules and the admin API in one process, until it is told to end.
 
 mod announce;
+mod archive;
 mod first_token;
 mod jobs;
 mod rules;
@@ -86,8 +87,10 @@ pub(crate) struct Serving {
     /// Where the metrics are without a token.
     metrics: Option<SocketAddr>,
     streams: Supervised,
+    /// The archive's thread; it ends when `stop` is set.
+    archive: std::thread::JoinHandle<()>,
     shutdown: watch::Sender<bool>,
-    /// Tells the backtest at work to end.
+    /// Tells the backtest at work and the archive to end.
     stop: Arc<AtomicBool>,
     tasks: Vec<tokio::task::JoinHandle<()>>,
 }
@@ -99,6 +102,7 @@ impl Serving {
         let now = SystemClock.now();
         catalog.close_dead_uploads(now).await?;
         catalog.close_dead_backtests(now).await?;
+        let silver_every = Duration::from_millis(host.plan.config.schedules.silver_interval_ms.into());
         let nightly_at = host.plan.config.schedules.nightly_at()?;
         let metrics = match &host.plan.config.metrics.listen {
             Some(listen) => Some(socket::listen(listen).await?),
@@ -109,9 +113,11 @@ impl Serving {
         let (shutdown, ended) = watch::channel(false);
         let (status, handle) = (&streams.status, streams.streams());
         let (context, stop) = (jobs::backtest_context(host), Arc::new(AtomicBool::new(false)));
+        let archive = archive::start(host, &Handle::current(), &stop);
         let mut tasks = vec![
             tokio::spawn(rules::follow(host.registry.clone(), status.clone(), handle.commands.clone())),
             tokio::spawn(schedules::run(host.clone(), nightly_at)),
+            tokio::spawn(schedules::run_silver_every(host.clone(), silver_every)),
             tokio::spawn(jobs::work_off_backtests(host.clone(), Arc::clone(&context), Arc::clone(&stop))),
         ];
         let api = Api {
@@ -131,7 +137,7 @@ impl Serving {
         });
         let (url, Socket { listener, tls, address }) = (socket.url(), socket);
         tasks.push(spawn(tamis_api::serve(listener, tls, tamis_api::router(api), over(ended))));
-        Ok(Self { address, url, metrics, streams, shutdown, stop, tasks })
+        Ok(Self { address, url, metrics, streams, archive, shutdown, stop, tasks })
     }
 
     /// Says where it is and, when there was no other way in, with which token one comes in: nobody can find that again.
@@ -164,7 +170,9 @@ impl Serving {
             let _ = runtime.block_on(async { tokio::time::timeout_at(deadline.into(), api).await });
         }
         self.tasks.iter().for_each(tokio::task::JoinHandle::abort);
-        self.streams.end(deadline)
+        let streams = self.streams.end(deadline);
+        archive::end(self.archive, deadline);
+        streams
     }
 }
 

@@ -1,4 +1,4 @@
-//! What runs by the clock: the nightly run, once a day.
+//! What runs by the clock: the nightly run, once a day, and silver of topics.
 //!
 //! A day that was missed is not caught up. A run that something outside made fail is tried again twice, five minutes apart. A night that is
 //! given up raises an alert of its own: a run can raise only what it sees, and some never begin.
@@ -9,11 +9,12 @@ use std::time::Duration;
 use chrono::{DateTime, Days, NaiveDate, NaiveTime, Utc};
 use tamis_catalog::Catalog;
 use tamis_catalog::operations::Trouble;
+use tamis_connectors::ProcessLock;
 use tamis_engine::{Clock, SystemClock};
 use tamis_model::{Error, Kind, Result};
 use tokio::task::JoinSet;
 
-use crate::commands::run_night;
+use crate::commands::{run_night, run_silver};
 use crate::host::Host;
 
 const RETRIES_MAX: u32 = 2;
@@ -29,6 +30,18 @@ pub(super) async fn run(host: Host, at: NaiveTime) {
         tokio::time::sleep(wait).await;
         let as_of = next.date_naive();
         attend(host.catalog(), as_of, with_retries(host.clone(), as_of, RETRY_AFTER)).await;
+    }
+}
+
+/// Runs silver of topics every `interval`. What one run misses the next one takes.
+pub(super) async fn run_silver_every(host: Host, interval: Duration) {
+    loop {
+        tokio::time::sleep(interval).await;
+        match run_silver(&host, &[]).await {
+            Err(error) if ProcessLock::is_taken(&error) => tracing::info!("silver of topics waits: {}", error.chain()),
+            Err(error) => tracing::error!("{}", error.chain()),
+            Ok(_) => {}
+        }
     }
 }
 

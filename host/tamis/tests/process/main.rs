@@ -11,6 +11,7 @@ mod kills;
 mod mounted;
 mod observed;
 mod process;
+mod replay;
 mod results;
 mod serve;
 mod swaps;

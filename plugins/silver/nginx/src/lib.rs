@@ -2,10 +2,9 @@
 
 use tamis_sdk::prelude::*;
 
-mod address;
 mod line;
 
-pub use address::TruncatedAddress;
+pub use read::TruncatedAddress;
 
 /// A line of the log, in the Combined Log Format with the response time behind it.
 #[derive(Row)]

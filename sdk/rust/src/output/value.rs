@@ -82,6 +82,39 @@ impl Store for JsonTexts {
     }
 }
 
+/// What is left of a personal value when the part that tells who it is has been cut off: it may bear the value's name, as its pseudonym
+/// may. Written as [`Written`] is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Coarse<T>(pub T);
+
+/// Text values that are coarse.
+pub struct CoarseTexts(Texts);
+
+impl Store for CoarseTexts {
+    const PSEUDONYM: bool = true;
+
+    fn with_capacity(rows: usize) -> Self {
+        Self(Texts::with_capacity(rows))
+    }
+
+    fn push_null(&mut self) {
+        self.0.end();
+    }
+
+    fn finish(self) -> Values {
+        self.0.finish()
+    }
+}
+
+impl<T: fmt::Display> Value for Coarse<T> {
+    type Store = CoarseTexts;
+    const TYPE: ColumnType = ColumnType::Text;
+
+    fn push(self, texts: &mut CoarseTexts) {
+        Written(self.0).push(&mut texts.0);
+    }
+}
+
 impl Store for Texts {
     fn with_capacity(rows: usize) -> Self {
         let mut offsets = Vec::with_capacity(rows + 1);

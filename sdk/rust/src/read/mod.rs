@@ -6,12 +6,15 @@
 
 use std::fmt;
 
+mod address;
 mod country;
 mod date;
 mod fold;
+pub mod json;
 mod number;
 mod timestamp;
 
+pub use address::TruncatedAddress;
 pub use country::country;
 pub use date::date;
 pub use number::{amount, float64, int32, int64};
@@ -38,6 +41,20 @@ pub fn text<'a>(cell: impl Into<Option<&'a str>>) -> Option<&'a str> {
         "" | "NULL" | "null" | "N/A" | "NA" | "NaN" | "None" => None,
         text => Some(text),
     }
+}
+
+/// The trimmed text of a cell that may hold any JSON value: an object or an array is none.
+pub fn plain_text<'a>(cell: impl Into<Option<&'a str>>) -> Cell<&'a str> {
+    match text(cell) {
+        Some(text) if text.starts_with(['{', '[']) => Err(Unreadable),
+        text => Ok(text),
+    }
+}
+
+/// One of `values`, spelled exactly so.
+pub fn one_of<'a>(cell: impl Into<Option<&'a str>>, values: &[&'static str]) -> Cell<&'static str> {
+    let Some(text) = text(cell) else { return Ok(None) };
+    values.iter().find(|value| **value == text).map(|value| Some(*value)).ok_or(Unreadable)
 }
 
 /// `true/false`, `vrai/faux`, `oui/non`, `yes/no`, `o/n`, `1/0` in any case.
@@ -75,6 +92,18 @@ mod tests {
     fn text_is_trimmed_of_unicode_white_space_and_of_nothing_else() {
         assert_eq!(text("\u{a0}\u{202f} Saint  Malo\u{2003}\r\n"), Some("Saint  Malo"));
         assert_eq!(text("\u{feff}x\u{200b}"), Some("\u{feff}x\u{200b}"));
+    }
+
+    #[test]
+    fn texts_are_plain_and_words_are_known() {
+        for (cell, expected) in
+            [(" a ", Ok(Some("a"))), ("NA", Ok(None)), ("{}", Err(Unreadable)), (" [1]", Err(Unreadable))]
+        {
+            assert_eq!(plain_text(cell), expected, "{cell}");
+        }
+        for (cell, expected) in [("card", Ok(Some("card"))), ("null", Ok(None)), ("Card", Err(Unreadable))] {
+            assert_eq!(one_of(cell, &["paypal", "card"]), expected, "{cell}");
+        }
     }
 
     #[test]

@@ -14,8 +14,8 @@ use tamis_model::error::Context;
 use tamis_model::time::Millis;
 use tamis_model::{Error, Result};
 
-use super::stamp::Stamp;
 use super::{RECORD_BYTES_MAX, TimeRange};
+use crate::topics::stamp::Stamp;
 use crate::topics::{segment_path, segments};
 
 /// The bytes of a partition between the first record of a range and the last.

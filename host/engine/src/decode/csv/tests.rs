@@ -18,6 +18,7 @@ fn columns(names: &[&str]) -> Vec<Column> {
         personal: false,
         pseudonym: false,
         json: false,
+        fields: Vec::new(),
     };
     names.iter().map(column).collect()
 }

@@ -34,6 +34,7 @@ mod text;
 use columns::Columns;
 use line::{Reader, Value};
 pub use parts::{RecordParts, record_parts};
+pub(super) use parts::{object_members, string};
 use plan::{NO_COLUMN, ObjectPlan};
 pub(crate) use refusal::TOMBSTONE;
 use refusal::{Reason, coordinates, origin, refused};

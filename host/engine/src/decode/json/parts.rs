@@ -42,6 +42,11 @@ pub fn record_parts(line: &[u8]) -> RecordParts {
     parts
 }
 
+/// The members of an object that is JSON: unescaped name and trimmed text of the value.
+pub(in crate::decode) fn object_members(object: &[u8]) -> impl Iterator<Item = (Vec<u8>, &[u8])> {
+    Members::of(object)
+}
+
 /// The members of an object: unescaped name and trimmed text of the value.
 pub(super) struct Members<'a> {
     line: &'a [u8],
@@ -108,7 +113,7 @@ fn trim(mut text: &[u8]) -> &[u8] {
 }
 
 /// The bytes of a JSON string; invalid UTF-8 in it stays as it is.
-fn string(token: &[u8]) -> Option<Vec<u8>> {
+pub(in crate::decode) fn string(token: &[u8]) -> Option<Vec<u8>> {
     let inner = token.strip_prefix(b"\"")?;
     let mut text = Vec::new();
     let end = unescape(inner, 0, &mut text)?;

@@ -9,6 +9,7 @@ use arrow_array::builder::{
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Date32Type, Decimal128Type, Float64Type, Int32Type, Int64Type, TimestampMicrosecondType};
 use arrow_array::{Array, ArrayRef, RecordBatch};
+use arrow_schema::DataType;
 use chrono::{DateTime, Days, NaiveDate, SecondsFormat};
 use serde_json::{Map, Value};
 use tamis_model::schema::{ColumnType, DECIMAL_PRECISION, DECIMAL_SCALE};
@@ -28,6 +29,9 @@ fn cell(column: &ArrayRef, kind: ColumnType, row: usize) -> Value {
     if column.is_null(row) {
         return Value::Null;
     }
+    if let Some(lists) = column.as_list_opt::<i32>() {
+        return structs(&lists.value(row));
+    }
     match kind {
         ColumnType::Text => column.as_string::<i32>().value(row).into(),
         ColumnType::Int32 => column.as_primitive::<Int32Type>().value(row).into(),
@@ -38,6 +42,22 @@ fn cell(column: &ArrayRef, kind: ColumnType, row: usize) -> Value {
         ColumnType::Date => date(column.as_primitive::<Date32Type>().value(row)).into(),
         ColumnType::Decimal => column.as_primitive::<Decimal128Type>().value_as_string(row).into(),
     }
+}
+
+/// The structs of a list as JSON objects; null where one is.
+fn structs(list: &ArrayRef) -> Value {
+    let structs = list.as_struct();
+    let kind_of = |data_type: &DataType| match data_type {
+        DataType::Int32 => ColumnType::Int32,
+        DataType::Decimal128(..) => ColumnType::Decimal,
+        _ => ColumnType::Text,
+    };
+    let object = |row: usize| {
+        let fields = structs.fields().iter().zip(structs.columns());
+        let members = fields.map(|(field, cells)| (field.name().clone(), cell(cells, kind_of(field.data_type()), row)));
+        if structs.is_null(row) { Value::Null } else { Value::Object(members.collect()) }
+    };
+    (0..structs.len()).map(object).collect()
 }
 
 /// The shortest RFC 3339 form, with Z; a value outside of the calendar is shown as its number.
@@ -142,6 +162,7 @@ mod tests {
                 personal: false,
                 pseudonym: false,
                 json: false,
+                fields: Vec::new(),
             };
             let batch = RecordBatch::try_new(arrow_schema(&[declared]), vec![array]).unwrap();
             let read: Vec<_> = rows(&batch, &[kind]).into_iter().map(|row| row["x"].clone()).collect();

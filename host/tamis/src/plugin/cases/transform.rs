@@ -5,13 +5,11 @@ use std::sync::Arc;
 
 use serde::Deserialize;
 use serde_json::{Value, json};
-use tamis_engine::decode::Decoder;
-use tamis_engine::decode::csv::CsvDecoder;
-use tamis_engine::decode::lines::LineDecoder;
+use tamis_engine::decode::{self, Decoder};
 use tamis_engine::memory::MemorySink;
 use tamis_engine::transform::{FileReport, KeptRows, QuarantinedRow, transform_files};
 use tamis_engine::{Chunk, Read, Source};
-use tamis_model::manifest::{Format, Input, Output};
+use tamis_model::manifest::{Input, Output};
 use tamis_model::position::{Partition, Positions};
 use tamis_model::{Error, Result};
 use tamis_plugin::Plugin;
@@ -93,11 +91,10 @@ fn filtered_rows(report: &FileReport, kept: &[KeptRows], quarantined: &[Quaranti
 }
 
 fn decoder(input: &Input) -> Result<Box<dyn Decoder>> {
-    Ok(match input.format {
-        Some(Format::Csv) => Box::new(CsvDecoder::new(&input.columns)?),
-        Some(Format::Lines) => Box::new(LineDecoder::new()),
-        None => return Err(Error::invalid("run cases of", "a transform", "its input names no format")),
-    })
+    match input.format {
+        Some(format) => decode::for_file(format, &input.columns),
+        None => Err(Error::invalid("run cases of", "a transform", "its input names no format")),
+    }
 }
 
 /// A file that is a text.

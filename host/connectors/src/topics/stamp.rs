@@ -5,7 +5,7 @@ use tamis_model::time::Millis;
 
 /// What tells where a record belongs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Stamp {
+pub(crate) struct Stamp {
     pub offset: i64,
     pub time: Millis,
 }
