@@ -192,7 +192,7 @@ mod tests {
     fn check(window: Option<&str>, start: Option<i64>, methods: Option<&str>, expected: Result<(), &str>) {
         let column = |name: &str, column_type, json| {
             let (name, required, personal, pseudonym) = (name.to_owned(), false, false, false);
-            Column { name, column_type, required, personal, pseudonym, json }
+            Column { name, column_type, required, personal, pseudonym, json, fields: Vec::new() }
         };
         let columns = [
             column("window", ColumnType::Text, false),

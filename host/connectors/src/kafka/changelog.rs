@@ -82,7 +82,7 @@ impl KafkaChangelog {
 
     /// The record of the last checkpoint.
     fn head(&self) -> Result<Option<Head>> {
-        let (first, end) = KafkaTopics::new(self.connection.clone()).ends(&self.partition)?;
+        let (first, end) = KafkaTopics::new(self.connection.clone()).settled_ends(&self.partition)?;
         let mut records = TAIL_RECORDS;
         loop {
             let from = first.max(end.saturating_sub(records));
@@ -163,7 +163,7 @@ impl CheckpointStore for KafkaChangelog {
 
     fn restore(&mut self, take: &mut dyn FnMut(Restored<'_>) -> Result<()>) -> Result<()> {
         let generations = self.head()?.map(|head| head.generations).unwrap_or_default();
-        let (first, end) = KafkaTopics::new(self.connection.clone()).ends(&self.partition)?;
+        let (first, end) = KafkaTopics::new(self.connection.clone()).settled_ends(&self.partition)?;
         let of = u64::try_from(end - first).unwrap_or(0);
         let mut read = 0;
         let mut waiting: BTreeMap<String, Entries> = BTreeMap::new();

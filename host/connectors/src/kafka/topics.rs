@@ -21,8 +21,11 @@ use super::membership::Member;
 use super::sink::RECORD_BYTES_MAX;
 use crate::topics::{PartitionOverview, TopicOverview};
 
-/// Between two looks whether a new topic is known.
+/// Between two looks at what is to come about.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
+
+/// How long a transaction that somebody left may be open.
+const SETTLED_MAX: Duration = Duration::from_secs(90);
 
 /// The topics of a cluster.
 #[derive(Clone, Debug)]
@@ -91,11 +94,27 @@ impl KafkaTopics {
         self.known(admin.inner(), &[name.to_owned()])
     }
 
-    /// The first offset of a partition, and the one behind its last record.
-    pub fn ends(&self, partition: &Partition) -> Result<(i64, i64)> {
+    /// The first offset of a partition, and the one behind its last record, once no transaction is open there.
+    pub fn settled_ends(&self, partition: &Partition) -> Result<(i64, i64)> {
         let Partition { topic, number } = partition;
-        let ends = self.consumer()?.fetch_watermarks(topic, number.cast_signed(), REQUEST_MAX);
-        ends.map_err(|error| failed("find the ends of", partition, error))
+        let ends = |isolation: &str| {
+            let mut config = self.connection.config();
+            let consumer = config.set("isolation.level", isolation).create_with_context(Member::default());
+            let consumer: BaseConsumer<Member> = consumer.map_err(|error| failed("connect to", self, error))?;
+            let ends = consumer.fetch_watermarks(topic, number.cast_signed(), REQUEST_MAX);
+            ends.map_err(|error| failed("find the ends of", partition, error))
+        };
+        let deadline = Instant::now() + SETTLED_MAX;
+        loop {
+            let (written, committed) = (ends("read_uncommitted")?, ends("read_committed")?);
+            if written == committed {
+                return Ok(written);
+            }
+            if Instant::now() > deadline {
+                return Err(failed_with("find the ends of", partition, RDKafkaErrorCode::ConcurrentTransactions));
+            }
+            thread::sleep(LOOK_EVERY);
+        }
     }
 
     /// Makes topics. Returns those that were not there.

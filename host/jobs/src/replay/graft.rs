@@ -1,6 +1,6 @@
 //! Checkpoints of a replay that writes through the sinks of a pipeline that does not run.
 
-use tamis_engine::{Checkpoint, CheckpointStore};
+use tamis_engine::{Checkpoint, CheckpointStore, Restored};
 use tamis_model::{Error, Kind, Result};
 
 /// The checkpoints of a pipeline, of which a replay changes what its sinks have staged and nothing else. So what it has written is
@@ -29,6 +29,11 @@ impl<C: CheckpointStore> CheckpointStore for Graft<C> {
         Ok(None)
     }
 
+    fn restore(&mut self, _take: &mut dyn FnMut(Restored<'_>) -> Result<()>) -> Result<()> {
+        Ok(())
+    }
+
+    /// What the pipeline has of keyed state stays: its owners are named, and nothing of theirs has changed.
     fn save(&mut self, checkpoint: &Checkpoint) -> Result<()> {
         let mut next = self.pipeline.clone();
         next.number += 1;
@@ -46,6 +51,7 @@ mod tests {
     use std::collections::BTreeMap;
 
     use serde_json::json;
+    use tamis_engine::Keyed;
     use tamis_engine::memory::MemoryCheckpoints;
     use tamis_model::position::{Partition, Positions};
 
@@ -56,12 +62,15 @@ mod tests {
         let mut store = MemoryCheckpoints::new();
         assert_eq!(Graft::new(store.clone()).map(drop).unwrap_err().kind(), Kind::Missing);
         let staged = |pairs: &[(&str, i32)]| pairs.iter().map(|(name, n)| ((*name).to_owned(), json!(n))).collect();
+        let mut keyed = Keyed { whole: true, ..Keyed::default() };
+        keyed.changes.put(b"key", &[b"value"]);
         let partition = Partition { topic: "payments".to_owned(), number: 0 };
         let pipeline = Checkpoint {
             number: 7,
             positions: Positions::from(vec![(partition, 9)]),
             staged: staged(&[("records", 1), ("aggregates", 2)]),
             state: BTreeMap::from([("rule".to_owned(), vec![1])]),
+            keyed: BTreeMap::from([("keys".to_owned(), keyed)]),
         };
         store.save(&pipeline).unwrap();
         let mut graft = Graft::new(store.clone()).unwrap();
@@ -70,6 +79,13 @@ mod tests {
         own.staged.insert("aggregates".to_owned(), serde_json::Value::Null);
         graft.save(&own).unwrap();
         let expected = Checkpoint { number: 8, staged: staged(&[("records", 3), ("aggregates", 2)]), ..pipeline };
-        assert_eq!(store.latest().unwrap(), Some(expected));
+        assert_eq!(store.latest().unwrap(), Some(expected.without_entries()));
+        let mut entries = 0;
+        let count = &mut |part: Restored<'_>| {
+            entries = part.read;
+            Ok(())
+        };
+        store.restore(count).unwrap();
+        assert_eq!(entries, 1, "keyed state is there still");
     }
 }

@@ -4,7 +4,7 @@
 //! stalls or loses answers. In the end lake and warehouse hold what an undisturbed run of the same payments leaves, in
 //! `exactly_once` topics as their readers of committed records see them do so too, and in `at_least_once` topics hold nothing else.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -13,7 +13,7 @@ use tamis_services::proxy::Fault;
 
 use crate::feed;
 use crate::kafka::{expected, found, home, judged, send};
-use crate::process::{Home, Served};
+use crate::process::{Home, PATIENCE, Served};
 use crate::results::{Results, assert_same};
 
 /// Rules whose alerts do not wait for windows: a host that goes on closes none of long ago.
@@ -68,6 +68,10 @@ async fn survives(delivery: &str, seed: u64) {
             Do::Network(fault) => {
                 let before = cluster.proxy(0).counts().hits;
                 cluster.proxy(0).fail(fault);
+                let began = Instant::now();
+                while cluster.proxy(0).counts().hits == before && began.elapsed() < PATIENCE {
+                    std::thread::sleep(Duration::from_millis(5));
+                }
                 std::thread::sleep(Duration::from_millis(chance.random_range(300..1_500)));
                 cluster.proxy(0).join();
                 hits += u64::from(cluster.proxy(0).counts().hits > before);

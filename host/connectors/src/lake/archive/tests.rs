@@ -122,7 +122,7 @@ fn frames_become_record_lines() {
     let mut writer = ArchiveWriter::open(folder.path(), settings(1_000)).unwrap();
     writer.resume(&payments(), 0).unwrap();
     let mut chunk = Chunk::default();
-    let headers = [("h", &b"\xff"[..])];
+    let headers = [(&b"h"[..], &b"\xff"[..])];
     chunk.fill_frames(|frames| {
         frames.push(7, Some(NOON), Some(b"\xff"), Some(b"{\"a\":\n1}"), headers);
         frames.push(9, Some(NOON), Some(b"k"), None, []);
