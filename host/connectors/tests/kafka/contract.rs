@@ -1,13 +1,16 @@
 //! Source and checkpoints keep their contracts.
 
 use rdkafka::admin::AdminOptions;
-use tamis_connectors::kafka::{KafkaChangelog, KafkaSource, KafkaSourceSettings, KafkaTopics, KafkaTransactions};
+use tamis_connectors::kafka::{
+    KafkaChangelog, KafkaConnection, KafkaSource, KafkaSourceSettings, KafkaTopics, KafkaTransactions, TopicSettings,
+};
 use tamis_engine::conformance::{CheckpointHarness, SourceHarness, checkpoint_contract, source_contract};
 use tamis_engine::{CheckpointStore, Source};
 use tamis_model::position::{Partition, Positions};
 use tamis_model::time::Millis;
+use tamis_services::kafka::Options;
 
-use crate::fixture::{SETTINGS, add_partitions, admin, connection, eventually, record, send, tailing, topic};
+use crate::fixture::{SETTINGS, add_partitions, admin, connection, eventually, record, send, start};
 
 /// The topic that the contract writes to.
 const TOPIC: &str = "payments";
@@ -67,6 +70,7 @@ fn sources_keep_the_contract() {
 
 /// Checkpoints in a topic of their own.
 struct Changelog {
+    connection: KafkaConnection,
     topic: String,
     /// Whose group is told positions.
     source: KafkaSource,
@@ -74,11 +78,16 @@ struct Changelog {
 }
 
 impl Changelog {
-    fn new(number: u32) -> Self {
-        let name = format!("changelog-{number}");
-        let mut source = tailing(&topic(&format!("read-beside-{name}"), 1), &name);
+    fn new(connection: &KafkaConnection, number: u32) -> Self {
+        let topic = format!("changelog-{number}");
+        let settings = KafkaSourceSettings::new([TOPIC.to_owned()], &topic);
+        let mut source = KafkaSource::new(connection.clone(), settings);
         source.open(&Positions::default()).unwrap();
-        Self { topic: name, source, opened: 0 }
+        Self { connection: connection.clone(), topic, source, opened: 0 }
+    }
+
+    fn transactions(&self, name: &str) -> KafkaTransactions {
+        KafkaTransactions::open(&self.connection, &format!("{}-{name}", self.topic)).unwrap()
     }
 }
 
@@ -86,27 +95,31 @@ impl CheckpointHarness for Changelog {
     /// Under a name of its own: the suite goes on with stores that it opened before, which a successor would fence.
     fn open(&mut self) -> Box<dyn CheckpointStore> {
         self.opened += 1;
-        let transactions = KafkaTransactions::open(&connection(), &format!("{}-{}", self.topic, self.opened)).unwrap();
-        Box::new(KafkaChangelog::open(connection(), &self.topic, 1, transactions, self.source.group()).unwrap())
+        let (connection, transactions) = (self.connection.clone(), self.transactions(&self.opened.to_string()));
+        Box::new(KafkaChangelog::open(connection, &self.topic, 1, transactions, self.source.group()).unwrap())
     }
 
     fn interrupt_save(&mut self) -> bool {
-        let name = format!("{}-interrupted", self.topic);
-        let dying = KafkaTransactions::open(&connection(), &name).unwrap();
+        let dying = self.transactions("interrupted");
         dying.write(&vec![record(&self.topic, "half of a checkpoint"); 100]).unwrap();
         dying.flush().unwrap();
         drop(dying);
         // Whoever comes next under its name ends what it began.
-        drop(KafkaTransactions::open(&connection(), &name).unwrap());
+        drop(self.transactions("interrupted"));
         true
     }
 }
 
 #[test]
 fn checkpoints_keep_the_contract() {
+    // Of their own, because the suite's positions are those of a topic that another suite removes.
+    let cluster = start(1, Options::default());
+    let connection = KafkaConnection::plain(cluster.bootstrap());
+    let settings = TopicSettings { partitions: 2, ..SETTINGS };
+    KafkaTopics::new(connection.clone()).create(&[TOPIC.to_owned()], settings).unwrap();
     let mut made = 0;
     checkpoint_contract(|| {
         made += 1;
-        Changelog::new(made)
+        Changelog::new(&connection, made)
     });
 }

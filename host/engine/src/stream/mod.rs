@@ -13,9 +13,9 @@ mod reader;
 mod redrive;
 mod restoring;
 mod swap;
+mod time;
 mod turn;
 
-use std::hash::BuildHasher;
 use std::sync::Arc;
 use std::sync::mpsc::Receiver;
 
@@ -25,10 +25,9 @@ use tamis_model::time::Millis;
 use tamis_model::topic::TopicSchema;
 use tamis_model::{Error, Result};
 
-use self::batch::Trial;
 pub use self::parts::{Command, Redrive, RedriveRule, Redriven, Reply, Step, StreamParts, StreamSettings};
 use self::reader::{Pending, Reader};
-use self::turn::{Bench, Piece};
+use self::turn::Bench;
 use crate::checkpoint::CheckpointStore;
 use crate::clock::Clock;
 use crate::exchange::{Exchange, Part, Router};
@@ -36,13 +35,13 @@ use crate::judge::RuleRun;
 use crate::kept::Kept;
 use crate::meters::Meters;
 use crate::outbox::{Outbox, Sinks};
-use crate::plan::{ALL, Layout, Plan};
+use crate::plan::Plan;
 use crate::pool::Pool;
-use crate::report::{Progress, Report, of, timed};
+use crate::report::{Progress, Report, timed};
 use crate::rules::{RuleSet, Trip};
 use crate::sink::Settle;
 use crate::source::{Read, Source};
-use crate::watermark::{BEGINNING, END, TopicTime};
+use crate::watermark::TopicTime;
 
 /// How long an idle stream waits at most before it looks again.
 const IDLE_MS_MAX: u64 = 20;
@@ -326,56 +325,6 @@ impl Stream {
             self.reader.add(&partition, topic);
         }
         Ok(())
-    }
-
-    /// Moves the watermarks as far as they go and fires the timers behind them.
-    fn move_time(&mut self) -> Result<()> {
-        let now = self.clock.now();
-        let piece = Piece { rows: None, after: self.pass_time(now) };
-        if piece.after.iter().zip(&self.runs).all(|(after, run)| *after <= run.kept.watermark) {
-            return Ok(());
-        }
-        self.turn(None, now, &[piece], Trial::FIRST)
-    }
-
-    /// Moves the watermarks as far as they go. Returns where that of each rule is.
-    fn pass_time(&mut self, now: Millis) -> Vec<Millis> {
-        for (time, topic) in self.times.iter_mut().zip(&self.plan.topics) {
-            time.advance(now, self.settings.lateness_ms);
-            if time.stands_at() > BEGINNING {
-                *of(&mut self.report.watermarks, &topic.schema.name) = time.stands_at();
-            }
-        }
-        let watermark = |layout: &Layout| {
-            layout.inputs.iter().filter_map(|input| self.times[input.topic].watermark()).min().unwrap_or(BEGINNING)
-        };
-        self.plan.layouts.iter().map(watermark).collect()
-    }
-
-    /// Closes every open window: the input has come to its end.
-    fn close_windows(&mut self) -> Result<()> {
-        let piece = Piece { rows: None, after: vec![END; self.runs.len()] };
-        self.turn(None, self.clock.now(), &[piece], Trial::FIRST)?;
-        self.runs.iter_mut().for_each(|run| run.kept.watermark = BEGINNING);
-        self.take_stock();
-        self.times.iter_mut().for_each(TopicTime::close);
-        self.flush()
-    }
-
-    /// Tells the exchange how far time has come, and takes what is on its way there.
-    fn hand_on(&mut self) {
-        let Some(router) = &mut self.router else { return };
-        let now = self.clock.now();
-        for slot in &self.reader.slots {
-            let (highest, caught_up) = self.times[slot.topic].has_come(slot.partition.number);
-            router.tell(&slot.partition, highest, caught_up, now);
-        }
-        self.outbox.hand_on(router.drain());
-    }
-
-    /// The hash of the key of rules that put all events under one.
-    fn hash_of_all(&self) -> u64 {
-        self.hasher.hash_one(ALL.as_bytes())
     }
 
     fn flush(&mut self) -> Result<()> {

@@ -66,7 +66,9 @@ fn names_say_topic_partition_and_first_offset() {
 #[test]
 fn objects_are_cut_by_date_and_size_and_keep_every_line() {
     let folder = tempfile::tempdir().unwrap();
-    let mut writer = ArchiveWriter::open(folder.path(), settings(150)).unwrap();
+    let day1 = [line(0, NOON), line(1, MIDNIGHT - 1)].concat();
+    // Two records fit, and nothing more beside them.
+    let mut writer = ArchiveWriter::open(folder.path(), settings(day1.len() as u64)).unwrap();
     assert_eq!(writer.resume(&payments(), 0).unwrap(), 0);
     let mut positions = Vec::new();
     let mut closed = |_: &Partition, next: i64, records: u64| {
@@ -74,7 +76,6 @@ fn objects_are_cut_by_date_and_size_and_keep_every_line() {
         Ok(())
     };
     let no_record = "\u{feff}no record\n";
-    let day1 = [line(0, NOON), line(1, MIDNIGHT - 1)].concat();
     let day2 = [line(2, MIDNIGHT), no_record.to_owned(), line(5, MIDNIGHT)].concat();
     let again = [line(6, NOON)].concat();
     let text = [day1.as_str(), &day2, &again, no_record].concat();

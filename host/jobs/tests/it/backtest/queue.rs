@@ -152,7 +152,7 @@ async fn what_cannot_be_run_is_refused_before_it_is_queued() {
             Kind::Invalid,
             "the version of a plugin needs the plugin",
         ),
-        (json!({"rule": "card-testing", "source": "archive"}), Kind::Invalid, "there is no archive"),
+        (json!({"rule": "card-testing", "source": "archive"}), Kind::Invalid, "do not read the archive"),
         (json!({"rule": "card-testing", "to": "2026-01-01T00:00:00Z"}), Kind::Invalid, "`from` must lie before `to`"),
     ];
     for (members, kind, words) in cases {
