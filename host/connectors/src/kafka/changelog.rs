@@ -46,8 +46,8 @@ pub struct KafkaChangelog {
     partition: Partition,
     transactions: KafkaTransactions,
     group: KafkaGroup,
-    /// By owner of keyed state.
-    generations: BTreeMap<String, u64>,
+    /// By owner of keyed state; none = the last checkpoint was not read yet.
+    generations: Option<BTreeMap<String, u64>>,
     /// Keys of records that nobody needs.
     superfluous: Vec<Vec<u8>>,
 }
@@ -135,8 +135,7 @@ impl KafkaChangelog {
     }
 
     /// Writes what a checkpoint says of an owner.
-    fn write_keyed(&self, owner: &str, keyed: &Keyed, now: Millis) -> Result<()> {
-        let generation = self.generations.get(owner).copied().unwrap_or_default();
+    fn write_keyed(&self, owner: &str, generation: u64, keyed: &Keyed, now: Millis) -> Result<()> {
         for block in keyed.changes.blocks() {
             let record = |entry: entries::Entry<'_>| {
                 self.record(entry_key(owner, generation, entry.key), entry.value.map(<[u8]>::to_vec), now)
@@ -152,7 +151,7 @@ impl CheckpointStore for KafkaChangelog {
     fn latest(&mut self) -> Result<Option<Checkpoint>> {
         let Some(Head { number, positions, staged, state, generations }) = self.head()? else { return Ok(None) };
         let keyed = generations.keys().map(|owner| (owner.clone(), Keyed::default())).collect();
-        self.generations = generations;
+        self.generations = Some(generations);
         let decoded = |(owner, blob): (String, String)| {
             let blob = BASE64_STANDARD.decode(blob).corrupt("read the last checkpoint of", &self.partition)?;
             Ok((owner, blob))
@@ -203,14 +202,18 @@ impl CheckpointStore for KafkaChangelog {
 
     fn save(&mut self, checkpoint: &Checkpoint) -> Result<()> {
         let Checkpoint { number, positions, staged, state, keyed } = checkpoint;
-        self.generations.retain(|owner, _| keyed.contains_key(owner));
-        for (owner, keyed) in keyed {
-            if keyed.whole || !self.generations.contains_key(owner) {
-                self.generations.insert(owner.clone(), *number);
-            }
-        }
+        let mut generations = match self.generations.take() {
+            Some(generations) => generations,
+            None => self.head()?.map(|head| head.generations).unwrap_or_default(),
+        };
+        generations.retain(|owner, _| keyed.contains_key(owner));
         let now = SystemClock.now();
-        keyed.iter().try_for_each(|(owner, keyed)| self.write_keyed(owner, keyed, now))?;
+        for (owner, keyed) in keyed {
+            if keyed.whole || !generations.contains_key(owner) {
+                generations.insert(owner.clone(), *number);
+            }
+            self.write_keyed(owner, generations[owner], keyed, now)?;
+        }
         let removed = self.superfluous.len().saturating_sub(REMOVED_MAX);
         let removed = self.superfluous.split_off(removed).into_iter().map(|key| self.record(key, None, now));
         self.transactions.write(&removed.collect::<Vec<_>>())?;
@@ -219,11 +222,13 @@ impl CheckpointStore for KafkaChangelog {
             positions: positions.clone(),
             staged: staged.clone(),
             state: state.iter().map(|(owner, blob)| (owner.clone(), BASE64_STANDARD.encode(blob))).collect(),
-            generations: self.generations.clone(),
+            generations,
         };
-        let head = serde_json::to_vec(&head).invalid("write a checkpoint to", &self.partition)?;
-        self.transactions.write(&[self.record(HEAD.to_vec(), Some(head), now)])?;
-        self.transactions.commit_with(positions, &self.group)
+        let written = serde_json::to_vec(&head).invalid("write a checkpoint to", &self.partition)?;
+        self.transactions.write(&[self.record(HEAD.to_vec(), Some(written), now)])?;
+        self.transactions.commit_with(positions, &self.group)?;
+        self.generations = Some(head.generations);
+        Ok(())
     }
 }
 
