@@ -16,7 +16,7 @@ pub struct Cli {
     /// The folder that everything lies in.
     #[arg(long, global = true, env = "TAMIS_HOME", default_value = "tamis-home", value_name = "DIR")]
     pub home: PathBuf,
-    /// Use the topics of these Kafka brokers instead of the home's, or of those that [kafka] in tamis.toml names.
+    /// Use the topics of these Kafka brokers instead of the home's, or of those that `[kafka]` in tamis.toml names.
     #[arg(long, global = true, env = "TAMIS_KAFKA", value_name = "HOST:PORT")]
     pub kafka: Option<String>,
     /// Print JSON, one object a line, for scripts.

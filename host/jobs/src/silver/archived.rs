@@ -1,6 +1,6 @@
 //! Silver of a topic: the objects of its archive that are new, each record once, added to the dataset in one commit.
 //!
-//! **Exactly once.** The commit that adds rows says how far the dataset has come in each partition ([`DeltaTables::append`]). Objects
+//! **Exactly once.** The commit that adds rows says how far the dataset has come in each partition (`DeltaTables::append`). Objects
 //! never change once their end is saved, so what begins behind that is new.
 //!
 //! **Which row of a key stays** (contracts 2.6): of each partition the record with the lowest offset stands for the key, and of these the
