@@ -1,4 +1,4 @@
-//! The contracts of [`Source`](crate::Source), [`Sink`] and [`CheckpointStore`] as suites that every implementation passes.
+//! The contracts of [`Source`](crate::Source), [`Sink`] and [`CheckpointStore`](crate::CheckpointStore) as suites that every implementation passes.
 //!
 //! A suite takes a function that makes a fresh, empty harness, and panics at the first breach with
 //! words that name it. A harness's `open` stands for a new process over the same stored content:
