@@ -8,7 +8,6 @@ use rdkafka::client::DefaultClientContext;
 use rdkafka::config::ClientConfig;
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use tamis_connectors::kafka::{KafkaConnection, KafkaSource, KafkaSourceSettings, KafkaTopics, TopicSettings};
-use tamis_engine::decode::Origin;
 use tamis_engine::decode::json::RecordParts;
 use tamis_engine::{Chunk, Read, Source};
 use tamis_model::position::{Partition, Positions};
@@ -89,15 +88,7 @@ pub fn tailing(topic: &str, group: &str) -> KafkaSource {
 
 /// The records of a chunk.
 pub fn records(chunk: &Chunk) -> Vec<RecordParts> {
-    let (mut start, mut records) = (0, Vec::new());
-    let bytes = chunk.records();
-    while start < bytes.len() {
-        let length = u32::from_le_bytes(*bytes[start..].first_chunk().unwrap());
-        let end = start as u32 + length;
-        records.push(chunk.record(Origin { offset: 0, start: start as u32, end }));
-        start = end as usize;
-    }
-    records
+    chunk.origins().map(|origin| chunk.record(origin)).collect()
 }
 
 /// Reads a partition until it has nothing more.

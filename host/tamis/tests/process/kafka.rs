@@ -5,7 +5,6 @@ use std::time::Instant;
 use base64::Engine as _;
 use serde_json::{Value, json};
 use tamis_connectors::kafka::{KafkaConnection, KafkaSink, KafkaSource, KafkaSourceSettings};
-use tamis_engine::decode::Origin;
 use tamis_engine::decode::json::RecordParts;
 use tamis_engine::{Chunk, Read, Sink, Source};
 use tamis_model::position::Positions;
@@ -62,23 +61,12 @@ fn topic(cluster: &Cluster, name: &str) -> Vec<RecordParts> {
         loop {
             match source.read(&partition, &mut chunk).unwrap() {
                 Read::Ended => break,
-                Read::Records => read.extend(parts(&chunk)),
+                Read::Records => read.extend(chunk.origins().map(|origin| chunk.record(origin))),
                 _ => assert!(began.elapsed() < PATIENCE, "{partition} ends"),
             }
         }
     }
     read
-}
-
-fn parts(chunk: &Chunk) -> Vec<RecordParts> {
-    let (mut start, mut parts) = (0, Vec::new());
-    while start < chunk.records().len() {
-        let length = u32::from_le_bytes(*chunk.records()[start..].first_chunk().unwrap());
-        let end = start as u32 + length;
-        parts.push(chunk.record(Origin { offset: 0, start: start as u32, end }));
-        start = end as usize;
-    }
-    parts
 }
 
 /// A record as [`results`] tells it.
