@@ -45,5 +45,5 @@ pub use outbox::Sinks;
 pub use report::{Progress, Report};
 pub use rules::{Role, RulePlan, RuleSet, SHADOW_ALERTS};
 pub use sink::{Settle, Sink, Unstaged, Watched};
-pub use source::{Chunk, Framing, Read, Rebalance, Source};
+pub use source::{Chunk, Framing, Read, Source};
 pub use stream::{Command, Step, Stream, StreamParts, StreamSettings};

@@ -29,6 +29,15 @@ pub struct Measures {
     pub alerts: Latencies,
 }
 
+impl Measures {
+    /// Adds what was measured of another stream.
+    pub fn add(&mut self, other: &Self) {
+        self.batches += other.batches;
+        self.checkpoints.add(&other.checkpoints);
+        self.alerts.add(&other.alerts);
+    }
+}
+
 /// How long something took, by fixed bounds.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Latencies {
@@ -38,6 +47,19 @@ pub struct Latencies {
     pub count: u64,
     /// What they took together, in seconds.
     pub sum: f64,
+}
+
+impl Latencies {
+    /// Adds others that have the same bounds.
+    pub fn add(&mut self, other: &Self) {
+        if self.at_most.is_empty() {
+            self.at_most.clone_from(&other.at_most);
+        } else {
+            self.at_most.iter_mut().zip(&other.at_most).for_each(|((_, count), (_, more))| *count += more);
+        }
+        self.count += other.count;
+        self.sum += other.sum;
+    }
 }
 
 /// Where a stream takes its measures.

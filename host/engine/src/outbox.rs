@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::{iter, thread};
 
-use tamis_model::Result;
 use tamis_model::aggregate::AggregateRow;
 use tamis_model::alert::{Alert, AlertMode};
 use tamis_model::dead_letter::DeadLetter;
@@ -11,6 +10,7 @@ use tamis_model::position::Partition;
 use tamis_model::record::Record;
 use tamis_model::rule::Poisoned;
 use tamis_model::time::Millis;
+use tamis_model::{Error, Result};
 
 use crate::alerts::{Author, Raised};
 use crate::decode::json::TOMBSTONE;
@@ -18,7 +18,7 @@ use crate::decode::{Origin, Refused};
 use crate::recent::RecentAlerts;
 use crate::report::{Counts, RuleCounts, of};
 use crate::rules::{RulePlan, SHADOW_ALERTS};
-use crate::sink::Sink;
+use crate::sink::{Settle, Sink};
 use crate::source::Chunk;
 use crate::tray::Item;
 
@@ -34,7 +34,7 @@ pub struct Sinks {
 
 impl Sinks {
     /// Stages them all at a time, as each waits for the disk. What they staged by their names in checkpoints.
-    pub(crate) fn stage(&mut self) -> Result<BTreeMap<String, serde_json::Value>> {
+    pub fn stage(&mut self) -> Result<BTreeMap<String, serde_json::Value>> {
         let Self { records, alerts, aggregates } = self;
         thread::scope(|scope| {
             let alerts = alerts.iter_mut().map(|(name, sink)| (alert_sink(name), scope.spawn(|| sink.stage())));
@@ -48,13 +48,52 @@ impl Sinks {
             all.map(|(name, staged)| Ok((name, staged?))).collect()
         })
     }
+
+    /// Commits what a checkpoint says was staged. Returns whether it knows every sink.
+    pub fn commit(&mut self, staged: &BTreeMap<String, serde_json::Value>) -> Result<bool> {
+        let with_output = staged.iter().filter(|(_, staged)| !staged.is_null());
+        let mut unknown: Vec<_> = with_output.map(|(name, _)| name).collect();
+        let mut complete = true;
+        let mut find = |name: &str| {
+            unknown.retain(|other| *other != name);
+            let staged = staged.get(name);
+            complete &= staged.is_some();
+            staged
+        };
+        if let Some(staged) = find(RECORDS) {
+            self.records.commit(staged)?;
+        }
+        for (name, sink) in &mut self.alerts {
+            if let Some(staged) = find(&alert_sink(name)) {
+                sink.commit(staged)?;
+            }
+        }
+        if let Some(sink) = &mut self.aggregates
+            && let Some(staged) = find(AGGREGATES)
+        {
+            sink.commit(staged)?;
+        }
+        match unknown.first() {
+            Some(name) => {
+                Err(Error::invalid("go on with", format!("sink {name}"), "it has staged output and is not there"))
+            }
+            None => Ok(complete),
+        }
+    }
+
+    /// Makes visible what sinks have gathered. Nothing was written since the last commit.
+    pub fn settle(&mut self, what: Settle) -> Result<()> {
+        self.records.settle(what)?;
+        self.alerts.iter_mut().try_for_each(|(_, sink)| sink.settle(what))?;
+        self.aggregates.iter_mut().try_for_each(|sink| sink.settle(what))
+    }
 }
 
 /// The name of the record sink in checkpoints.
-pub(crate) const RECORDS: &str = "records";
-pub(crate) const AGGREGATES: &str = "aggregates";
+const RECORDS: &str = "records";
+const AGGREGATES: &str = "aggregates";
 
-pub(crate) fn alert_sink(name: &str) -> String {
+fn alert_sink(name: &str) -> String {
     format!("alerts/{name}")
 }
 

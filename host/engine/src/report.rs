@@ -26,6 +26,20 @@ pub struct Report {
     pub revision: u64,
 }
 
+impl Report {
+    /// Adds what another stream has done: one of the parts into which the work is cut. Time has come as far as in the part that is
+    /// furthest behind, and the oldest rule set still runs.
+    pub fn add(&mut self, other: &Self) {
+        self.counts.add(&other.counts);
+        self.spent.add(other.spent);
+        for (topic, watermark) in &other.watermarks {
+            let lowest = self.watermarks.entry(topic.clone()).or_insert(*watermark);
+            *lowest = (*lowest).min(*watermark);
+        }
+        self.revision = self.revision.min(other.revision);
+    }
+}
+
 /// What was counted.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Counts {
@@ -40,6 +54,19 @@ pub struct Counts {
 }
 
 impl Counts {
+    fn add(&mut self, other: &Self) {
+        for (topic, counts) in &other.topics {
+            let topic = of(&mut self.topics, topic);
+            topic.records += counts.records;
+            topic.late += counts.late;
+            add_each(&mut topic.refused, &counts.refused);
+        }
+        for (rules, others) in [(&mut self.rules, &other.rules), (&mut self.trials, &other.trials)] {
+            others.iter().for_each(|(rule, counts)| of(rules, rule).add(counts));
+        }
+        self.dead_letters += other.dead_letters;
+    }
+
     /// Where a version is counted.
     pub(crate) fn of_rule(&mut self, plan: &RulePlan) -> &mut RuleCounts {
         of(if plan.role.is_trial() { &mut self.trials } else { &mut self.rules }, &plan.name)
@@ -75,6 +102,24 @@ pub struct RuleCounts {
     pub emitted: u64,
     /// Alerts by severity.
     pub alerts: BTreeMap<Severity, u64>,
+}
+
+impl RuleCounts {
+    fn add(&mut self, other: &Self) {
+        self.judged += other.judged;
+        self.findings += other.findings;
+        self.repeated += other.repeated;
+        self.poisoned += other.poisoned;
+        add_each(&mut self.poisoned_by, &other.poisoned_by);
+        self.emitted += other.emitted;
+        add_each(&mut self.alerts, &other.alerts);
+    }
+}
+
+fn add_each<K: Ord + Clone>(counts: &mut BTreeMap<K, u64>, others: &BTreeMap<K, u64>) {
+    for (key, count) in others {
+        *counts.entry(key.clone()).or_default() += count;
+    }
 }
 
 /// Where the time went, in nanoseconds. Shards work at the same time, so it can be more than went by.
@@ -143,6 +188,21 @@ pub struct RuleGauge {
     pub call_latencies: Latencies,
     /// Why the host has stopped it.
     pub tripped: Option<String>,
+}
+
+impl RuleGauge {
+    /// Adds how the same version is doing in another part of the work. Quantiles of both together are nobody's to know: the higher ones stand.
+    pub fn add(&mut self, other: &Self) {
+        self.keys += other.keys;
+        self.state_bytes += other.state_bytes;
+        self.calls += other.calls;
+        self.call_ns_p50 = self.call_ns_p50.max(other.call_ns_p50);
+        self.call_ns_p99 = self.call_ns_p99.max(other.call_ns_p99);
+        self.call_latencies.add(&other.call_latencies);
+        if self.tripped.is_none() {
+            self.tripped.clone_from(&other.tripped);
+        }
+    }
 }
 
 impl Progress<'_> {

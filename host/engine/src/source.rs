@@ -244,24 +244,4 @@ pub trait Source: Send {
     }
     /// Everything before `positions` is durable elsewhere and will not be asked for again.
     fn release(&mut self, positions: &Positions) -> Result<()>;
-    /// What those it shares the partitions with ask of it; it is asked again until it is accepted. Whoever reads first takes a checkpoint of
-    /// what is given up, and finds out how far the others came with what is gained. Meanwhile reading goes on.
-    fn rebalance(&mut self) -> Result<Option<Rebalance>> {
-        Ok(None)
-    }
-    /// Does what was asked: what is given up is gone, and what is gained is read from its position.
-    fn accept(&mut self, _gained: &Positions) -> Result<()> {
-        Ok(())
-    }
-}
-
-/// What is asked of a source that shares its partitions with others.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Rebalance {
-    /// The partitions that it is to read no more.
-    pub given_up: Vec<Partition>,
-    /// Those that it is to read from now on.
-    pub gained: Vec<Partition>,
-    /// What is given up is another one's already: what was read since the last checkpoint must not be saved.
-    pub lost: bool,
 }

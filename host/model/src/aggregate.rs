@@ -1,5 +1,7 @@
 //! Aggregates: rows that a rule emits about windows.
 
+use serde::{Deserialize, Serialize};
+
 use crate::time::Millis;
 
 /// The column of an output that names the length of the window, `1m`.
@@ -13,7 +15,7 @@ pub fn is_window_name(name: &str) -> bool {
 }
 
 /// A row of an aggregate.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AggregateRow {
     /// The aggregate: the dataset of the rule's output.
     pub name: String,

@@ -3,9 +3,11 @@
 //! The same input gives the same `alert_id`: that is what makes delivery idempotent.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::ops::Index;
 use std::sync::Arc;
 
+use serde::de::{Deserializer, MapAccess, Visitor};
 use serde::{Deserialize, Serialize, Serializer};
 use serde_json::Value as Json;
 use sha2::{Digest, Sha256};
@@ -15,7 +17,7 @@ use crate::rule::Severity;
 use crate::time::Millis;
 
 /// An alert as it stands in its topic: raw, because people act on it.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Alert {
     /// See [`alert_id`].
     pub alert_id: String,
@@ -48,7 +50,7 @@ pub struct Alert {
     /// The compared values; for windows the tallies and bounds.
     pub context: AlertContext,
     /// The revisions of the lists that the rule compared with.
-    #[serde(skip_serializing_if = "no_lists", serialize_with = "lists")]
+    #[serde(default, skip_serializing_if = "no_lists", serialize_with = "lists", deserialize_with = "read_lists")]
     pub lists: Arc<BTreeMap<String, u64>>,
     /// Which members are replaced by pseudonyms in storage. Not part of the alert's JSON.
     #[serde(skip)]
@@ -61,6 +63,10 @@ fn no_lists(lists: &Arc<BTreeMap<String, u64>>) -> bool {
 
 fn lists<S: Serializer>(lists: &Arc<BTreeMap<String, u64>>, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_map(&**lists)
+}
+
+fn read_lists<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Arc<BTreeMap<String, u64>>, D::Error> {
+    BTreeMap::deserialize(deserializer).map(Arc::new)
 }
 
 /// Names and values, in the order of the manifest. The names are those of the rule: every alert of it shares them.
@@ -95,8 +101,30 @@ impl Serialize for AlertContext {
     }
 }
 
+impl<'de> Deserialize<'de> for AlertContext {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct InOrder;
+        impl<'de> Visitor<'de> for InOrder {
+            type Value = AlertContext;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<AlertContext, A::Error> {
+                let mut values = Vec::new();
+                while let Some((name, value)) = map.next_entry::<String, Json>()? {
+                    values.push((Arc::from(name), value));
+                }
+                Ok(AlertContext(values))
+            }
+        }
+        deserializer.deserialize_map(InOrder)
+    }
+}
+
 /// Which members of an alert tell who a person is.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Personal {
     /// The key is a customer, a device or an IP address.
     pub key: bool,

@@ -44,6 +44,10 @@ pub enum Command {
     Demo(Demo),
     /// Run streams, schedules and the admin API until SIGTERM.
     Serve(Serve),
+    /// Run a share of the streams of Kafka's topics, as another host of the group of the one that serves, until SIGTERM.
+    ///
+    /// The rules come from the host that serves; alerts go to their topics, and through that host to lake and warehouse.
+    Worker,
     /// Change rules of a running host: draft, review, trial, activate, roll back.
     Rule {
         /// Which host.

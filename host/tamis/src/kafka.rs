@@ -21,6 +21,10 @@ pub struct Kafka {
     pub group: String,
     /// What becomes of output that is written again after a failure.
     pub delivery: Delivery,
+    /// Whether the hosts of the group share the streams.
+    pub shared: bool,
+    /// Such a host of which nothing is heard for so long has died: others take its share over.
+    pub session_timeout_ms: u32,
     /// Whether brokers are talked to in clear, and whether they ask who one is.
     pub security_protocol: SecurityProtocol,
     /// The authorities that are trusted, PEM; the system's when absent.
@@ -49,6 +53,8 @@ impl Default for Kafka {
             bootstrap_servers: None,
             group: "tamis".to_owned(),
             delivery: Delivery::AtLeastOnce,
+            shared: false,
+            session_timeout_ms: 10_000,
             security_protocol: SecurityProtocol::Plaintext,
             ca_file: None,
             certificate_file: None,
@@ -112,6 +118,10 @@ pub struct KafkaPlan {
     pub delivery: Delivery,
     /// How topics are made.
     pub topics: TopicSettings,
+    /// Whether the hosts of the group share the streams.
+    pub shared: bool,
+    /// Such a host of which nothing is heard for so long has died.
+    pub session_max: Duration,
 }
 
 impl Kafka {
@@ -155,6 +165,8 @@ impl Kafka {
                 replication: self.replication,
                 retention: Duration::from_secs(u64::from(self.retention_hours) * 3600),
             },
+            shared: self.shared,
+            session_max: Duration::from_millis(self.session_timeout_ms.into()),
         }))
     }
 

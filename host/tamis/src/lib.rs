@@ -6,6 +6,7 @@ pub mod commands;
 pub mod config;
 pub mod demo;
 pub mod exit;
+mod group;
 pub mod home;
 pub mod host;
 pub mod kafka;

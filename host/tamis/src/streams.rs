@@ -81,6 +81,7 @@ impl StreamRun<'_> {
         }
         let shards = plan.config.streams.shards.unwrap_or_else(cores).clamp(1, SHARDS_MAX);
         let Ends { source, records, checkpoints } = ends(plan, until, shards)?;
+        let pipeline = if plan.kafka.is_some() { KAFKA_PIPELINE } else { PIPELINE };
         let mut stream = Stream::open(StreamParts {
             settings: StreamSettings {
                 rows_max: plan.config.streams.rows_max,
@@ -92,7 +93,7 @@ impl StreamRun<'_> {
             source,
             schemas: plan.schemas.clone(),
             rules,
-            sinks: sinks(plan, records, warehouse, runtime, also, influx)?,
+            sinks: sinks(plan, pipeline, records, Stores { warehouse, runtime, also, influx })?,
             checkpoints,
             clock: Arc::new(SystemClock),
         })?;
@@ -115,10 +116,6 @@ pub fn topics(plan: &Plan, rules: &RuleSet) -> Vec<String> {
     topics.sort_unstable();
     topics.dedup();
     topics
-}
-
-fn pipeline(plan: &Plan) -> &'static str {
-    if plan.kafka.is_some() { KAFKA_PIPELINE } else { PIPELINE }
 }
 
 /// Where records come from and go to, and what remembers how far that is.
@@ -176,16 +173,20 @@ pub(crate) fn writer_settings(plan: &Plan) -> WriterSettings {
     WriterSettings { partitions, ..WriterSettings::default() }
 }
 
-/// Where the output of a home's streams goes.
-fn sinks(
-    plan: &Plan,
-    records: Box<dyn Sink<Record>>,
-    warehouse: Arc<SqliteWarehouse>,
-    runtime: Handle,
-    also: Vec<(String, Box<dyn Sink<Alert>>)>,
-    influx: Option<Influx>,
-) -> Result<Sinks> {
-    let pipeline = pipeline(plan);
+/// What a home keeps of its streams' output.
+pub(crate) struct Stores {
+    pub warehouse: Arc<SqliteWarehouse>,
+    /// The sinks block on it.
+    pub runtime: Handle,
+    /// Who sees every alert besides.
+    pub also: Vec<(String, Box<dyn Sink<Alert>>)>,
+    /// Who sees every row of aggregates besides.
+    pub influx: Option<Influx>,
+}
+
+/// Where the output of a home's streams goes. `pipeline` is the name under which lake and warehouse know whose it is.
+pub(crate) fn sinks(plan: &Plan, pipeline: &str, records: Box<dyn Sink<Record>>, stores: Stores) -> Result<Sinks> {
+    let Stores { warehouse, runtime, also, influx } = stores;
     let settle_after = Duration::from_millis(plan.config.streams.lake_interval_ms);
     let lake = AlertFiles::open(plan.home.lake().join("alerts"), pipeline, plan.pepper.clone(), settle_after)?;
     let mut alerts: Vec<(String, Box<dyn Sink<Alert>>)> = vec![

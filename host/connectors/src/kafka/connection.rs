@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use rdkafka::ClientContext;
 use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
+use rdkafka::consumer::ConsumerContext;
 use rdkafka::error::KafkaError;
 
 /// How long a question to the cluster may take.
@@ -123,6 +124,8 @@ impl ClientContext for Quiet {
         tracing::debug!("Kafka: {error}: {reason}");
     }
 }
+
+impl ConsumerContext for Quiet {}
 
 /// What fails is said by whoever needed it; the client's own words are for those who look closer.
 pub(super) fn log(level: RDKafkaLogLevel, facility: &str, message: &str) {

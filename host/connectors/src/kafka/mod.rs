@@ -1,4 +1,5 @@
-//! Topics of a Kafka cluster: [`KafkaSource`] reads, [`KafkaSink`] writes, [`KafkaTopics`] makes and shows them.
+//! Topics of a Kafka cluster: [`KafkaSource`] reads, [`KafkaSink`] writes, [`KafkaTopics`] makes and shows them; hosts share their partitions as
+//! members of a group ([`KafkaMember`]).
 //!
 //! Everything here blocks, bounded in time, and belongs on the stream's own thread or on one for blocking work. A topic is never made by
 //! accident: one that is missing is an error that says how it is made.
@@ -6,7 +7,7 @@
 mod changelog;
 mod connection;
 mod errors;
-mod membership;
+mod member;
 mod queue;
 mod settings;
 mod sink;
@@ -16,8 +17,9 @@ mod transaction;
 
 pub use changelog::KafkaChangelog;
 pub use connection::{KafkaConnection, Sasl, SaslMechanism, Tls};
-pub use settings::{KafkaSourceSettings, Membership};
+pub use member::{Asked, KafkaMember, KafkaMemberSettings};
+pub use settings::{KafkaSourceSettings, Share};
 pub use sink::KafkaSink;
-pub use source::{KafkaGroup, KafkaSource, PartitionLag};
+pub use source::{KafkaGroup, KafkaSource};
 pub use topics::{KafkaTopics, TopicSettings, TopicState};
 pub use transaction::KafkaTransactions;

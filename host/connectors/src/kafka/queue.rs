@@ -21,7 +21,9 @@ pub(super) struct PartitionQueue {
     queue: *mut native::rd_kafka_queue_t,
     /// What was taken last, or null.
     message: *mut native::rd_kafka_message_t,
-    _consumer: Arc<Reader>,
+    consumer: Arc<Reader>,
+    topic: CString,
+    number: i32,
 }
 
 // SAFETY: queues and messages of the client belong to no thread; `&mut self` keeps two threads from using them at once.
@@ -53,7 +55,18 @@ impl PartitionQueue {
         }
         // SAFETY: the queue is the one that was just given to us.
         unsafe { native::rd_kafka_queue_forward(queue, ptr::null_mut()) };
-        Some(Self { queue, message: ptr::null_mut(), _consumer: Arc::clone(consumer) })
+        Some(Self { queue, message: ptr::null_mut(), consumer: Arc::clone(consumer), topic, number })
+    }
+
+    /// The partition's end as the last fetch has shown it; none before the first.
+    pub fn end(&self) -> Option<i64> {
+        let (mut low, mut high) = (-1, -1);
+        // SAFETY: the client lives as long as `consumer`, and the name ends in a zero.
+        let code = unsafe {
+            let client = self.consumer.client().native_ptr();
+            native::rd_kafka_get_watermark_offsets(client, self.topic.as_ptr(), self.number, &mut low, &mut high)
+        };
+        (code == RDKafkaRespErr::RD_KAFKA_RESP_ERR_NO_ERROR && high >= 0).then_some(high)
     }
 
     /// What comes next, if anything is there.

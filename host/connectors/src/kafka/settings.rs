@@ -16,10 +16,12 @@ const FETCH_BYTES_ALL: u32 = 16 << 20;
 pub struct KafkaSourceSettings {
     /// The topics.
     pub topics: Vec<String>,
-    /// The group: where lag tools find positions, and whose members share the partitions.
+    /// The group: where lag tools find positions.
     pub group: String,
-    /// Who else reads.
-    pub membership: Membership,
+    /// Which of their partitions.
+    pub share: Share,
+    /// Whether `release` tells the group the positions; false = whoever writes the checkpoints does.
+    pub tells_positions: bool,
     /// Whether to end where the topics end now.
     pub bounded: bool,
     /// About how many bytes a chunk holds.
@@ -30,20 +32,23 @@ pub struct KafkaSourceSettings {
     pub metadata_every: Duration,
 }
 
-/// Who reads the partitions.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Membership {
-    /// This source, all of them.
-    All,
-    /// The members of the group share them.
-    Group {
-        /// A name by which this member is known again when it comes back; none = every start is a new member.
-        instance: Option<String>,
-        /// A member of which nothing is heard for so long has died.
-        session_max: Duration,
-        /// A member that does not read for so long has died.
-        silence_max: Duration,
-    },
+/// A share of the partitions of topics: of every `of` partitions the one with this number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Share {
+    /// Which, from 0.
+    pub number: u32,
+    /// Into how many shares they are dealt out.
+    pub of: u32,
+}
+
+impl Share {
+    /// All partitions.
+    pub const ALL: Self = Self { number: 0, of: 1 };
+
+    /// Whether a partition belongs to it.
+    pub(super) fn has(self, partition: u32) -> bool {
+        partition % self.of == self.number
+    }
 }
 
 impl KafkaSourceSettings {
@@ -52,7 +57,8 @@ impl KafkaSourceSettings {
         Self {
             topics: topics.into_iter().collect(),
             group: group.into(),
-            membership: Membership::All,
+            share: Share::ALL,
+            tells_positions: true,
             bounded: false,
             chunk_bytes: 1 << 20,
             queue_kib: 4 << 10,
@@ -83,15 +89,6 @@ impl KafkaSourceSettings {
         config.set("fetch.max.bytes", FETCH_BYTES_ALL.to_string());
         // How long the client pauses when a queue is full, and how long the broker waits for the first record.
         config.set("fetch.queue.backoff.ms", "2").set("fetch.wait.max.ms", "500").set("fetch.error.backoff.ms", "100");
-        if let Membership::Group { instance, session_max, silence_max } = &self.membership {
-            config.set("partition.assignment.strategy", "cooperative-sticky");
-            config.set("session.timeout.ms", session_max.as_millis().to_string());
-            config.set("heartbeat.interval.ms", (session_max.as_millis() / 4).to_string());
-            config.set("max.poll.interval.ms", silence_max.max(session_max).as_millis().to_string());
-            if let Some(instance) = instance {
-                config.set("group.instance.id", instance);
-            }
-        }
         config
     }
 }

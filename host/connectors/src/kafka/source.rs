@@ -7,22 +7,20 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
-use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer, ConsumerGroupMetadata};
+use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer, ConsumerContext, ConsumerGroupMetadata};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use tamis_engine::frame::Frames;
-use tamis_engine::source::Rebalance;
 use tamis_engine::{Chunk, Read, Source};
 use tamis_model::position::{Partition, Positions};
 use tamis_model::{Error, Kind, Result};
 
-use super::connection::{KafkaConnection, REQUEST_MAX};
+use super::connection::{KafkaConnection, Quiet, REQUEST_MAX};
 use super::errors::{failed, failed_with, missing};
-use super::membership::{Member, leave, list};
 use super::queue::{Arrived, PartitionQueue};
-use super::settings::{KafkaSourceSettings, Membership};
+use super::settings::KafkaSourceSettings;
 
-pub(super) type Reader = BaseConsumer<Member>;
+pub(super) type Reader = BaseConsumer<Quiet>;
 
 /// Reads topics of a cluster. Only committed records are seen.
 pub struct KafkaSource {
@@ -35,15 +33,24 @@ pub struct KafkaSource {
 }
 
 /// The group of a source, as transactions name it.
-#[derive(Clone, Default)]
-pub struct KafkaGroup(Arc<Mutex<Weak<Reader>>>);
+#[derive(Clone)]
+pub struct KafkaGroup {
+    reader: Arc<Mutex<Weak<Reader>>>,
+    topics: Arc<[String]>,
+}
 
 impl KafkaGroup {
     /// What a transaction that commits positions is told of the group. Fails while the source is not open.
     pub(super) fn metadata(&self) -> Result<ConsumerGroupMetadata> {
-        let consumer = self.0.lock().unwrap_or_else(PoisonError::into_inner).upgrade();
+        let consumer = self.reader.lock().unwrap_or_else(PoisonError::into_inner).upgrade();
         let metadata = consumer.and_then(|consumer| consumer.group_metadata());
         metadata.ok_or_else(|| Error::new(Kind::Conflict, "commit positions of", "a source that is not open"))
+    }
+
+    /// The positions of the topics that the source reads: a checkpoint may have others.
+    pub(super) fn own<'a>(&self, positions: &'a Positions) -> impl Iterator<Item = (&'a Partition, i64)> {
+        let own = positions.0.iter().filter(|(partition, _)| self.topics.contains(&partition.topic));
+        own.map(|(partition, next)| (partition, *next))
     }
 }
 
@@ -59,39 +66,16 @@ struct Taken {
     at_end: bool,
 }
 
-/// How far a partition is behind.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct PartitionLag {
-    /// The partition.
-    pub partition: Partition,
-    /// Its end less the next offset to read.
-    pub records: u64,
-}
-
 impl KafkaSource {
     /// A source; nothing is asked of the cluster before `open`.
     pub fn new(connection: KafkaConnection, settings: KafkaSourceSettings) -> Self {
-        let group = KafkaGroup::default();
+        let group = KafkaGroup { reader: Arc::default(), topics: settings.topics.clone().into() };
         Self { connection, settings, taken: Vec::new(), consumer: None, looked_at: Instant::now(), group }
     }
 
     /// Its group, for transactions.
     pub fn group(&self) -> KafkaGroup {
         self.group.clone()
-    }
-
-    /// How far each partition is behind; asks the cluster.
-    pub fn lag(&self) -> Result<Vec<PartitionLag>> {
-        let consumer = self.consumer()?;
-        let lag = |taken: &Taken| {
-            let Partition { topic, number } = &taken.partition;
-            let (_, end) = consumer
-                .fetch_watermarks(topic, number.cast_signed(), REQUEST_MAX)
-                .map_err(|error| failed("find the end of", &taken.partition, error))?;
-            let records = u64::try_from(end - taken.next).unwrap_or(0);
-            Ok(PartitionLag { partition: taken.partition.clone(), records })
-        };
-        self.taken.iter().map(lag).collect()
     }
 
     fn consumer(&self) -> Result<&Arc<Reader>> {
@@ -102,36 +86,9 @@ impl KafkaSource {
         let Self { connection, settings, .. } = self;
         let config = settings.config(connection);
         let consumer: Reader = config
-            .create_with_context(Member::default())
+            .create_with_context(Quiet)
             .map_err(|error| failed("connect to", format!("Kafka at {}", connection.bootstrap_servers), error))?;
         Ok(Arc::new(consumer))
-    }
-
-    /// Serves what the cluster says beside records.
-    fn serve(&self) -> Result<()> {
-        let consumer = self.consumer()?;
-        let brokers = || format!("Kafka at {}", self.connection.bootstrap_servers);
-        while let Some(said) = consumer.poll(Duration::ZERO) {
-            match said {
-                // Records come from the queues of their partitions.
-                Ok(_) | Err(KafkaError::PartitionEOF(_)) => {}
-                Err(error @ KafkaError::MessageConsumptionFatal(_)) => {
-                    return Err(failed("read from", brokers(), error));
-                }
-                Err(KafkaError::MessageConsumption(RDKafkaErrorCode::AllBrokersDown)) => {
-                    // It is said whenever the last connection breaks; most times another one is there at once.
-                    consumer.fetch_metadata(None, REQUEST_MAX).map_err(|error| failed("reach", brokers(), error))?;
-                }
-                Err(error) => {
-                    let error = failed("read from", brokers(), error);
-                    if !error.can_retry() {
-                        return Err(error);
-                    }
-                    tracing::debug!("{}", error.chain());
-                }
-            }
-        }
-        Ok(())
     }
 
     /// The partitions of the topics as the cluster has them, by topic and number.
@@ -145,7 +102,8 @@ impl KafkaSource {
         for name in &self.settings.topics {
             let found = metadata.topics().iter().find(|topic| topic.name() == name);
             let found = found.ok_or_else(|| missing("read topic", name))?;
-            let numbers: BTreeSet<_> = found.partitions().iter().filter_map(|p| u32::try_from(p.id()).ok()).collect();
+            let numbers = found.partitions().iter().filter_map(|partition| u32::try_from(partition.id()).ok());
+            let numbers: BTreeSet<_> = numbers.filter(|number| self.settings.share.has(*number)).collect();
             partitions.extend(numbers.into_iter().map(|number| Partition { topic: name.clone(), number }));
         }
         Ok(partitions)
@@ -186,22 +144,15 @@ impl Source for KafkaSource {
     fn open(&mut self, positions: &Positions) -> Result<()> {
         self.close();
         let consumer = self.connect()?;
-        *self.group.0.lock().unwrap_or_else(PoisonError::into_inner) = Arc::downgrade(&consumer);
+        *self.group.reader.lock().unwrap_or_else(PoisonError::into_inner) = Arc::downgrade(&consumer);
         self.consumer = Some(consumer);
         let partitions = self.look()?;
-        match &self.settings.membership {
-            Membership::All => self.take(partitions, positions),
-            Membership::Group { .. } => {
-                let topics: Vec<_> = self.settings.topics.iter().map(String::as_str).collect();
-                let joined = self.consumer()?.subscribe(&topics);
-                joined.map_err(|error| failed("join group", &self.settings.group, error))
-            }
-        }
+        self.take(partitions, positions)
     }
 
     fn partitions(&mut self) -> Result<Vec<Partition>> {
         let is_due = self.looked_at.elapsed() >= self.settings.metadata_every;
-        if is_due && self.settings.membership == Membership::All && !self.settings.bounded {
+        if is_due && !self.settings.bounded {
             let mut new = self.look()?;
             new.retain(|partition| self.taken.iter().all(|taken| taken.partition != *partition));
             self.take(new, &Positions::default())?;
@@ -210,7 +161,7 @@ impl Source for KafkaSource {
     }
 
     fn read(&mut self, partition: &Partition, chunk: &mut Chunk) -> Result<Read> {
-        self.serve()?;
+        serve(self.consumer()?, &self.connection.bootstrap_servers)?;
         let chunk_bytes = self.settings.chunk_bytes;
         let taken = self.taken.iter_mut().find(|taken| taken.partition == *partition);
         let taken = taken.ok_or_else(|| Error::new(Kind::Missing, "read partition", partition))?;
@@ -229,8 +180,16 @@ impl Source for KafkaSource {
         })
     }
 
+    fn lag(&self) -> Vec<(Partition, u64)> {
+        let lag = |taken: &Taken| Some((taken.partition.clone(), taken.lag()?));
+        self.taken.iter().filter_map(lag).collect()
+    }
+
     /// Tells the group how far it is, for tools that show lag. The checkpoint is what counts: nothing waits for it.
     fn release(&mut self, positions: &Positions) -> Result<()> {
+        if !self.settings.tells_positions {
+            return Ok(());
+        }
         let mut list = TopicPartitionList::new();
         for taken in &self.taken {
             let Partition { topic, number } = &taken.partition;
@@ -246,53 +205,22 @@ impl Source for KafkaSource {
         }
         Ok(())
     }
-
-    fn rebalance(&mut self) -> Result<Option<Rebalance>> {
-        self.serve()?;
-        Ok(self.consumer()?.context().asked())
-    }
-
-    fn accept(&mut self, positions: &Positions) -> Result<()> {
-        let consumer = Arc::clone(self.consumer()?);
-        let Some(Rebalance { given_up, gained, .. }) = consumer.context().asked() else { return Ok(()) };
-        if !given_up.is_empty() {
-            let list = list(&given_up);
-            self.taken.retain(|taken| !given_up.contains(&taken.partition));
-            consumer.incremental_unassign(&list).map_err(|error| failed("give up", names(&list), error))?;
-        }
-        if given_up.is_empty() {
-            let is_empty = gained.is_empty();
-            self.take(gained, positions)?;
-            if is_empty {
-                // The group waits for an answer to that, too.
-                let none = TopicPartitionList::new();
-                consumer
-                    .incremental_assign(&none)
-                    .map_err(|error| failed("join group", &self.settings.group, error))?;
-            }
-        }
-        consumer.context().answered();
-        Ok(())
-    }
 }
 
 impl KafkaSource {
     fn close(&mut self) {
         self.taken.clear();
-        if let Some(consumer) = self.consumer.take() {
-            leave(&consumer);
-        }
-    }
-}
-
-/// What is taken is given back without asking whoever reads no more.
-impl Drop for KafkaSource {
-    fn drop(&mut self) {
-        self.close();
+        self.consumer = None;
     }
 }
 
 impl Taken {
+    /// The records behind the last one that was read, marks of transactions among them; none = nothing was fetched yet.
+    fn lag(&self) -> Option<u64> {
+        let end = if self.at_end { self.next } else { self.queue.end()? };
+        Some(u64::try_from(end - self.next).unwrap_or(0))
+    }
+
     fn has_ended(&self) -> bool {
         self.end.is_some_and(|end| self.next >= end || self.at_end)
     }
@@ -330,8 +258,33 @@ impl Taken {
     }
 }
 
+/// Serves what the cluster says to a consumer beside the records of its partitions' queues.
+pub(super) fn serve<C: ConsumerContext>(consumer: &BaseConsumer<C>, bootstrap_servers: &str) -> Result<()> {
+    let brokers = || format!("Kafka at {bootstrap_servers}");
+    while let Some(said) = consumer.poll(Duration::ZERO) {
+        match said {
+            Ok(_) | Err(KafkaError::PartitionEOF(_)) => {}
+            Err(error @ KafkaError::MessageConsumptionFatal(_)) => {
+                return Err(failed("read from", brokers(), error));
+            }
+            Err(KafkaError::MessageConsumption(RDKafkaErrorCode::AllBrokersDown)) => {
+                // It is said whenever the last connection breaks; most times another one is there at once.
+                consumer.fetch_metadata(None, REQUEST_MAX).map_err(|error| failed("reach", brokers(), error))?;
+            }
+            Err(error) => {
+                let error = failed("read from", brokers(), error);
+                if !error.can_retry() {
+                    return Err(error);
+                }
+                tracing::debug!("{}", error.chain());
+            }
+        }
+    }
+    Ok(())
+}
+
 /// The partitions of a list, for people.
-fn names(list: &TopicPartitionList) -> String {
+pub(super) fn names(list: &TopicPartitionList) -> String {
     let elements = list.elements();
     let names = elements.iter().map(|element| format!("{}/{}", element.topic(), element.partition()));
     names.collect::<Vec<_>>().join(", ")

@@ -17,7 +17,6 @@ use tamis_model::{Kind, Result};
 
 use super::connection::{KafkaConnection, Quiet, REQUEST_MAX};
 use super::errors::{failed, failed_with, missing};
-use super::membership::Member;
 use super::sink::RECORD_BYTES_MAX;
 use crate::topics::{PartitionOverview, TopicOverview};
 
@@ -99,8 +98,8 @@ impl KafkaTopics {
         let Partition { topic, number } = partition;
         let ends = |isolation: &str| {
             let mut config = self.connection.config();
-            let consumer = config.set("isolation.level", isolation).create_with_context(Member::default());
-            let consumer: BaseConsumer<Member> = consumer.map_err(|error| failed("connect to", self, error))?;
+            let consumer = config.set("isolation.level", isolation).create_with_context(Quiet);
+            let consumer: BaseConsumer<Quiet> = consumer.map_err(|error| failed("connect to", self, error))?;
             let ends = consumer.fetch_watermarks(topic, number.cast_signed(), REQUEST_MAX);
             ends.map_err(|error| failed("find the ends of", partition, error))
         };
@@ -227,8 +226,8 @@ impl KafkaTopics {
     }
 
     /// A reader without a group.
-    fn consumer(&self) -> Result<BaseConsumer<Member>> {
-        let consumer = self.connection.config().create_with_context(Member::default());
+    fn consumer(&self) -> Result<BaseConsumer<Quiet>> {
+        let consumer = self.connection.config().create_with_context(Quiet);
         consumer.map_err(|error| failed("connect to", self, error))
     }
 }

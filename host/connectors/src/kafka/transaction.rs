@@ -68,25 +68,30 @@ impl KafkaTransactions {
     /// Makes what was written visible and the positions the group's, both or nothing. After an error nobody knows which, until a
     /// new producer is opened: then the group's positions say.
     pub fn commit_with(&self, positions: &Positions, group: &KafkaGroup) -> Result<()> {
-        let group = group.metadata()?;
-        let mut offsets = TopicPartitionList::with_capacity(positions.0.len());
-        for (partition, next) in &positions.0 {
+        let metadata = group.metadata()?;
+        let mut offsets = TopicPartitionList::new();
+        for (partition, next) in group.own(positions) {
             offsets
-                .add_partition_offset(&partition.topic, partition.number.cast_signed(), Offset::Offset(*next))
+                .add_partition_offset(&partition.topic, partition.number.cast_signed(), Offset::Offset(next))
                 .map_err(|error| failed("commit the position of", partition, error))?;
         }
         self.lock().attempt(|transactions| {
             transactions.begin()?;
             transactions.writer.flush()?;
-            let producer = &transactions.writer.producer;
             if offsets.count() > 0 {
                 transactions.step("commit the positions of", || {
-                    producer.send_offsets_to_transaction(&offsets, &group, REQUEST_MAX)
+                    transactions.writer.producer.send_offsets_to_transaction(&offsets, &metadata, REQUEST_MAX)
                 })?;
             }
-            transactions.step("commit", || producer.commit_transaction(REQUEST_MAX))?;
-            transactions.is_open = false;
-            Ok(())
+            transactions.commit()
+        })
+    }
+
+    /// Makes what was written visible, all of it or nothing.
+    pub fn commit(&self) -> Result<()> {
+        self.lock().attempt(|transactions| {
+            transactions.writer.flush()?;
+            if transactions.is_open { transactions.commit() } else { Ok(()) }
         })
     }
 
@@ -123,6 +128,12 @@ impl Transactions {
             self.step("begin", || self.writer.producer.begin_transaction())?;
             self.is_open = true;
         }
+        Ok(())
+    }
+
+    fn commit(&mut self) -> Result<()> {
+        self.step("commit", || self.writer.producer.commit_transaction(REQUEST_MAX))?;
+        self.is_open = false;
         Ok(())
     }
 

@@ -1,109 +1,105 @@
-//! Partitions move between the members of a group, and no record is lost or read twice.
+//! Partitions move between the members of a group: none is anybody's while another one still has it.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use tamis_connectors::kafka::{KafkaSource, KafkaSourceSettings, Membership};
-use tamis_engine::{Chunk, Read, Source};
-use tamis_model::position::{Partition, Positions};
+use tamis_connectors::kafka::{Asked, KafkaMember, KafkaMemberSettings, KafkaSource, KafkaSourceSettings, Share};
+use tamis_engine::Source;
+use tamis_model::position::Positions;
 
-use crate::fixture::{connection, eventually, partition, records, send, topic};
+use crate::fixture::{connection, eventually, topic};
 
 const PARTITIONS: u32 = 4;
 
-/// A member that takes a checkpoint when it gives partitions up, and begins where the group's positions are.
+/// A member, and what it has.
 struct Host {
-    source: KafkaSource,
-    seen: Vec<(u32, i64)>,
+    member: KafkaMember,
+    has: BTreeSet<u32>,
 }
 
 impl Host {
     fn join(topic: &str) -> Self {
-        let membership = Membership::Group {
-            instance: None,
+        let settings = KafkaMemberSettings {
+            group: topic.to_owned(),
+            topic: topic.to_owned(),
             session_max: Duration::from_secs(6),
             silence_max: Duration::from_secs(30),
         };
-        let settings = KafkaSourceSettings { membership, ..KafkaSourceSettings::new([topic.to_owned()], topic) };
-        let mut source = KafkaSource::new(connection(), settings);
-        source.open(&Positions::default()).unwrap();
-        Self { source, seen: Vec::new() }
+        Self { member: KafkaMember::join(&connection(), settings).unwrap(), has: BTreeSet::new() }
     }
 
-    /// Does what is next; `handed` is where the members tell each other how far they came.
-    fn turn(&mut self, handed: &mut Positions) {
-        if let Some(asked) = self.source.rebalance().unwrap() {
-            assert!(!asked.lost);
-            self.source.accept(handed).unwrap();
-            assert!(asked.gained.iter().all(|gained| self.partitions().contains(gained)));
-            assert!(asked.given_up.iter().all(|given_up| !self.partitions().contains(given_up)));
-        }
-        let mut chunk = Chunk::default();
-        for partition in self.partitions() {
-            if self.source.read(&partition, &mut chunk).unwrap() == Read::Records {
-                for record in records(&chunk) {
-                    let offset = record.offset.unwrap();
-                    self.seen.push((partition.number, offset));
-                    handed.set(&partition, offset + 1);
-                }
+    /// Does what is asked.
+    fn turn(&mut self, others: &[&Host]) {
+        match self.member.asked().unwrap() {
+            None => return,
+            Some(Asked::TakeOn(partitions)) => {
+                let all_free = partitions.iter().all(|number| others.iter().all(|other| !other.has.contains(number)));
+                assert!(all_free, "{partitions:?} are free");
+                self.has.extend(partitions);
+            }
+            Some(Asked::GiveUp { partitions, lost }) => {
+                assert!(!lost && partitions.iter().all(|number| self.has.remove(number)), "{partitions:?}");
             }
         }
-    }
-
-    fn partitions(&mut self) -> Vec<Partition> {
-        self.source.partitions().unwrap()
-    }
-}
-
-fn feed(topic: &str, records: usize) {
-    for number in 0..PARTITIONS {
-        send(&partition(topic, number), 5, &vec!["1".to_owned(); records]);
+        self.member.accept().unwrap();
     }
 }
 
 #[test]
-fn partitions_move_and_every_record_is_read_once() {
+fn partitions_move_and_each_is_one_member_s() {
     let topic = topic("moving", PARTITIONS);
-    let mut handed = Positions::default();
     let mut first = Host::join(&topic);
-    feed(&topic, 10);
     eventually("the first has all", || {
-        first.turn(&mut handed);
-        first.partitions().len() == PARTITIONS as usize && first.seen.len() == 40
+        first.turn(&[]);
+        first.has.len() == PARTITIONS as usize
     });
     let mut second = Host::join(&topic);
-    feed(&topic, 10);
-    eventually("each has half, and all is read", || {
-        first.turn(&mut handed);
-        second.turn(&mut handed);
-        let halves = (first.partitions().len(), second.partitions().len()) == (2, 2);
-        halves && first.seen.len() + second.seen.len() == 80
+    eventually("each has half", || {
+        first.turn(&[&second]);
+        second.turn(&[&first]);
+        (first.has.len(), second.has.len()) == (2, 2)
     });
-    drop(first.source);
-    feed(&topic, 10);
+    drop(first);
     eventually("the second has all that the first has left", || {
-        second.turn(&mut handed);
-        second.partitions().len() == PARTITIONS as usize && first.seen.len() + second.seen.len() >= 120
+        second.turn(&[]);
+        second.has.len() == PARTITIONS as usize
     });
-    let all: BTreeSet<_> = first.seen.iter().chain(&second.seen).collect();
-    assert_eq!((all.len(), first.seen.len() + second.seen.len()), (120, 120), "every record once");
 }
 
 /// Whoever leaves a group while it is asked for an answer does not keep the group waiting, nor itself.
 #[test]
 fn a_member_that_has_not_answered_can_leave() {
     let topic = topic("leaving", PARTITIONS);
-    let mut first = Host::join(&topic);
-    eventually("it is asked", || first.source.rebalance().unwrap().is_some());
-    drop(first.source);
-    feed(&topic, 1);
-    let (mut second, mut handed) = (Host::join(&topic), Positions::default());
+    let first = Host::join(&topic);
+    eventually("it is asked", || first.member.asked().unwrap().is_some());
+    drop(first);
+    let mut second = Host::join(&topic);
     eventually("the next one has all", || {
-        second.turn(&mut handed);
-        second.seen.len() == PARTITIONS as usize
+        second.turn(&[]);
+        second.has.len() == PARTITIONS as usize
     });
     // Asked to give up a part, it leaves as well.
-    let _third = Host::join(&topic);
-    eventually("it is asked to give up", || second.source.rebalance().unwrap().is_some());
-    drop(second.source);
+    let mut third = Host::join(&topic);
+    eventually("it is asked to give up", || second.member.asked().unwrap().is_some());
+    drop(second);
+    eventually("the last one has all", || {
+        third.turn(&[]);
+        third.has.len() == PARTITIONS as usize
+    });
+}
+
+#[test]
+fn shares_are_all_partitions_once() {
+    let topics = [topic("shared-a", 5), topic("shared-b", 3)];
+    let read = |share: Share| {
+        let settings = KafkaSourceSettings { share, ..KafkaSourceSettings::new(topics.clone(), "shares") };
+        let mut source = KafkaSource::new(connection(), settings);
+        source.open(&Positions::default()).unwrap();
+        source.partitions().unwrap()
+    };
+    let shares: Vec<_> = (0..2).map(|number| read(Share { number, of: 2 })).collect();
+    assert_eq!((shares[0].len(), shares[1].len()), (5, 3));
+    let mut all = shares.concat();
+    all.sort();
+    assert_eq!(all, read(Share::ALL));
 }

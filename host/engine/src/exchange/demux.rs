@@ -166,6 +166,11 @@ impl Source for Demux {
         positions.set(&self.exchange, first.unwrap_or(self.next));
     }
 
+    /// That of the exchange.
+    fn lag(&self) -> Vec<(Partition, u64)> {
+        self.source.lag()
+    }
+
     fn release(&mut self, positions: &Positions) -> Result<()> {
         self.source.release(positions)
     }

@@ -4,13 +4,12 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use tamis_model::Result;
 use tamis_model::error::Context as _;
-use tamis_model::{Error, Result};
 
 use super::Stream;
 use crate::checkpoint::{Checkpoint, Keyed, KeyedState};
 use crate::kept::{Author, Kept};
-use crate::outbox::{AGGREGATES, RECORDS, alert_sink};
 use crate::report::{Report, timed};
 use crate::roster::{Before, Refused};
 use crate::rules::{RuleSet, Trip};
@@ -56,48 +55,9 @@ impl Stream {
         let checkpoint = Checkpoint { number, positions, staged, state, keyed };
         self.checkpoints.save(&checkpoint)?;
         self.checkpoint_number += 1;
-        self.commit(&checkpoint)?;
-        self.settle(Settle::Due)?;
+        self.sinks.commit(&checkpoint.staged)?;
+        self.sinks.settle(Settle::Due)?;
         self.source.release(&self.positions)
-    }
-
-    /// Makes visible what sinks have gathered. Nothing was written since the last checkpoint.
-    pub(super) fn settle(&mut self, what: Settle) -> Result<()> {
-        self.sinks.records.settle(what)?;
-        self.sinks.alerts.iter_mut().try_for_each(|(_, sink)| sink.settle(what))?;
-        self.sinks.aggregates.iter_mut().try_for_each(|sink| sink.settle(what))
-    }
-
-    /// Commits what a checkpoint staged. Returns whether it knows every sink.
-    fn commit(&mut self, checkpoint: &Checkpoint) -> Result<bool> {
-        let with_output = checkpoint.staged.iter().filter(|(_, staged)| !staged.is_null());
-        let mut unknown: Vec<_> = with_output.map(|(name, _)| name).collect();
-        let mut complete = true;
-        let mut find = |name: &str| {
-            unknown.retain(|other| *other != name);
-            let staged = checkpoint.staged.get(name);
-            complete &= staged.is_some();
-            staged
-        };
-        if let Some(staged) = find(RECORDS) {
-            self.sinks.records.commit(staged)?;
-        }
-        for (name, sink) in &mut self.sinks.alerts {
-            if let Some(staged) = find(&alert_sink(name)) {
-                sink.commit(staged)?;
-            }
-        }
-        if let Some(sink) = &mut self.sinks.aggregates
-            && let Some(staged) = find(AGGREGATES)
-        {
-            sink.commit(staged)?;
-        }
-        match unknown.first() {
-            Some(name) => {
-                Err(Error::invalid("go on with", format!("sink {name}"), "it has staged output and is not there"))
-            }
-            None => Ok(complete),
-        }
     }
 
     /// What the next checkpoint says of keyed state; it counts as said from now on.
@@ -158,7 +118,7 @@ impl Stream {
             self.begin(rules, Vec::new())?;
             return Ok(true);
         };
-        let complete = self.commit(&checkpoint)?;
+        let complete = self.sinks.commit(&checkpoint.staged)?;
         let state = &checkpoint.state;
         let revision = self.report.revision;
         self.report = Report { revision, ..decode(REPORT, state)? };

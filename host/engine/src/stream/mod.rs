@@ -228,7 +228,7 @@ impl Stream {
             }
             Event::Idle => {
                 if !self.changed {
-                    self.settle(Settle::Due)?;
+                    self.sinks.settle(Settle::Due)?;
                 }
                 self.clock.sleep(self.idle_ms);
                 self.idle_ms = (self.idle_ms * 2).min(IDLE_MS_MAX);
@@ -239,7 +239,7 @@ impl Stream {
             Event::EndOfInput => {
                 self.close_windows()?;
                 self.checkpoint()?;
-                self.settle(Settle::All)?;
+                self.sinks.settle(Settle::All)?;
                 self.finished = true;
                 return Ok(Step::Finished);
             }
@@ -266,7 +266,7 @@ impl Stream {
         if self.changed {
             self.checkpoint()?;
         }
-        self.settle(Settle::All)
+        self.sinks.settle(Settle::All)
     }
 
     /// What was done so far.

@@ -55,7 +55,10 @@ impl Stream {
             let (highest, caught_up) = self.times[slot.topic].has_come(slot.partition.number);
             router.tell(&slot.partition, highest, caught_up, now);
         }
-        self.outbox.hand_on(router.drain());
+        let told = router.drain();
+        // In transactions others see it with the next checkpoint.
+        self.changed |= !told.is_empty();
+        self.outbox.hand_on(told);
     }
 
     /// The hash of the key of rules that put all events under one.

@@ -10,6 +10,7 @@ mod runs;
 mod schema;
 mod streams;
 mod topics;
+mod worker;
 
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -44,6 +45,7 @@ pub fn run(cli: Cli) -> Result<ExitCode> {
         Command::List { server, command } => crate::client::list(&server, &command, cli.json),
         Command::Token { server, command } => crate::client::token(&server, &home, &command, cli.json),
         Command::Serve(serve) => crate::serve::command(home, kafka, serve, cli.json),
+        Command::Worker => worker::command(home, kafka),
         Command::Run(Run::Nightly { as_of }) => nightly::command(home, as_of, cli.json),
         Command::Run(Run::Streams { until_end }) => streams::command(home, kafka, until_end, cli.json),
         Command::Run(Run::Silver { topics }) => nightly::silver_command(home, &topics, cli.json),

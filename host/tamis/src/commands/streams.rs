@@ -13,11 +13,11 @@ use tamis_engine::report::{Progress, Report};
 use tamis_engine::rules::Trip;
 use tamis_engine::stream::Command;
 use tamis_engine::{Clock, Sink, SystemClock};
-use tamis_model::Result;
 use tamis_model::accounting::RowCounts;
 use tamis_model::alert::Alert;
 use tamis_model::error::Context;
 use tamis_model::time::utc_date;
+use tamis_model::{Error, Result};
 use tamis_registry::Registry;
 use tokio::runtime::Handle;
 
@@ -89,7 +89,13 @@ pub fn rows(report: &Report) -> (Vec<TopicRow>, Vec<RuleRow>) {
 /// The command: runs until the end, SIGTERM or an interrupt, then prints what was judged.
 pub fn command(home: Home, kafka: Option<String>, until_end: bool, json: bool) -> Result<ExitCode> {
     let runtime = runtime()?;
-    let host = runtime.block_on(Host::open(Plan::new(home, None)?.with_brokers(kafka)?))?;
+    let plan = Plan::new(home, None)?.with_brokers(kafka)?;
+    if plan.kafka.as_ref().is_some_and(|kafka| kafka.shared) {
+        let reason =
+            "the hosts of the group share them (shared, under [kafka]): `tamis serve` and `tamis worker` run them";
+        return Err(Error::invalid("run", "all streams", reason));
+    }
+    let host = runtime.block_on(Host::open(plan))?;
     let until = if until_end { Until::End } else { Until::Stopped };
     let held = lock(&host.plan.home)?;
     let (stop, commands) = channel();

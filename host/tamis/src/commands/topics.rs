@@ -7,6 +7,7 @@ use tamis_connectors::kafka::{KafkaTopics, TopicState};
 use tamis_model::{Error, Result};
 
 use super::{listed, runtime};
+use crate::group;
 use crate::home::Home;
 use crate::host::Host;
 use crate::plan::Plan;
@@ -59,6 +60,10 @@ pub fn create(home: Home, brokers: Option<String>, json: bool) -> Result<ExitCod
         let rules = host.registry.rule_set().await?;
         Ok::<_, Error>((host.plan, rules))
     })?;
-    let topics = KafkaTopics::new(kafka.connection).create(&streams::topics(&plan, &rules), kafka.topics)?;
+    let mut topics =
+        KafkaTopics::new(kafka.connection.clone()).create(&streams::topics(&plan, &rules), kafka.topics)?;
+    if kafka.shared {
+        topics.extend(group::create_topics(&kafka)?);
+    }
     listed(&topics.into_iter().map(TopicRow::from).collect::<Vec<_>>(), json)
 }

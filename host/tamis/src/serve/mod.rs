@@ -1,7 +1,7 @@
 //! `tamis serve`: streams, schedules and the admin API in one process, until it is told to end.
 
 mod announce;
-mod archive;
+mod beside;
 mod first_token;
 mod jobs;
 mod rules;
@@ -32,6 +32,7 @@ use crate::home::Home;
 use crate::host::Host;
 use crate::plan::Plan;
 use crate::signals::Signals;
+use beside::{Beside, Working};
 use streams::{Also, Supervised};
 
 /// How long the parts may take to end, all at once; with what is closed behind them it must be over within ten seconds.
@@ -87,10 +88,10 @@ pub(crate) struct Serving {
     /// Where the metrics are without a token.
     metrics: Option<SocketAddr>,
     streams: Supervised,
-    /// The archive's thread; it ends when `stop` is set.
-    archive: std::thread::JoinHandle<()>,
+    /// It ends when `stop` is set.
+    beside: Vec<Working>,
     shutdown: watch::Sender<bool>,
-    /// Tells the backtest at work and the archive to end.
+    /// Tells the backtest at work and what is beside the stream to end.
     stop: Arc<AtomicBool>,
     tasks: Vec<tokio::task::JoinHandle<()>>,
 }
@@ -113,7 +114,7 @@ impl Serving {
         let (shutdown, ended) = watch::channel(false);
         let (status, handle) = (&streams.status, streams.streams());
         let (context, stop) = (jobs::backtest_context(host), Arc::new(AtomicBool::new(false)));
-        let archive = archive::start(host, &Handle::current(), &stop);
+        let beside = Beside::all(host).into_iter().map(|work| work.start(host, &Handle::current(), &stop)).collect();
         let mut tasks = vec![
             tokio::spawn(rules::follow(host.registry.clone(), status.clone(), handle.commands.clone())),
             tokio::spawn(schedules::run(host.clone(), nightly_at)),
@@ -137,7 +138,7 @@ impl Serving {
         });
         let (url, Socket { listener, tls, address }) = (socket.url(), socket);
         tasks.push(spawn(tamis_api::serve(listener, tls, tamis_api::router(api), over(ended))));
-        Ok(Self { address, url, metrics, streams, archive, shutdown, stop, tasks })
+        Ok(Self { address, url, metrics, streams, beside, shutdown, stop, tasks })
     }
 
     /// Says where it is and, when there was no other way in, with which token one comes in: nobody can find that again.
@@ -171,7 +172,7 @@ impl Serving {
         }
         self.tasks.iter().for_each(tokio::task::JoinHandle::abort);
         let streams = self.streams.end(deadline);
-        archive::end(self.archive, deadline);
+        self.beside.into_iter().for_each(|work| work.end(deadline));
         streams
     }
 }

@@ -17,7 +17,9 @@ use tokio::sync::watch;
 use super::announce::Announcer;
 use super::tell;
 use crate::commands::run_streams;
+use crate::group::{self, Doing, Seen};
 use crate::host::Host;
+use crate::kafka::KafkaPlan;
 use crate::streams::Until;
 
 /// Between two looks at how the stream is.
@@ -117,6 +119,14 @@ impl Supervisor {
     }
 
     fn run(&self) -> Result<()> {
+        match &self.host.plan.kafka {
+            Some(kafka) if kafka.shared => self.run_share(kafka),
+            _ => self.run_all(),
+        }
+    }
+
+    /// Runs the streams of the home.
+    fn run_all(&self) -> Result<()> {
         let mut seen = Instant::now();
         let observer = &mut |progress: &Progress<'_>| {
             let status = self.status.borrow();
@@ -124,27 +134,48 @@ impl Supervisor {
             drop(status);
             if is_new || seen.elapsed() > STATUS_EVERY {
                 seen = Instant::now();
-                self.look(progress);
+                self.look(progress.into());
             }
         };
         run_streams(&self.host, &self.held, &self.runtime, Until::Stopped, (self.also)(), &self.commands, observer)
             .map(drop)
     }
 
-    fn look(&self, progress: &Progress<'_>) {
+    /// Runs this host's share of the group's streams.
+    fn run_share(&self, kafka: &KafkaPlan) -> Result<()> {
+        let registry = &self.host.registry;
+        let observer = &mut |seen: Seen| {
+            let tried = seen.rules.iter().filter(|gauge| gauge.trial && gauge.tripped.is_none());
+            registry.set_tried(tried.map(|gauge| (gauge.rule.clone(), gauge.version)));
+            self.look(seen);
+        };
+        let ended = group::serve(&self.host, kafka, &self.runtime, &self.commands, observer);
+        registry.set_tried([]);
+        ended
+    }
+
+    fn look(&self, seen: Seen) {
         let now = SystemClock.now();
-        self.status.send_modify(|status| {
-            if status.state != StreamState::Running {
-                (status.state, status.since, status.error) = (StreamState::Running, now, None);
+        let (state, error) = match seen.doing {
+            Doing::Running => (StreamState::Running, None),
+            Doing::Starting => (StreamState::Starting, None),
+            Doing::Failed(why) => {
+                (StreamState::Failed, Some(Error::new(Kind::Outage, "run", "a part of the streams").because(why)))
             }
-            status.revision = progress.report.revision;
-            status.report = Arc::new(progress.report.clone());
-            status.rules = Arc::new(progress.rules());
-            status.measures = Arc::new(progress.measures());
-            status.lag = Arc::new(progress.lag());
+        };
+        self.status.send_modify(|status| {
+            if status.state != state {
+                (status.state, status.since) = (state, now);
+            }
+            status.error = error.as_ref().map(Error::chain);
+            status.revision = seen.report.revision;
+            status.report = Arc::new(seen.report);
+            status.rules = Arc::new(seen.rules);
+            status.measures = Arc::new(seen.measures);
+            status.lag = Arc::new(seen.lag);
             status.updated_at = now;
         });
-        self.announcer.say(StreamState::Running, None, now);
+        self.announcer.say(state, error.as_ref(), now);
     }
 
     fn is(&self, state: StreamState, error: Option<&Error>) {

@@ -1,0 +1,176 @@
+//! A task: one stream of a slice, on a thread of its own.
+
+use std::fmt;
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use tamis_connectors::kafka::{KafkaChangelog, KafkaSink, KafkaSource, KafkaSourceSettings, KafkaTransactions, Share};
+use tamis_engine::exchange::{Demux, Exchange, Part};
+use tamis_engine::report::Progress;
+use tamis_engine::rules::RuleSet;
+use tamis_engine::stream::{Command, Stream, StreamParts, StreamSettings};
+use tamis_engine::{Sinks, Source, SystemClock};
+use tamis_model::position::Partition;
+use tamis_model::topic::TopicSchema;
+use tamis_model::{Error, Kind, Result};
+
+use super::Topics;
+use super::outcome::{Outcome, Outcomes};
+use super::seen::Seen;
+use crate::kafka::{Delivery, KafkaPlan};
+
+/// Between two looks at how the stream is.
+const LOOK_EVERY: Duration = Duration::from_millis(500);
+
+/// A stream of a slice.
+#[derive(Clone)]
+pub(super) struct Task {
+    pub kafka: KafkaPlan,
+    /// Which of the slices.
+    pub slice: Share,
+    pub part: Part,
+    pub schemas: Vec<TopicSchema>,
+    /// The partitions of the topics, in all slices.
+    pub partitions: Arc<[Partition]>,
+    pub rows_max: usize,
+    pub checkpoint_interval_ms: i64,
+}
+
+impl fmt::Display for Task {
+    /// Its name in the group: whoever runs it writes under this name.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let part = if self.part == Part::Keyed { "keyed" } else { "unkeyed" };
+        write!(f, "{}.{part}-{}", self.kafka.group, self.slice.number)
+    }
+}
+
+/// A task at work.
+pub(super) struct Running {
+    pub task: Task,
+    commands: Sender<Command>,
+    seen: Arc<Mutex<Option<Seen>>>,
+    thread: JoinHandle<Result<()>>,
+}
+
+impl Running {
+    pub fn start(task: Task, rules: RuleSet) -> Self {
+        let (commands, received) = channel();
+        let seen = Arc::new(Mutex::new(None));
+        let thread = std::thread::spawn({
+            let (task, seen) = (task.clone(), Arc::clone(&seen));
+            move || task.run(rules, &received, &seen)
+        });
+        Self { task, commands, seen, thread }
+    }
+
+    /// How it was last; none before it has begun.
+    pub fn seen(&self) -> Option<Seen> {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Tells it to go on with other rules; `refused` gets why it does not.
+    pub fn tell(&self, rules: RuleSet, refused: Sender<Error>) {
+        let reply = Box::new(move |result: Result<()>| {
+            // Whoever asked may be gone.
+            let _ = result.map_err(|error| refused.send(error));
+        });
+        // One that has ended opens with them again.
+        let _ = self.commands.send(Command::Rules(rules, reply));
+    }
+
+    /// Tells it to end, with a checkpoint.
+    pub fn stop(&self) {
+        let _ = self.commands.send(Command::Stop);
+    }
+
+    pub fn has_ended(&self) -> bool {
+        self.thread.is_finished()
+    }
+
+    /// Waits for its end.
+    pub fn join(self) -> Result<()> {
+        let panicked = |_| Err(Error::new(Kind::Corrupt, "run", format!("{}, which panicked", self.task)));
+        self.thread.join().unwrap_or_else(panicked)
+    }
+}
+
+impl Task {
+    fn run(&self, rules: RuleSet, commands: &Receiver<Command>, seen: &Mutex<Option<Seen>>) -> Result<()> {
+        // Whoever had it before writes nothing any more from here on.
+        let transactions = KafkaTransactions::open(&self.kafka.connection, &self.to_string())?;
+        let outcomes = Outcomes { transactions, topic: Topics::of(&self.kafka).outcomes };
+        let mut stream = Stream::open(self.parts(rules, &outcomes)?)?;
+        tracing::info!(task = %self, "runs here");
+        let (mut looked, mut revision, mut failed) = (Instant::now(), None, Ok(()));
+        let observer = &mut |progress: &Progress<'_>| {
+            if !progress.trips.is_empty() && failed.is_ok() {
+                failed = outcomes.write_all(progress.trips.iter().cloned().map(Outcome::Trip));
+            }
+            if revision != Some(progress.report.revision) || looked.elapsed() >= LOOK_EVERY {
+                (looked, revision) = (Instant::now(), Some(progress.report.revision));
+                *seen.lock().unwrap_or_else(PoisonError::into_inner) = Some(progress.into());
+            }
+        };
+        stream.run(commands, observer).map(drop).and(failed)
+    }
+
+    fn parts(&self, rules: RuleSet, outcomes: &Outcomes) -> Result<StreamParts> {
+        let Self { kafka, part, schemas, .. } = self;
+        let connection = &kafka.connection;
+        let exchange = Topics::of(kafka).exchange;
+        let read = match part {
+            Part::Keyed => vec![exchange.clone()],
+            _ => schemas.iter().map(|schema| schema.name.clone()).collect(),
+        };
+        // Positions are committed with the checkpoints, and only so: who is no member of the group may not do it otherwise.
+        let settings = KafkaSourceSettings {
+            share: self.slice,
+            tells_positions: false,
+            ..KafkaSourceSettings::new(read, &kafka.group)
+        };
+        let source = KafkaSource::new(connection.clone(), settings);
+        let changelog = KafkaChangelog::open(
+            connection.clone(),
+            &format!("{self}.changelog"),
+            kafka.topics.replication,
+            outcomes.transactions.clone(),
+            source.group(),
+        )?;
+        let source: Box<dyn Source> = match part {
+            Part::Keyed => {
+                let exchange = Partition { topic: exchange, number: self.slice.number };
+                Box::new(Demux::new(Box::new(source), exchange, self.partitions.iter().cloned()))
+            }
+            _ => Box::new(source),
+        };
+        let records = match kafka.delivery {
+            Delivery::AtLeastOnce => KafkaSink::at_least_once(connection)?,
+            Delivery::ExactlyOnce => KafkaSink::exactly_once(outcomes.transactions.clone()),
+        };
+        Ok(StreamParts {
+            settings: StreamSettings {
+                rows_max: self.rows_max,
+                part: part.clone(),
+                checkpoint_interval_ms: self.checkpoint_interval_ms,
+                ..StreamSettings::default()
+            },
+            source,
+            schemas: schemas.clone(),
+            rules,
+            sinks: Sinks {
+                records: Box::new(records),
+                alerts: vec![("outcomes".to_owned(), Box::new(outcomes.clone()))],
+                aggregates: Some(Box::new(outcomes.clone())),
+            },
+            checkpoints: Box::new(changelog),
+            clock: Arc::new(SystemClock),
+        })
+    }
+}
+
+/// The two parts of a slice.
+pub(super) fn parts(exchange: &str, slices: u32) -> [Part; 2] {
+    [Part::Unkeyed(Exchange { topic: exchange.to_owned(), partitions: slices }), Part::Keyed]
+}
