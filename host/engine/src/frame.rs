@@ -156,6 +156,22 @@ impl Frame {
     }
 }
 
+/// Whether bytes from outside are frames, one behind the other, that can be read.
+pub(crate) fn are_whole(mut bytes: &[u8]) -> bool {
+    while !bytes.is_empty() {
+        let Some(header) = bytes.first_chunk::<HEADER_BYTES>() else { return false };
+        let number = |i: usize| u32::from_le_bytes(*header[i..].first_chunk().expect("it is in the header"));
+        let part = |number: u32| if number == ABSENT { 0 } else { number as usize };
+        // The value has a line break behind it.
+        let parts = HEADER_BYTES + part(number(20)) + 1 + part(number(24)) + number(28) as usize;
+        match bytes.split_at_checked(number(0) as usize) {
+            Some((frame, rest)) if frame.len() == parts => bytes = rest,
+            _ => return false,
+        }
+    }
+    true
+}
+
 /// Takes what stands behind its length off the front.
 fn part<'a>(rest: &mut &'a [u8]) -> Option<&'a [u8]> {
     let (length, behind) = rest.split_first_chunk()?;

@@ -1,6 +1,7 @@
 //! The partitions of topics as one partition of the exchange has them.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
 
 use tamis_model::error::Context as _;
 use tamis_model::position::{Partition, Positions};
@@ -8,11 +9,16 @@ use tamis_model::time::Millis;
 use tamis_model::{Error, Kind, Result};
 
 use super::parcel::Parcel;
+use super::router::TELL_AGAIN_MS;
+use crate::clock::Clock;
 use crate::frame::Frame;
 use crate::source::{Chunk, FramedRecord, Framing, Read, Source};
 
 /// More is not read ahead; what waits belongs to partitions whose turn has not come.
 const WAITING_BYTES_MAX: usize = 64 << 20;
+
+/// A partition of which nothing is heard for so long may have records that nobody reads.
+const SILENT_MS_MAX: Millis = 3 * TELL_AGAIN_MS;
 
 /// The partitions of topics as one partition of the exchange has them: of each the records whose keys belong there.
 ///
@@ -29,6 +35,11 @@ pub struct Demux {
     handed_out: Option<i64>,
     waiting_bytes: usize,
     chunk: Chunk,
+    /// Where everything began.
+    opened_at: Positions,
+    /// Whether the exchange had nothing more when it was last asked.
+    caught_up: bool,
+    clock: Arc<dyn Clock>,
 }
 
 /// A partition of a topic.
@@ -41,6 +52,7 @@ struct Lane {
     highest: Option<Millis>,
     /// Whether it had nothing more when it was last heard of.
     caught_up: bool,
+    heard_at: Millis,
 }
 
 /// What has arrived of a partition.
@@ -54,16 +66,34 @@ struct Arrived {
 
 impl Demux {
     /// The `partitions` of topics as `exchange` has them; `source` reads that one.
-    pub fn new(source: Box<dyn Source>, exchange: Partition, partitions: impl IntoIterator<Item = Partition>) -> Self {
-        let lanes = partitions.into_iter().map(|partition| (partition, Lane::default())).collect();
-        Self { source, exchange, lanes, next: 0, handed_out: None, waiting_bytes: 0, chunk: Chunk::default() }
+    pub fn new(
+        source: Box<dyn Source>,
+        exchange: Partition,
+        partitions: impl IntoIterator<Item = Partition>,
+        clock: Arc<dyn Clock>,
+    ) -> Self {
+        Self {
+            source,
+            exchange,
+            lanes: partitions.into_iter().map(|partition| (partition, Lane::default())).collect(),
+            next: 0,
+            handed_out: None,
+            waiting_bytes: 0,
+            chunk: Chunk::default(),
+            opened_at: Positions::default(),
+            caught_up: false,
+            clock,
+        }
     }
 
     /// Takes what has arrived in the exchange. Returns whether anything has.
     fn take_in(&mut self) -> Result<bool> {
         match self.source.read(&self.exchange, &mut self.chunk)? {
-            Read::Records => {}
-            Read::CaughtUp | Read::Waiting => return Ok(false),
+            Read::Records => self.caught_up = false,
+            read @ (Read::CaughtUp | Read::Waiting) => {
+                self.caught_up = read == Read::CaughtUp;
+                return Ok(false);
+            }
             Read::Passed(_) | Read::Ended => {
                 return Err(Error::invalid(
                     "read",
@@ -79,9 +109,20 @@ impl Demux {
             self.next = offset + 1;
             let Some(value) = value else { continue };
             let parcel = Parcel::decode(value).corrupt("read", format!("{} offset {offset}", self.exchange))?;
-            self.waiting_bytes += self.lanes.entry(parcel.partition.clone()).or_default().take(offset, &parcel);
+            let lane = self.lanes.entry(parcel.partition.clone());
+            // One that came up since is known to the checkpoint all the same.
+            let lane = lane.or_insert_with_key(|partition| Lane::from(self.opened_at.next(partition)));
+            lane.heard_at = self.clock.now();
+            self.waiting_bytes += lane.take(offset, &parcel);
         }
         Ok(true)
+    }
+}
+
+impl From<i64> for Lane {
+    /// One that goes on at an offset.
+    fn from(next: i64) -> Self {
+        Self { next, ..Self::default() }
     }
 }
 
@@ -128,8 +169,9 @@ impl Lane {
 impl Source for Demux {
     fn open(&mut self, positions: &Positions) -> Result<()> {
         for (partition, lane) in &mut self.lanes {
-            *lane = Lane { next: positions.next(partition), ..Lane::default() };
+            *lane = Lane::from(positions.next(partition));
         }
+        (self.opened_at, self.caught_up) = (positions.clone(), false);
         (self.next, self.handed_out, self.waiting_bytes) = (positions.next(&self.exchange), None, 0);
         self.source.open(positions)
     }
@@ -153,7 +195,10 @@ impl Source for Demux {
                 }
                 None if self.waiting_bytes < WAITING_BYTES_MAX && self.take_in()? => {}
                 None => {
-                    let caught_up = self.lanes.get(partition).is_some_and(|lane| lane.caught_up);
+                    // Of one that nobody speaks of nobody knows what it has: its host may be gone.
+                    let heard_after = self.clock.now() - SILENT_MS_MAX;
+                    let is_heard = |lane: &Lane| lane.caught_up && lane.heard_at >= heard_after;
+                    let caught_up = self.caught_up && self.lanes.get(partition).is_some_and(is_heard);
                     return Ok(if caught_up { Read::CaughtUp } else { Read::Waiting });
                 }
             }

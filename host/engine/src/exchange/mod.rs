@@ -9,6 +9,12 @@ mod demux;
 mod parcel;
 pub(crate) mod router;
 
+use arrow_array::ArrayRef;
+use arrow_array::cast::AsArray;
+use tamis_model::partitioner::partition_of;
+
+use crate::plan::{ALL, Key};
+
 pub use demux::Demux;
 pub(crate) use router::Router;
 
@@ -20,8 +26,28 @@ pub enum Part {
     Whole,
     /// Those without a key. What the others need is handed on.
     Unkeyed(Exchange),
-    /// Those with a key.
-    Keyed,
+    /// Those with a key, of the keys that belong to a partition of the exchange.
+    Keyed {
+        /// Which.
+        partition: u32,
+        /// Of so many.
+        partitions: u32,
+    },
+}
+
+impl Part {
+    /// For each row whether its key is another part's; none when no row's is. A record is handed on for one of its keys, and has others.
+    pub(crate) fn foreign(&self, key: &Key, columns: &[ArrayRef], rows: usize) -> Option<Vec<bool>> {
+        let Self::Keyed { partition, partitions } = *self else { return None };
+        let is_foreign = |key: &[u8]| partition_of(key, partitions) != partition;
+        match key {
+            Key::All => is_foreign(ALL.as_bytes()).then(|| vec![true; rows]),
+            Key::Column(column) => {
+                let column = columns[*column].as_string::<i32>();
+                Some((0..rows).map(|row| is_foreign(column.value(row).as_bytes())).collect())
+            }
+        }
+    }
 }
 
 /// The topic by which records meet those of their keys.

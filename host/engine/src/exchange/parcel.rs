@@ -5,6 +5,7 @@ use tamis_model::time::Millis;
 use tamis_model::{Error, Kind, Result};
 
 use crate::codec::{Reader, write_bytes, write_number, write_signed};
+use crate::frame;
 
 /// The first byte; changes when the encoding does.
 const ENCODING: u64 = 1;
@@ -51,6 +52,9 @@ impl<'a> Parcel<'a> {
         let flags = reader.number()?;
         let highest = reader.signed()?;
         let (highest, caught_up) = ((flags & 1 != 0).then_some(highest), flags & 2 != 0);
+        if !frame::are_whole(reader.0) {
+            return None;
+        }
         Some(Self { partition, highest, caught_up, frames: reader.0 })
     }
 }
@@ -58,6 +62,7 @@ impl<'a> Parcel<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::frame::Frames;
 
     #[test]
     fn what_was_packed_is_unpacked() {
@@ -66,9 +71,21 @@ mod tests {
             let parcel = Parcel { partition: partition.clone(), highest, caught_up, frames };
             assert_eq!(Parcel::decode(&parcel.encode()).unwrap(), parcel);
         };
-        check(None, false, b"frames");
+        let mut frames = Vec::new();
+        Frames::new(&mut frames).push(7, Some(1), None, None, [(&b"a"[..], &b"b"[..])]);
+        Frames::new(&mut frames).push(8, None, Some(b"k"), Some(b"{}"), []);
+        check(None, false, &frames);
         check(Some(-1), true, b"");
-        check(Some(Millis::MAX), false, b"x");
+        check(Some(Millis::MAX), false, &frames);
+        let damaged = |frames: &[u8]| {
+            let parcel = Parcel { partition: partition.clone(), highest: None, caught_up: false, frames };
+            assert!(Parcel::decode(&parcel.encode()).is_err(), "{frames:?}");
+        };
+        damaged(b"frames");
+        damaged(&[0; 64]);
+        (1..frames.len()).filter(|end| !frame::are_whole(&frames[..*end])).for_each(|end| damaged(&frames[..end]));
+        let whole = (1..frames.len()).filter(|end| frame::are_whole(&frames[..*end])).count();
+        assert_eq!(whole, 1, "one frame is the first");
         assert!(Parcel::decode(b"").is_err());
         assert!(Parcel::decode(b"\x02\x01p\x00\x00\x00").is_err());
     }

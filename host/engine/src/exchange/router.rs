@@ -17,9 +17,12 @@ use crate::plan::{ALL, Key};
 use crate::source::Chunk;
 
 /// So long the others may not know that time has moved where it brings them no record.
-const TELL_MS: i64 = 100;
+const TELL_MS: Millis = 100;
 /// So often they are told that nothing has changed: one that has just begun knows nothing.
-const TELL_AGAIN_MS: i64 = 5_000;
+pub(super) const TELL_AGAIN_MS: Millis = 5_000;
+
+/// What is longer is cut: a parcel goes into one record.
+const PARCEL_BYTES: usize = 512 << 10;
 
 /// Hands records on.
 pub(crate) struct Router {
@@ -65,7 +68,7 @@ impl Router {
     }
 
     /// Takes rows, each once for each partition that one of its keys belongs to.
-    pub fn take(&mut self, keys: &[Key], rows: &Rows<'_>) {
+    pub fn take(&mut self, partition: &Partition, keys: &[Key], rows: &Rows<'_>, now: Millis) {
         let partitions = self.exchange.partitions;
         for (row, origin) in rows.origins.iter().enumerate() {
             self.row += 1;
@@ -83,6 +86,10 @@ impl Router {
                 let to = to as usize;
                 if std::mem::replace(&mut self.has[to], self.row) != self.row {
                     rows.chunk.hand_on(*origin, rows.before[row], &mut Frames::new(&mut self.frames[to]));
+                    if self.frames[to].len() >= PARCEL_BYTES {
+                        // Time has come further only behind all that is taken.
+                        self.send_frames(to as u32, partition, None, now);
+                    }
                 }
             }
         }
@@ -91,17 +98,7 @@ impl Router {
     /// Packs what was taken, all of it from `partition`, whose time has come to `highest`.
     pub fn pack(&mut self, partition: &Partition, highest: Option<Millis>, now: Millis) {
         for to in 0..self.exchange.partitions {
-            let frames = std::mem::take(&mut self.frames[to as usize]);
-            if !frames.is_empty() {
-                self.send(
-                    to,
-                    &Parcel { partition: partition.clone(), highest, caught_up: false, frames: &frames },
-                    now,
-                );
-            }
-            let mut room = frames;
-            room.clear();
-            self.frames[to as usize] = room;
+            self.send_frames(to, partition, highest, now);
         }
         // The partitions that got nothing do not know it yet.
         if let Some(told) = self.told.get_mut(partition) {
@@ -109,24 +106,33 @@ impl Router {
         }
     }
 
-    /// Tells all of them how far a partition has come, when they do not know it.
-    pub fn tell(&mut self, partition: &Partition, highest: Option<Millis>, caught_up: bool, now: Millis) {
+    /// Tells all of them how far a partition has come, when they do not know it. Whether there was anything to tell.
+    pub fn tell(&mut self, partition: &Partition, highest: Option<Millis>, caught_up: bool, now: Millis) -> bool {
         let is_due = |told: &Told| {
             let pause_ms = if (told.highest, told.caught_up) == (highest, caught_up) { TELL_AGAIN_MS } else { TELL_MS };
             now.saturating_sub(told.at) >= pause_ms
         };
         if self.told.get(partition).is_some_and(|told| !is_due(told)) {
-            return;
+            return false;
         }
         self.told.insert(partition.clone(), Told { highest, caught_up, at: now });
         for to in 0..self.exchange.partitions {
             self.send(to, &Parcel { partition: partition.clone(), highest, caught_up, frames: &[] }, now);
         }
+        true
     }
 
     /// What is to be written.
     pub fn drain(&mut self) -> Vec<Record> {
         std::mem::take(&mut self.out)
+    }
+
+    /// Sends what waits for a partition of the exchange.
+    fn send_frames(&mut self, to: u32, partition: &Partition, highest: Option<Millis>, now: Millis) {
+        let frames = std::mem::take(&mut self.frames[to as usize]);
+        if !frames.is_empty() {
+            self.send(to, &Parcel { partition: partition.clone(), highest, caught_up: false, frames: &frames }, now);
+        }
     }
 
     fn send(&mut self, to: u32, parcel: &Parcel<'_>, now: Millis) {

@@ -12,6 +12,7 @@ use super::Stream;
 use super::reader::Pending;
 use super::turn::{Piece, PieceRows};
 use crate::decode::{Decoded, Origin, Refused};
+use crate::exchange::Part;
 use crate::grouping::hash_all;
 use crate::outbox::Rows;
 use crate::plan::{Grouping, Key, TopicPlan};
@@ -48,7 +49,8 @@ impl Stream {
                 |columns: &[ArrayRef]| hashes.unwrap_or_else(|| hash_keys(&topic.groupings, columns, &self.hasher));
             let rows = PieceRows::new(topic, decoded, timely, hashes)?;
             if let (Some(router), Some(rows)) = (&mut self.router, &rows) {
-                router.take(&topic.routes, &rows.to_hand_on(&self.reader.chunk));
+                let partition = &self.reader.slots[slot].partition;
+                router.take(partition, &topic.routes, &rows.to_hand_on(&self.reader.chunk), now);
             }
             pieces.push(Piece { rows, after: self.pass_time(now) });
         }
@@ -149,7 +151,9 @@ impl Stream {
 
     /// Records that are later are refused.
     pub(super) fn time_max(&self, now: Millis) -> Millis {
-        if self.settings.bounded { Millis::MAX } else { now.saturating_add(self.settings.future_ms_max) }
+        // What is handed on was accepted by the clock of the one who read it.
+        let is_accepted = self.settings.bounded || matches!(self.settings.part, Part::Keyed { .. });
+        if is_accepted { Millis::MAX } else { now.saturating_add(self.settings.future_ms_max) }
     }
 }
 

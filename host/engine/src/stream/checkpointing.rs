@@ -57,7 +57,7 @@ impl Stream {
         self.checkpoint_number += 1;
         self.sinks.commit(&checkpoint.staged)?;
         self.sinks.settle(Settle::Due)?;
-        self.source.release(&self.positions)
+        self.source.release(&checkpoint.positions)
     }
 
     /// What the next checkpoint says of keyed state; it counts as said from now on.

@@ -114,7 +114,7 @@ impl Stream {
                 return Err(Error::invalid("open", format!("exchange {topic}"), "it has at least one partition"));
             }
             Part::Unkeyed(exchange) => Some(Router::new(exchange.clone())),
-            Part::Whole | Part::Keyed => None,
+            Part::Whole | Part::Keyed { .. } => None,
         };
         let mut stream = Self {
             times: vec![TopicTime::default(); schemas.len()],
@@ -211,6 +211,8 @@ impl Stream {
             }
             Event::Waiting(slot) => {
                 self.reader.caught_up(slot);
+                let slot = &self.reader.slots[slot];
+                self.times[slot.topic].reading(slot.partition.number);
                 Step::Looked
             }
             Event::Passed(slot, highest) => {
@@ -256,7 +258,7 @@ impl Stream {
         if step != Step::Judged {
             self.move_time()?;
         }
-        self.hand_on();
+        self.tell_time();
         self.flush()?;
         Ok(step)
     }
@@ -328,6 +330,9 @@ impl Stream {
     }
 
     fn flush(&mut self) -> Result<()> {
+        if let Some(router) = &mut self.router {
+            self.outbox.hand_on(router.drain());
+        }
         timed(&mut self.report.spent.sinks_ns, || self.outbox.flush(&mut self.sinks))?;
         let Self { outbox, meters, settings, clock, .. } = self;
         if outbox.triggers.is_empty() {

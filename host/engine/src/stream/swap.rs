@@ -67,7 +67,7 @@ impl Stream {
         match self.settings.part {
             Part::Whole => (rules.clone(), RuleSet::default()),
             Part::Unkeyed(_) => (rules.keyed(false), rules.keyed(true)),
-            Part::Keyed => (rules.keyed(true), RuleSet::default()),
+            Part::Keyed { .. } => (rules.keyed(true), RuleSet::default()),
         }
     }
 

@@ -47,18 +47,15 @@ impl Stream {
         self.flush()
     }
 
-    /// Tells the exchange how far time has come, and takes what is on its way there.
-    pub(super) fn hand_on(&mut self) {
+    /// Tells the exchange how far time has come.
+    pub(super) fn tell_time(&mut self) {
         let Some(router) = &mut self.router else { return };
         let now = self.clock.now();
         for slot in &self.reader.slots {
             let (highest, caught_up) = self.times[slot.topic].has_come(slot.partition.number);
-            router.tell(&slot.partition, highest, caught_up, now);
+            // In transactions others see it with the next checkpoint.
+            self.changed |= router.tell(&slot.partition, highest, caught_up, now);
         }
-        let told = router.drain();
-        // In transactions others see it with the next checkpoint.
-        self.changed |= !told.is_empty();
-        self.outbox.hand_on(told);
     }
 
     /// The hash of the key of rules that put all events under one.

@@ -13,7 +13,7 @@ use super::Stream;
 use super::batch::{Timely, Trial};
 use crate::alerts::Author;
 use crate::decode::Decoded;
-use crate::exchange::router;
+use crate::exchange::{Part, router};
 use crate::grouping::Groups;
 use crate::judge::{Batch, RuleRun, Seat};
 use crate::outbox::Rows;
@@ -95,6 +95,7 @@ struct Turn<'a> {
     /// By rule.
     judges: Vec<bool>,
     hash_of_all: u64,
+    part: &'a Part,
     attempt: u32,
 }
 
@@ -103,7 +104,7 @@ impl Stream {
     pub(super) fn turn(&mut self, slot: Option<usize>, now: Millis, pieces: &[Piece], trial: Trial) -> Result<()> {
         let generated_at = rfc3339_millis(now);
         let hash_of_all = self.hash_of_all();
-        let Self { plan, runs, reader, benches, pool, .. } = self;
+        let Self { plan, runs, reader, benches, pool, settings, .. } = self;
         let judges = |(index, run): (usize, &RuleRun)| {
             run.kept.tripped.is_none() && trial.rule.is_none_or(|judging| judging == index)
         };
@@ -113,6 +114,7 @@ impl Stream {
             pieces,
             judges: runs.iter().enumerate().map(judges).collect(),
             hash_of_all,
+            part: &settings.part,
             attempt: trial.attempt,
         };
         let count = benches.len();
@@ -215,7 +217,9 @@ impl Turn<'_> {
         let mut spent_ns = 0;
         timed(&mut spent_ns, || {
             for ((grouping, groups), hashes) in topic.groupings.iter().zip(groups.iter_mut()).zip(&piece.hashes) {
-                let left_out = piece.timely.left_out(grouping.behind_ms_max);
+                let late = piece.timely.left_out(grouping.behind_ms_max);
+                let foreign = self.part.foreign(&grouping.key, &piece.columns, rows.times.len());
+                let left_out = either(late, foreign);
                 let left_out = left_out.as_deref();
                 match grouping.key {
                     Key::All => groups.all(rows.times.len(), left_out, self.hash_of_all, *shard),
@@ -238,6 +242,17 @@ impl Turn<'_> {
             }
         }
         Ok(())
+    }
+}
+
+/// Where one of both says so.
+fn either(one: Option<Vec<bool>>, other: Option<Vec<bool>>) -> Option<Vec<bool>> {
+    match (one, other) {
+        (Some(mut one), Some(other)) => {
+            one.iter_mut().zip(other).for_each(|(one, other)| *one |= other);
+            Some(one)
+        }
+        (one, other) => one.or(other),
     }
 }
 

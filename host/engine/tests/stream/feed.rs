@@ -99,7 +99,8 @@ impl World {
         let method = if payment.valid { "card" } else { "barter" };
         let amount = format!("{}.{:02}", payment.amount / 100, payment.amount % 100);
         let value = format!(
-            r#"{{"payment_id":"{id}","session_id":{session},"amount":{amount},"method":"{method}","status":"succeeded"}}"#
+            r#"{{"payment_id":"{id}","session_id":{session},"customer_id":"{}","amount":{amount},"method":"{method}","status":"succeeded"}}"#,
+            customer(payment)
         );
         self.topics.append(&payments(payment.partition), payment.time, Some(id), &value);
     }
@@ -198,36 +199,50 @@ pub fn all_rules() -> Vec<RulePlan> {
 
 /// What the rules of [`all_rules`] raise, by the words of the contract and without any cleverness.
 pub fn expected(feed: &[Payment]) -> Vec<String> {
+    let high = feed.iter().enumerate().filter(|(_, payment)| payment.valid && payment.amount > AMOUNT_MAX);
+    let mut raised: Vec<String> = high.map(|(n, _)| format!("high-amount p{n}")).collect();
+    let timely = timely(feed);
+    for (n, Payment { time, session, .. }) in timely.iter().filter(|(_, payment)| payment.session.is_some()) {
+        let before = |(_, p): &&(usize, &Payment)| p.session == *session && p.time > time - BURST_MS && p.time <= *time;
+        if timely.iter().filter(before).count() > BURST_MAX {
+            raised.push(format!("burst p{n}"));
+        }
+    }
+    raised.extend(expected_rates(feed, "rate", |payment| payment.session.map(str::to_owned)));
+    raised.sort();
+    raised
+}
+
+/// What a rate of payments by some key raises, unsorted.
+pub fn expected_rates(feed: &[Payment], rule: &str, key: impl Fn(&Payment) -> Option<String>) -> Vec<String> {
+    let mut windows = BTreeMap::<(String, Millis), i64>::new();
+    for (_, payment) in timely(feed) {
+        if let Some(key) = key(payment) {
+            *windows.entry((key, window_start(payment.time, RATE_MS))).or_default() += 1;
+        }
+    }
+    let many = windows.into_iter().filter(|(_, count)| *count > RATE_MAX);
+    many.map(|((key, start), _)| format!("{rule} {key} {}", tamis_model::time::rfc3339_millis(start))).collect()
+}
+
+/// The payments that can be decoded and are not behind the watermark of their partition, with their numbers.
+fn timely(feed: &[Payment]) -> Vec<(usize, &Payment)> {
     let mut highest = BTreeMap::<u32, Millis>::new();
     let mut timely = Vec::new();
-    let mut raised = Vec::new();
     for (n, payment) in feed.iter().enumerate() {
         let watermark = highest.get(&payment.partition).map_or(Millis::MIN, |time| time - 10_000);
         let top = highest.entry(payment.partition).or_insert(payment.time);
         *top = (*top).max(payment.time);
-        if !payment.valid {
-            continue;
-        }
-        if payment.amount > AMOUNT_MAX {
-            raised.push(format!("high-amount p{n}"));
-        }
-        if let Some(session) = payment.session.filter(|_| payment.time >= watermark) {
-            timely.push((n, payment.time, session));
+        if payment.valid && payment.time >= watermark {
+            timely.push((n, payment));
         }
     }
-    let mut windows = BTreeMap::<(&str, Millis), i64>::new();
-    for (n, time, session) in &timely {
-        let before = |(_, t, s): &&(usize, Millis, &str)| s == session && *t > time - BURST_MS && t <= time;
-        if timely.iter().filter(before).count() > BURST_MAX {
-            raised.push(format!("burst p{n}"));
-        }
-        *windows.entry((session, window_start(*time, RATE_MS))).or_default() += 1;
-    }
-    for ((session, start), _) in windows.into_iter().filter(|(_, count)| *count > RATE_MAX) {
-        raised.push(format!("rate {session} {}", tamis_model::time::rfc3339_millis(start)));
-    }
-    raised.sort();
-    raised
+    timely
+}
+
+/// A key that cuts across sessions and partitions.
+pub fn customer(payment: &Payment) -> String {
+    format!("c{}", payment.amount % 3)
 }
 
 /// Sinks over a world that are given to a stream, each behind `wrap`.

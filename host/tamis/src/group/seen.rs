@@ -53,7 +53,7 @@ impl Seen {
 
     /// Adds how a task of this part is. Records that the exchange hands on are counted where they were read.
     pub fn add(&mut self, part: &Part, mut other: Self) {
-        if *part == Part::Keyed {
+        if matches!(part, Part::Keyed { .. }) {
             other.report.counts.topics.clear();
         }
         self.report.add(&other.report);

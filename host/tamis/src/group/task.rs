@@ -41,7 +41,7 @@ pub(super) struct Task {
 impl fmt::Display for Task {
     /// Its name in the group: whoever runs it writes under this name.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let part = if self.part == Part::Keyed { "keyed" } else { "unkeyed" };
+        let part = if matches!(self.part, Part::Keyed { .. }) { "keyed" } else { "unkeyed" };
         write!(f, "{}.{part}-{}", self.kafka.group, self.slice.number)
     }
 }
@@ -121,7 +121,7 @@ impl Task {
         let connection = &kafka.connection;
         let exchange = Topics::of(kafka).exchange;
         let read = match part {
-            Part::Keyed => vec![exchange.clone()],
+            Part::Keyed { .. } => vec![exchange.clone()],
             _ => schemas.iter().map(|schema| schema.name.clone()).collect(),
         };
         // Positions are committed with the checkpoints, and only so: who is no member of the group may not do it otherwise.
@@ -139,9 +139,10 @@ impl Task {
             source.group(),
         )?;
         let source: Box<dyn Source> = match part {
-            Part::Keyed => {
-                let exchange = Partition { topic: exchange, number: self.slice.number };
-                Box::new(Demux::new(Box::new(source), exchange, self.partitions.iter().cloned()))
+            Part::Keyed { partition, .. } => {
+                let exchange = Partition { topic: exchange, number: *partition };
+                let partitions = self.partitions.iter().cloned();
+                Box::new(Demux::new(Box::new(source), exchange, partitions, Arc::new(SystemClock)))
             }
             _ => Box::new(source),
         };
@@ -170,7 +171,11 @@ impl Task {
     }
 }
 
-/// The two parts of a slice.
-pub(super) fn parts(exchange: &str, slices: u32) -> [Part; 2] {
-    [Part::Unkeyed(Exchange { topic: exchange.to_owned(), partitions: slices }), Part::Keyed]
+/// How many tasks a slice has.
+pub(super) const PARTS: usize = 2;
+
+/// The parts of a slice.
+pub(super) fn parts(kafka: &KafkaPlan, slice: Share) -> [Part; PARTS] {
+    let exchange = Exchange { topic: Topics::of(kafka).exchange, partitions: slice.of };
+    [Part::Unkeyed(exchange), Part::Keyed { partition: slice.number, partitions: slice.of }]
 }

@@ -16,7 +16,7 @@ use tamis_model::{Error, Kind, Result};
 
 use super::rules::RuleReader;
 use super::seen::{Doing, Seen};
-use super::task::{Running, Task, parts};
+use super::task::{PARTS, Running, Task, parts};
 use super::{Topics, require_topics};
 use crate::kafka::KafkaPlan;
 use crate::plan::Plan;
@@ -44,7 +44,6 @@ pub(crate) struct Worker {
 struct TaskPlan {
     template: Task,
     slices: u32,
-    parts: [Part; 2],
 }
 
 /// Since it is a member.
@@ -75,11 +74,10 @@ impl Worker {
                 partitions.extend(topic.partitions.iter().map(|partition| of(partition.number)));
             }
         }
-        let parts = parts(&exchange, slices);
         let template = Task {
             kafka: kafka.clone(),
             slice: Share { number: 0, of: slices },
-            part: parts[0].clone(),
+            part: Part::Whole,
             schemas: plan.schemas.clone(),
             partitions: partitions.into(),
             rows_max: plan.config.streams.rows_max,
@@ -91,7 +89,7 @@ impl Worker {
             reader: RuleReader::open(plan, kafka)?,
             rules: None,
             work: None,
-            tasks: TaskPlan { template, slices, parts },
+            tasks: TaskPlan { template, slices },
             refusals: channel(),
             refused: None,
         })
@@ -185,7 +183,7 @@ impl Work {
             Some(Asked::TakeOn(slices)) => {
                 tracing::info!(?slices, "taking on");
                 let now = Instant::now();
-                let tasks = slices.iter().flat_map(|slice| (0..plan.parts.len()).map(|part| (*slice, part)));
+                let tasks = slices.iter().flat_map(|slice| (0..PARTS).map(|part| (*slice, part)));
                 self.tasks.extend(tasks.map(|task| (task, State::Rests(now, None))));
             }
             Some(Asked::GiveUp { partitions, lost }) => {
@@ -219,7 +217,8 @@ impl Work {
             match state {
                 State::Rests(until, _) if Instant::now() >= *until => {
                     let slice = Share { number: *slice, of: plan.slices };
-                    let task = Task { slice, part: plan.parts[*part].clone(), ..plan.template.clone() };
+                    let part = parts(&plan.template.kafka, slice)[*part].clone();
+                    let task = Task { slice, part, ..plan.template.clone() };
                     *state = State::Runs(Running::start(task, rules.clone()));
                 }
                 State::Runs(running) if running.has_ended() => {

@@ -66,15 +66,8 @@ async fn survives(delivery: &str, seed: u64) {
                 cluster.restart(0).unwrap();
             }
             Do::Network(fault) => {
-                let before = cluster.proxy(0).counts().hits;
-                cluster.proxy(0).fail(fault);
-                let began = Instant::now();
-                while cluster.proxy(0).counts().hits == before && began.elapsed() < PATIENCE {
-                    std::thread::sleep(Duration::from_millis(5));
-                }
-                std::thread::sleep(Duration::from_millis(chance.random_range(300..1_500)));
-                cluster.proxy(0).join();
-                hits += u64::from(cluster.proxy(0).counts().hits > before);
+                hit(&cluster, fault, Duration::from_millis(chance.random_range(300..1_500)));
+                hits += 1;
             }
         }
     }
@@ -95,8 +88,21 @@ async fn survives(delivery: &str, seed: u64) {
     assert_nothing_amiss(&found, &expected, seed);
 }
 
+/// Fails the network once somebody uses it, and mends it after a while.
+pub fn hit(cluster: &Cluster, fault: Fault, lasts: Duration) {
+    let before = cluster.proxy(0).counts().hits;
+    cluster.proxy(0).fail(fault);
+    let began = Instant::now();
+    while cluster.proxy(0).counts().hits == before {
+        assert!(began.elapsed() < PATIENCE, "{fault:?} hits something");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    std::thread::sleep(lasts);
+    cluster.proxy(0).join();
+}
+
 /// Says what is lost, there twice, or was never expected.
-fn assert_nothing_amiss(found: &Results, expected: &Results, seed: u64) {
+pub fn assert_nothing_amiss(found: &Results, expected: &Results, seed: u64) {
     for (place, expected) in expected {
         let found = found.get(place).map(Vec::as_slice).unwrap_or_default();
         let lost = expected.iter().filter(|row| found.binary_search(row).is_err()).count();

@@ -6,6 +6,7 @@ mod client;
 mod disk;
 mod ends;
 mod feed;
+mod group;
 mod kafka;
 mod kills;
 mod mounted;

@@ -1,0 +1,215 @@
+//! Several hosts, one group: they raise what one host alone would, while slices move between them and everything else fails.
+
+use std::collections::BTreeSet;
+use std::fs::{self, File};
+use std::path::PathBuf;
+use std::process::Child;
+use std::time::Duration;
+
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+use serde_json::json;
+use tamis_services::kafka::{Cluster, Kafka, Options};
+use tamis_services::proxy::Fault;
+
+use crate::chaos::{assert_nothing_amiss, hit};
+use crate::feed;
+use crate::kafka::{expected, found, home, send};
+use crate::process::{Home, Served, terminate, until};
+use crate::results::{Results, results};
+
+/// Rules whose alerts do not wait for windows: a host that goes on closes none of long ago. One has no key, one has another than the topic.
+const PLUGINS: [&str; 2] = ["payment-direct-fraud", "card-testing"];
+const PAYMENTS: u64 = 4_000;
+/// Payments between two faults.
+const STEP: u64 = 400;
+const SLICES: usize = 4;
+
+/// A home of the group.
+fn member(cluster: &Cluster, delivery: &str, plugins: &[&str]) -> Home {
+    let home = home(cluster, delivery, plugins);
+    let file = home.path().join("tamis.toml");
+    let written = fs::read_to_string(&file).unwrap();
+    fs::write(&file, format!("{written}shared = true\nsession_timeout_ms = 6000\npartitions = {SLICES}\n")).unwrap();
+    home
+}
+
+/// A host that has a share, and what it says.
+struct Worker {
+    child: Child,
+    log: PathBuf,
+}
+
+impl Worker {
+    fn start(home: &Home, run: u32) -> Self {
+        let log = home.path().join(format!("worker-{run}.log"));
+        let child = home.command(&["worker"]).stderr(File::create(&log).unwrap()).spawn().unwrap();
+        Self { child, log }
+    }
+
+    /// The slices that it has, by its own words.
+    fn slices(&self) -> BTreeSet<u32> {
+        let mut slices = BTreeSet::new();
+        for line in fs::read_to_string(&self.log).unwrap().lines() {
+            let numbers = || {
+                let (_, list) = line.split_once("slices=[").unwrap();
+                let list = list.split_once(']').unwrap().0;
+                list.split(", ").map(|number| number.parse().unwrap()).collect::<BTreeSet<u32>>()
+            };
+            if line.contains("taking on") {
+                slices.extend(numbers());
+            } else if line.contains("giving up") {
+                slices.retain(|slice| !numbers().contains(slice));
+            }
+        }
+        slices
+    }
+
+    fn until_it_has(&self, count: usize) {
+        until(&format!("the worker has {count} slices"), || self.slices().len() == count);
+    }
+
+    fn kill(mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
+    fn terminate(mut self) {
+        terminate(&self.child);
+        let status = self.child.wait().unwrap();
+        assert!(status.success(), "{status}: {}", fs::read_to_string(&self.log).unwrap());
+    }
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Do {
+    KillHost,
+    KillWorker,
+    StopWorker,
+    KillBroker,
+    Network(Fault),
+}
+
+/// Every kind of fault in some order.
+fn doings(chance: &mut ChaCha8Rng) -> Vec<Do> {
+    let network = [Fault::Cut, Fault::Stall, Fault::HoldAnswers].map(Do::Network);
+    let hosts = [Do::KillHost, Do::KillWorker, Do::KillWorker, Do::StopWorker, Do::StopWorker, Do::KillBroker];
+    let mut all: Vec<Do> = hosts.into_iter().chain(network).collect();
+    (1..all.len()).rev().for_each(|last| all.swap(last, chance.random_range(0..=last)));
+    all
+}
+
+fn rows(results: &Results, place: &str) -> usize {
+    results.get(place).map_or(0, Vec::len)
+}
+
+async fn survives(delivery: &str, seed: u64) {
+    let mut chance = ChaCha8Rng::seed_from_u64(seed);
+    let options = Options { proxied: true, ..Options::default() };
+    let mut cluster = Cluster::start(&Kafka::install().unwrap(), 1, options).unwrap();
+    let embedded = Home::with(&PLUGINS);
+    let (serving, working) = (member(&cluster, delivery, &PLUGINS), member(&cluster, delivery, &[]));
+    feed::append(embedded.path(), 0..PAYMENTS);
+    serving.run(&["topics", "create"]);
+    let (mut served, mut worker, mut runs) = (Served::start(&serving), Worker::start(&working, 0), 1);
+    worker.until_it_has(SLICES / 2);
+    let (mut sent, mut moves) = (0, 0);
+    for doing in doings(&mut chance) {
+        send(&embedded, &cluster, sent..sent + STEP);
+        sent += STEP;
+        // At some moment on the way of these payments.
+        std::thread::sleep(Duration::from_millis(chance.random_range(0..600)));
+        match doing {
+            Do::KillHost => {
+                served.kill();
+                worker.until_it_has(SLICES);
+                served = Served::start(&serving);
+                worker.until_it_has(SLICES / 2);
+                moves += 2;
+            }
+            Do::KillWorker | Do::StopWorker => {
+                if matches!(doing, Do::KillWorker) { worker.kill() } else { worker.terminate() };
+                worker = Worker::start(&working, runs);
+                runs += 1;
+                worker.until_it_has(SLICES / 2);
+                moves += 1;
+            }
+            Do::KillBroker => {
+                cluster.kill(0).unwrap();
+                cluster.restart(0).unwrap();
+            }
+            Do::Network(fault) => hit(&cluster, fault, Duration::from_millis(chance.random_range(300..1_500))),
+        }
+    }
+    send(&embedded, &cluster, sent..PAYMENTS);
+    embedded.run(&["run", "streams", "--until-end"]);
+    let expected = expected(&embedded).await;
+    let topics = || expected.keys().filter_map(|place| place.strip_prefix("topic ")).map(str::to_owned);
+    assert!(topics().count() > 2 && moves == 6, "{:?}", expected.keys());
+    let deadline = std::time::Instant::now() + Duration::from_secs(120);
+    loop {
+        let found = results(serving.path(), &["payments"]).await;
+        let all = expected.keys().filter(|place| !place.starts_with("topic "));
+        let lacking: Vec<_> = all.filter(|place| rows(&found, place) < rows(&expected, place)).collect();
+        if lacking.is_empty() {
+            break;
+        }
+        assert!(std::time::Instant::now() < deadline, "{lacking:?} come, seed {seed}");
+        std::thread::sleep(Duration::from_millis(200));
+    }
+    worker.terminate();
+    let (status, _) = served.terminate();
+    assert!(status.success());
+    let mut found = found(&serving, &cluster, topics()).await;
+    if delivery == "at_least_once" {
+        found.iter_mut().filter(|(place, _)| place.starts_with("topic ")).for_each(|(_, rows)| rows.dedup());
+    }
+    assert_nothing_amiss(&found, &expected, seed);
+}
+
+#[tokio::test]
+async fn a_group_loses_and_doubles_nothing_at_least_once() {
+    survives("at_least_once", 3).await;
+}
+
+#[tokio::test]
+async fn a_group_loses_and_doubles_nothing_exactly_once() {
+    survives("exactly_once", 5).await;
+}
+
+/// What is switched at the host that serves is so at the others.
+#[tokio::test]
+async fn a_change_of_the_rules_reaches_every_host() {
+    let cluster = Cluster::start(&Kafka::install().unwrap(), 1, Options::default()).unwrap();
+    let (serving, working) = (member(&cluster, "at_least_once", &PLUGINS), member(&cluster, "at_least_once", &[]));
+    let embedded = Home::with(&PLUGINS);
+    feed::append(embedded.path(), 0..2_000);
+    let refused = working.command(&["run", "streams"]).output().unwrap();
+    assert!(String::from_utf8_lossy(&refused.stderr).contains("the hosts of the group share them"));
+    serving.run(&["topics", "create"]);
+    let served = Served::start(&serving);
+    let worker = Worker::start(&working, 0);
+    worker.until_it_has(SLICES / 2);
+    let token = served.token.clone().unwrap();
+    let counted = |rule: &str| {
+        let alerts = served.ask(&token, "GET", &format!("/api/v1/alerts?rule={rule}&limit=500"), None, None);
+        alerts.body["items"].as_array().map_or(0, Vec::len)
+    };
+    // Every fiftieth payment is risky.
+    send(&embedded, &cluster, 0..1_000);
+    served.until("the alerts of both hosts are here", |_| counted("payment-direct-fraud") == 20);
+    let rule = served.ask(&token, "GET", "/api/v1/rules/payment-direct-fraud", None, None);
+    let body = json!({"mode": "disabled", "why": "a test"});
+    let path = "/api/v1/rules/payment-direct-fraud";
+    let changed = served.ask(&token, "PATCH", path, Some(&body), rule.tag.as_deref()).expect(200);
+    assert_eq!(changed["in_effect"], true, "{changed}");
+    // The worker has it with its next turn.
+    std::thread::sleep(Duration::from_secs(2));
+    let before = counted("card-testing");
+    send(&embedded, &cluster, 1_000..2_000);
+    served.until("the others go on", |_| counted("card-testing") > before);
+    std::thread::sleep(Duration::from_secs(3));
+    assert_eq!(counted("payment-direct-fraud"), 20);
+    worker.terminate();
+    assert!(served.terminate().0.success());
+}
