@@ -114,7 +114,7 @@ impl Worker {
             Some(work) => work,
             None => self.work.insert(Work::join(&self.kafka)?),
         };
-        work.answer(&self.tasks)?;
+        work.answer()?;
         work.look_after(&self.tasks, rules)
     }
 
@@ -177,7 +177,7 @@ impl Work {
     }
 
     /// Does what the group asks.
-    fn answer(&mut self, plan: &TaskPlan) -> Result<()> {
+    fn answer(&mut self) -> Result<()> {
         match self.member.asked()? {
             None => return Ok(()),
             Some(Asked::TakeOn(slices)) => {
