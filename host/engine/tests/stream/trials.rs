@@ -70,14 +70,14 @@ fn a_canary_and_the_active_version_share_the_keys_and_every_alert_is_of_one() {
     assert_eq!(world.alerts.content().len(), 16, "two payments of each session are too many");
 
     // The canary becomes the active version: it has seen everything.
-    stream.swap_rules(&set(2, vec![version(2, Role::Active, burst(2, 5_000))])).unwrap();
+    stream.swap_rules(&set(2, vec![version(2, Role::Active, burst(2, 5_000))])).unwrap().unwrap();
     append(&world, 4, 1, 100);
     settle(&mut stream);
     assert_eq!(spoken_for(&world, 2).len(), 8);
     assert_eq!(world.alerts.content().len(), 24);
 
     // And back: nothing is forgotten.
-    stream.swap_rules(&set(3, vec![version(1, Role::Active, burst(2, 5_000))])).unwrap();
+    stream.swap_rules(&set(3, vec![version(1, Role::Active, burst(2, 5_000))])).unwrap().unwrap();
     append(&world, 5, 1, 100);
     settle(&mut stream);
     assert_eq!(spoken_for(&world, 1).len(), 8);
@@ -91,7 +91,7 @@ fn a_shadow_begins_with_a_copy_and_leaves_the_active_version_alone() {
     let mut stream = world.open(vec![version(1, Role::Active, burst(2, 5_000))], Reading::LIVE);
     settle(&mut stream);
     let both = vec![version(1, Role::Active, burst(2, 5_000)), version(2, Role::Shadow, burst(1, 5_000))];
-    stream.swap_rules(&set(2, both)).unwrap();
+    stream.swap_rules(&set(2, both)).unwrap().unwrap();
     append(&world, 2, 1, 100);
     settle(&mut stream);
     let (live, shadow): (Vec<Alert>, Vec<Alert>) =
@@ -101,7 +101,7 @@ fn a_shadow_begins_with_a_copy_and_leaves_the_active_version_alone() {
     assert_eq!((counts.rules["burst"].judged, counts.trials["burst"].judged), (24, 8));
     // Another trial counts anew; without one nothing is left of it.
     let other = vec![version(1, Role::Active, burst(2, 5_000)), version(3, Role::Shadow, burst(1, 5_000))];
-    stream.swap_rules(&set(3, other)).unwrap();
+    stream.swap_rules(&set(3, other)).unwrap().unwrap();
     assert_eq!(stream.report().counts.trials.get("burst"), None);
 }
 
@@ -189,7 +189,7 @@ fn state_is_kept_migrated_or_reset() {
         let manifest = Arc::make_mut(&mut newer.manifest);
         (manifest.state_version, manifest.state_shape) = (version, shape.to_owned());
         manifest.migrates_from = vec![1];
-        let swapped = stream.swap_rules(&set(2, vec![newer]));
+        let swapped = stream.swap_rules(&set(2, vec![newer])).unwrap();
         match (swapped, expected) {
             (Ok(()), Ok(count)) => {
                 world.append("p2", &Payment::new(0, NOON + 2, "s", 100));
