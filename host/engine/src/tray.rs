@@ -54,14 +54,14 @@ pub(crate) enum Item {
 
 /// What a call of a rule's code came to.
 pub(crate) struct Called {
+    /// The batch of the turn.
+    pub batch: u32,
     /// The index of the rule.
     pub rule: usize,
     /// Rows judged; none when timers were due.
     pub judged: u64,
     /// Why its code failed, for each event or key that it failed on.
     pub poisoned: Vec<FailureReason>,
-    /// Rows emitted.
-    pub emitted: u64,
     pub tally: Tally,
 }
 
@@ -72,8 +72,9 @@ impl Tray {
     }
 
     /// Notes what a call came to.
-    pub fn called(&mut self, judged: u64, poisoned: Vec<FailureReason>, emitted: u64, tally: Tally) {
-        self.calls.push(Called { rule: self.at.rule as usize, judged, poisoned, emitted, tally });
+    pub fn called(&mut self, judged: u64, poisoned: Vec<FailureReason>, tally: Tally) {
+        let Place { batch, rule, .. } = self.at;
+        self.calls.push(Called { batch, rule: rule as usize, judged, poisoned, tally });
     }
 
     /// Takes dead letters.

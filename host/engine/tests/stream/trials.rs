@@ -4,11 +4,12 @@ use std::sync::Arc;
 
 use tamis_engine::rules::{Budget, OnFailure, OnStateChange, Trip};
 use tamis_engine::{Role, RulePlan, RuleSet, Stream};
-use tamis_model::Kind;
 use tamis_model::alert::Alert;
+use tamis_model::rule::{Judged, Keyed, NEVER, Rule};
+use tamis_model::{Kind, Result};
 
 use crate::feed::{NOON, Payment, Reading, World, finish, settle};
-use crate::rules::{burst, high_amount, rate, volume};
+use crate::rules::{burst, high_amount, manifest, plan, rate, volume};
 
 fn set(revision: u64, rules: Vec<RulePlan>) -> RuleSet {
     RuleSet { revision, rules: rules.into_iter().map(Arc::new).collect() }
@@ -148,6 +149,46 @@ fn a_rule_that_fails_too_often_is_stopped_and_the_others_go_on() {
     let counts = &stream.report().counts;
     assert_eq!((counts.rules["high-amount"].poisoned, counts.dead_letters), (12, 12));
     assert_eq!(counts.rules["burst"].judged, 40);
+}
+
+/// Gives up on each batch that has a row of session `a`.
+struct GivesUp;
+
+impl Rule for GivesUp {
+    fn configure(&mut self, _: &str) -> Result<()> {
+        Ok(())
+    }
+
+    fn apply(&mut self, rows: &Keyed<'_>) -> Result<Judged> {
+        let keys = 0..rows.keys.len();
+        let mut judged = Judged { exhausted: keys.clone().any(|key| rows.keys.get(key) == b"a"), ..Judged::default() };
+        for _ in keys {
+            judged.states.push(b"");
+            judged.wakes.push(NEVER);
+        }
+        Ok(judged)
+    }
+
+    fn advance(&mut self, _: &Keyed<'_>) -> Result<Judged> {
+        panic!("no key has a wake");
+    }
+}
+
+/// The calls of other shards, in which nothing fails, do not count as batches of their own.
+#[test]
+fn a_rule_that_holds_everybody_up_in_one_shard_is_stopped() {
+    for shards in [1, 2] {
+        let world = World::new();
+        for n in 0..32 {
+            let session = if n % 2 == 0 { "a" } else { ["b", "c", "d", "e", "f", "g", "h", "i"][n as usize / 2 % 8] };
+            world.append(&format!("p{n}"), &Payment::new(0, NOON + n, session, 100));
+        }
+        let giving_up = plan(manifest("gives-up", "session_id", Some("session_id"), &[]), "0", || GivesUp);
+        let mut stream = world.open(vec![giving_up], Reading { shards, rows_max: 8, ..Reading::LIVE });
+        let trips = trips(&mut stream);
+        let reason = "it failed on 3 batches in a row so often that not all their rows could be tried";
+        assert_eq!(trips.iter().map(|trip| trip.reason.as_str()).collect::<Vec<_>>(), [reason], "{shards} shards");
+    }
 }
 
 #[test]
