@@ -206,7 +206,7 @@ fn a_rule_that_halts_stops_the_stream_before_the_event_and_nothing_is_skipped() 
         }
     };
     assert_eq!(error.kind(), Kind::Plugin);
-    let words = "cannot judge with rule high-amount version 1 (high-amount 1.2.3): its failure policy is to halt: trap: cannot bear it";
+    let words = "cannot judge the batch at payments/0/1: cannot judge with rule high-amount version 1 (high-amount 1.2.3): its failure policy is to halt: trap: cannot bear it";
     assert_eq!(error.chain(), words);
     drop(stream);
     assert_eq!(world.raised(), ["high-amount p0"]);
