@@ -1,7 +1,8 @@
 //! What a shard makes of a turn: output on its way, each piece of it with its place among that of the other shards.
 //!
 //! Shards work beside each other, so they write nothing themselves. What they lay on their trays is put in order behind them:
-//! batch by batch, rule by rule, row by row, as one shard alone would have it.
+//! batch by batch, rule by rule, row by row, as one shard alone would have it. What is about no row of the batch (a window, an event that
+//! the rule remembered) comes behind, shard by shard; as each process deals the keys out anew, that order is its own.
 
 use arrow_array::ArrayRef;
 use tamis_model::aggregate::AggregateRow;
