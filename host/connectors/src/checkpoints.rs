@@ -293,7 +293,9 @@ mod tests {
             entries
         };
         let whole = |keys: u64| Keyed { whole: true, changes: entries(&mut (0..keys), 0), ..Keyed::default() };
-        let segments = || fs::read_dir(folder.path()).unwrap().count() - KEPT;
+        let foreign = folder.path().join("notes.entries");
+        fs::write(&foreign, "not of the log").unwrap();
+        let segments = || fs::read_dir(folder.path()).unwrap().count() - KEPT - 1;
         let mut segments_max = 0;
         for number in 0..300_u64 {
             let busy = Keyed {
@@ -314,5 +316,6 @@ mod tests {
             }
         }
         assert!((6..16).contains(&segments_max), "{segments_max} segments of 1000 bytes");
+        assert!(foreign.exists(), "only segments are deleted");
     }
 }

@@ -6,7 +6,7 @@ use crate::rules::{Budget, OnFailure, Role, RulePlan};
 /// whatever its policy: each of them holds the stream up for many seconds.
 const EXHAUSTED_MAX: u32 = 3;
 
-/// What a rule did with a batch.
+/// What a rule did with a batch, in one call or, added up, in all shards and with the timers that fired behind it.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Tally {
     /// Events, or keys whose timers were due.
@@ -14,8 +14,21 @@ pub(crate) struct Tally {
     pub errors: u64,
     /// Findings, of a canary those of the other keys too: it judges everything.
     pub alerts: u64,
+    /// Rows emitted.
+    pub emitted: u64,
     /// Whether isolating its failures was given up.
     pub exhausted: bool,
+}
+
+impl Tally {
+    /// Adds what another call came to.
+    pub fn add(&mut self, other: Self) {
+        self.rows += other.rows;
+        self.errors += other.errors;
+        self.alerts += other.alerts;
+        self.emitted += other.emitted;
+        self.exhausted |= other.exhausted;
+    }
 }
 
 /// Watches over a rule.
@@ -46,9 +59,7 @@ impl Breaker {
         }
         let budget = self.budget?;
         let window = &mut self.window;
-        window.rows += batch.rows;
-        window.errors += batch.errors;
-        window.alerts += batch.alerts;
+        window.add(batch);
         let tripped = if window.rows >= budget.rows_min.max(1) { exceeded(window, &budget) } else { None };
         if window.rows >= budget.window_rows {
             *window = Tally::default();
@@ -79,7 +90,7 @@ mod tests {
     fn check(batches: &[(u64, u64, u64)], trips: Option<(usize, &str)>) {
         let mut breaker = Breaker { budget: Some(BUDGET), window: Tally::default(), exhausted_batches: 0 };
         let tripped = batches.iter().enumerate().find_map(|(i, &(rows, errors, alerts))| {
-            Some((i, breaker.observe(Tally { rows, errors, alerts, exhausted: false })?))
+            Some((i, breaker.observe(Tally { rows, errors, alerts, ..Tally::default() })?))
         });
         assert_eq!(tripped.as_ref().map(|(i, why)| (*i, why.as_str())), trips);
     }
@@ -104,7 +115,8 @@ mod tests {
     #[test]
     fn a_rule_that_holds_everybody_up_is_stopped_without_a_budget() {
         let mut breaker = Breaker { budget: None, window: Tally::default(), exhausted_batches: 0 };
-        let mut observe = |exhausted| breaker.observe(Tally { rows: 1, errors: 1, alerts: 0, exhausted }).is_some();
+        let mut observe =
+            |exhausted| breaker.observe(Tally { rows: 1, errors: 1, exhausted, ..Tally::default() }).is_some();
         assert_eq!([true, true, false, true, true, true].map(&mut observe), [false, false, false, false, false, true]);
     }
 }

@@ -126,9 +126,9 @@ impl RuleRun {
         Some(Trip { rule: name.clone(), version: *version, trial: role.is_trial(), reason })
     }
 
-    /// Takes what a call came to. Returns whether the version is stopped from now on.
-    pub fn watch(&mut self, tally: Tally, emitted: bool) -> bool {
-        self.has_spoken |= emitted || tally.alerts > 0 || tally.errors > 0;
+    /// Takes what a batch came to. Returns whether the version is stopped from now on.
+    pub fn watch(&mut self, tally: Tally) -> bool {
+        self.has_spoken |= tally.emitted > 0 || tally.alerts > 0 || tally.errors > 0;
         if self.kept.tripped.is_none() {
             self.kept.tripped = self.breaker.observe(tally);
         }
@@ -265,8 +265,8 @@ impl Seat<'_> {
         let (errors, alerts) = (reasons.len() as u64, findings.len() as u64);
         let emitted = tray.rows(self.author, &judged.emitted)?;
         tray.findings(self.author, judging, findings, self.generated_at)?;
-        let tally = Tally { rows: tried, errors, alerts, exhausted: judged.exhausted };
-        tray.called(rows, reasons, emitted, tally);
+        let tally = Tally { rows: tried, errors, alerts, emitted, exhausted: judged.exhausted };
+        tray.called(rows, reasons, tally);
         Ok(())
     }
 }

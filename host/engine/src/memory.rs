@@ -3,7 +3,7 @@
 //! What a twin holds outlives it, as a disk outlives a process: clones share the content, and a "new
 //! process" is a new source, sink or store over the same content.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -17,7 +17,7 @@ use tamis_model::{Error, Kind, Result};
 use crate::checkpoint::{Checkpoint, CheckpointStore, Restored};
 use crate::clock::Clock;
 use crate::decode::json::record_parts;
-use crate::entries::{self, Entries, Entry};
+use crate::entries::{Block, Entries};
 use crate::sink::Sink;
 use crate::source::{Chunk, Framing, Read, Source};
 
@@ -199,11 +199,24 @@ impl<T: Clone + Send> Sink<T> for MemorySink<T> {
 #[derive(Clone, Debug, Default)]
 pub struct MemoryCheckpoints(Arc<Mutex<Saved>>);
 
-/// The last checkpoint, and by owner the values of its keys.
+/// The last checkpoint, and by owner what is kept of its keyed state.
 #[derive(Debug, Default)]
 struct Saved {
     checkpoint: Option<Checkpoint>,
-    keys: BTreeMap<String, HashMap<Vec<u8>, Vec<u8>>>,
+    keys: BTreeMap<String, Rounds>,
+}
+
+/// What was said of an owner's keys, as a log has it that trusts in rounds: nothing is left of what was said before the last whole one.
+#[derive(Debug, Default)]
+struct Rounds {
+    last: Vec<Entries>,
+    present: Vec<Entries>,
+}
+
+impl Rounds {
+    fn blocks(&self) -> impl Iterator<Item = &Block> {
+        self.last.iter().chain(&self.present).flat_map(Entries::blocks)
+    }
 }
 
 impl MemoryCheckpoints {
@@ -220,12 +233,10 @@ impl CheckpointStore for MemoryCheckpoints {
 
     fn restore(&mut self, take: &mut dyn FnMut(Restored<'_>) -> Result<()>) -> Result<()> {
         let saved = lock(&self.0);
-        let of = saved.keys.values().map(|keys| keys.len() as u64).sum();
+        let of = saved.keys.values().flat_map(Rounds::blocks).map(|block| block.count).sum();
         let mut read = 0;
-        for (owner, keys) in &saved.keys {
-            let mut entries = Entries::default();
-            keys.iter().for_each(|(key, value)| entries.put(key, &[value]));
-            for block in entries.blocks() {
+        for (owner, rounds) in &saved.keys {
+            for block in rounds.blocks() {
                 read += block.count;
                 take(Restored { owner, block: &block.bytes, read, of })?;
             }
@@ -237,15 +248,13 @@ impl CheckpointStore for MemoryCheckpoints {
         let mut saved = lock(&self.0);
         saved.keys.retain(|owner, _| checkpoint.keyed.contains_key(owner));
         for (owner, keyed) in &checkpoint.keyed {
-            let keys = saved.keys.entry(owner.clone()).or_default();
+            let rounds = saved.keys.entry(owner.clone()).or_default();
             if keyed.whole {
-                keys.clear();
+                *rounds = Rounds::default();
             }
-            for entry in keyed.changes.blocks().iter().flat_map(|block| entries::read(owner, &block.bytes)) {
-                match entry? {
-                    Entry { key, value: Some(value) } => _ = keys.insert(key.to_vec(), value.to_vec()),
-                    Entry { key, value: None } => _ = keys.remove(key),
-                }
+            rounds.present.extend([keyed.changes.clone(), keyed.repeated.clone()]);
+            if keyed.round_ends {
+                rounds.last = std::mem::take(&mut rounds.present);
             }
         }
         saved.checkpoint = Some(checkpoint.without_entries());

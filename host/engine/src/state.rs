@@ -19,8 +19,8 @@ use crate::timers::Timers;
 
 /// Keys of a call of `migrate` at most.
 const MIGRATED_MAX: usize = 4096;
-/// Free slots that a checkpoint passes on its round at most.
-const SLOTS_PASSED_MAX: u64 = 1 << 14;
+/// So many slots a checkpoint may always pass on its round, most of them free.
+const SLOTS_PASSED_MIN: u64 = 1 << 14;
 /// The slot of a key that has no state yet.
 pub(crate) const NO_SLOT: u32 = u32::MAX;
 
@@ -260,7 +260,9 @@ impl KeyedState for StateStore {
 
     fn repeat(&mut self, keys_max: u64, keyed: &mut Keyed) {
         let (mut at, end) = self.changes.round.unwrap_or((0, self.slots.len()));
-        let slots_max = u32::try_from(SLOTS_PASSED_MAX.saturating_add(keys_max)).unwrap_or(u32::MAX);
+        // As large a share of the slots as of the keys: otherwise a store that has been large would be long on its way.
+        let share = u64::from(self.slots.len()).saturating_mul(keys_max).div_ceil(self.len.max(1) as u64);
+        let slots_max = u32::try_from(share.max(SLOTS_PASSED_MIN)).unwrap_or(u32::MAX);
         let (passed_end, mut left) = (end.min(at.saturating_add(slots_max)), keys_max);
         while at < passed_end && (left > 0 || self.slots[at].is_free()) {
             left -= u64::from(self.say(at, &mut keyed.repeated));

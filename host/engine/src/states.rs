@@ -79,11 +79,17 @@ impl KeyedState for States {
 
     /// One shard after the other: the round of all ends with that of the last one.
     fn repeat(&mut self, keys_max: u64, keyed: &mut Keyed) {
-        let last = self.shards.len() - 1;
-        self.shards[self.round].repeat(keys_max, keyed);
-        if keyed.round_ends {
-            keyed.round_ends = self.round == last;
-            self.round = if self.round == last { 0 } else { self.round + 1 };
+        let before = keyed.repeated.len();
+        loop {
+            let left = keys_max - (keyed.repeated.len() - before);
+            self.shards[self.round].repeat(left, keyed);
+            if !keyed.round_ends {
+                return;
+            }
+            self.round = (self.round + 1) % self.shards.len();
+            if self.round == 0 {
+                return;
+            }
         }
     }
 }

@@ -1,7 +1,8 @@
 //! What a shard makes of a turn: output on its way, each piece of it with its place among that of the other shards.
 //!
 //! Shards work beside each other, so they write nothing themselves. What they lay on their trays is put in order behind them:
-//! batch by batch, rule by rule, row by row, as one shard alone would have it.
+//! batch by batch, rule by rule, row by row, as one shard alone would have it. What is about no row of the batch (a window, an event that
+//! the rule remembered) comes behind, shard by shard; as each process deals the keys out anew, that order is its own.
 
 use arrow_array::ArrayRef;
 use tamis_model::aggregate::AggregateRow;
@@ -54,14 +55,14 @@ pub(crate) enum Item {
 
 /// What a call of a rule's code came to.
 pub(crate) struct Called {
+    /// The batch of the turn.
+    pub batch: u32,
     /// The index of the rule.
     pub rule: usize,
     /// Rows judged; none when timers were due.
     pub judged: u64,
     /// Why its code failed, for each event or key that it failed on.
     pub poisoned: Vec<FailureReason>,
-    /// Rows emitted.
-    pub emitted: u64,
     pub tally: Tally,
 }
 
@@ -72,8 +73,9 @@ impl Tray {
     }
 
     /// Notes what a call came to.
-    pub fn called(&mut self, judged: u64, poisoned: Vec<FailureReason>, emitted: u64, tally: Tally) {
-        self.calls.push(Called { rule: self.at.rule as usize, judged, poisoned, emitted, tally });
+    pub fn called(&mut self, judged: u64, poisoned: Vec<FailureReason>, tally: Tally) {
+        let Place { batch, rule, .. } = self.at;
+        self.calls.push(Called { batch, rule: rule as usize, judged, poisoned, tally });
     }
 
     /// Takes dead letters.

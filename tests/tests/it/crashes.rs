@@ -52,7 +52,7 @@ fn run(world: &World<'_>, machine: &Machine, changes: &mut u32, fuse: &Fuse) -> 
                 batches += 1;
                 if batches % BATCHES_A_CHANGE == 0 {
                     *changes += 1;
-                    stream.swap_rules(&machine.rule_set(*changes))?;
+                    stream.swap_rules(&machine.rule_set(*changes))??;
                 }
             }
             Step::Looked | Step::Waited | Step::Checkpointed => {}

@@ -111,7 +111,8 @@ impl Log {
         for entry in fs::read_dir(folder)? {
             let path = entry?.path();
             let number = path.file_stem().and_then(|stem| stem.to_str()?.parse::<u64>().ok());
-            if path.extension().is_some_and(|extension| extension == EXTENSION) && number < Some(first.number) {
+            let is_older = number.is_some_and(|number| number < first.number);
+            if is_older && path.extension().is_some_and(|extension| extension == EXTENSION) {
                 fs::remove_file(path)?;
             }
         }

@@ -7,9 +7,7 @@ use tamis_model::position::{Partition, Positions};
 use tamis_model::time::Millis;
 
 use super::partition;
-use crate::decode::Origin;
-use crate::frame::Frame;
-use crate::source::{Chunk, Framing, PADDING, Read, Source};
+use crate::source::{Chunk, PADDING, Read, Source};
 
 /// How often a suite looks for records that are on their way, and the pause between two looks.
 const ARRIVAL_TRIES: u32 = 10_000;
@@ -34,26 +32,9 @@ pub trait SourceHarness {
 
     /// The values of the records in a chunk. By default those of record lines (contracts 1) and frames.
     fn values(&self, chunk: &Chunk) -> Vec<String> {
-        let (mut at, mut values) = (0, Vec::new());
-        while at < chunk.records().len() {
-            let (origin, next) = record_at(chunk, at);
-            if let Some(value) = chunk.record(origin).value {
-                values.push(String::from_utf8(value).expect("the values are text"));
-            }
-            at = next;
-        }
-        values
+        let values = chunk.origins().filter_map(|origin| chunk.record(origin).value);
+        values.map(|value| String::from_utf8(value).expect("the values are text")).collect()
     }
-}
-
-/// The record that begins at byte `at` of a chunk, and where the next one does.
-fn record_at(chunk: &Chunk, at: usize) -> (Origin, usize) {
-    let end = match chunk.framing() {
-        Framing::Frames => Frame::read(chunk.records(), at).end,
-        Framing::Lines => memchr::memchr(b'\n', &chunk.records()[at..]).expect("a chunk holds whole record lines") + at,
-    };
-    let next = if chunk.framing() == Framing::Lines { end + 1 } else { end };
-    (Origin { offset: 0, start: at as u32, end: end as u32 }, next)
 }
 
 /// Tests a [`Source`].

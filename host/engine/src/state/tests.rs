@@ -193,6 +193,36 @@ fn rounds_come_to_their_end() {
     assert!(said < 500, "{said} entries for {} keys", model.len());
 }
 
+/// Most of its slots are free: what a checkpoint passes of them grows with what has changed.
+#[test]
+fn a_store_that_was_large_has_a_log_for_the_keys_that_are_left() {
+    const EVER: u32 = 200_000;
+    const LEFT: usize = 100;
+    let hasher = DefaultHashBuilder::default();
+    let (mut store, mut log) = (StateStore::default(), Log::default());
+    let write = |store: &mut StateStore, numbers: &mut dyn Iterator<Item = u32>, state: &[u8]| {
+        let keys: StringsBuf = numbers.map(u32::to_be_bytes).collect::<Vec<_>>().iter().map(|key| &key[..]).collect();
+        let keys = keys.as_strings();
+        let hashes: Vec<u64> = (0..keys.len()).map(|i| hasher.hash_one(keys.get(i))).collect();
+        let (mut slots, mut states) = (Vec::new(), StringsBuf::default());
+        store.join(keys, &hashes, &mut slots, &mut states);
+        let states: StringsBuf = (0..keys.len()).map(|_| state).collect();
+        store.write_back(keys, &hashes, &slots, states.as_strings(), &vec![NEVER; keys.len()]);
+    };
+    let stays = |key: &u32| key % (EVER / LEFT as u32) == 0;
+    write(&mut store, &mut (0..EVER), b"a");
+    log.save(&mut store, true).unwrap();
+    write(&mut store, &mut (0..EVER).filter(|key| !stays(key)), b"");
+    assert_eq!(store.len(), LEFT);
+    for _ in 0..20 {
+        write(&mut store, &mut (0..EVER).filter(stays).step_by(2), b"b");
+        log.save(&mut store, false).unwrap();
+    }
+    assert_eq!(log.restore(&hasher).len(), LEFT);
+    let said: u64 = log.before.iter().chain(&log.round).map(Entries::len).sum();
+    assert!(said <= 4 * LEFT as u64, "{said} entries for {LEFT} keys, half of which change from one to the next");
+}
+
 #[test]
 fn a_round_passes_free_slots_without_a_share() {
     let hasher = DefaultHashBuilder::default();

@@ -26,11 +26,10 @@ impl Stream {
     pub(super) fn judge_rows(&mut self, pending: Pending) -> Result<()> {
         let partition = &self.reader.slots[pending.slot].partition;
         // Whatever the log says of a batch, it says where the batch begins.
-        let began = format_args!("{partition}/{}", self.positions.next(partition));
+        let began = format!("{partition}/{}", self.positions.next(partition));
         let span = tracing::error_span!("batch", trace_id = %began);
-        span.in_scope(|| {
-            self.judge_batch(pending).inspect_err(|error| tracing::error!("a batch failed: {}", error.chain()))
-        })
+        let judged = span.in_scope(|| self.judge_batch(pending));
+        judged.map_err(|error| Error::new(error.kind(), "judge the batch at", began).because(error))
     }
 
     fn judge_batch(&mut self, pending: Pending) -> Result<()> {

@@ -173,7 +173,7 @@ impl Stream {
                     if self.would_be_unsaid(&rules) {
                         self.checkpoint()?;
                     }
-                    reply(self.swap_rules(&rules));
+                    reply(self.swap_rules(&rules)?);
                 }
                 Ok(Command::Redrive(records, reply)) => {
                     // What failed in the middle is not to be committed: the stream ends with the error that it replied. What is said to

@@ -13,14 +13,37 @@ use crate::roster::{Before, Refused, Roster};
 use crate::rules::{RulePlan, RuleSet};
 use crate::share::Share;
 
+/// What a set that was put to work came to.
+struct Swapped {
+    /// Whether a version begins anew that could not do so a second time.
+    forgets: bool,
+    /// Why the first of the versions that cannot be started cannot.
+    refused: Option<Error>,
+}
+
 impl Stream {
     /// Goes on with other rules, between two batches. A version that stays keeps its code and its state; a new one begins with the
     /// state of the active one before it, where it can read that.
     ///
+    /// Returns an error when a version cannot be started: what ran in its place goes on, and every other rule is as the set says. Nothing
+    /// changes when the set does not fit the topics.
+    ///
     /// # Errors
-    /// When a version cannot be started: what ran in its place goes on, and every other rule is as the set says. Nothing changes when
-    /// the set does not fit the topics.
-    pub fn swap_rules(&mut self, rules: &RuleSet) -> Result<()> {
+    /// When the checkpoint that the change needs fails: as after every error, the stream is to be dropped.
+    pub fn swap_rules(&mut self, rules: &RuleSet) -> Result<Result<()>> {
+        match self.put_to_work(rules) {
+            Ok(Swapped { forgets, refused }) => {
+                if forgets {
+                    // A restart could not tell why it reads nothing of what the last checkpoint has.
+                    self.checkpoint()?;
+                }
+                Ok(refused.map_or(Ok(()), Err))
+            }
+            Err(error) => Ok(Err(error)),
+        }
+    }
+
+    fn put_to_work(&mut self, rules: &RuleSet) -> Result<Swapped> {
         let (own, routed) = self.parts_of(rules);
         Plan::new(&self.schemas, &own, &routed)?;
         check_sinks(&own, &self.sinks)?;
@@ -31,17 +54,11 @@ impl Stream {
         self.forget_trials_but(&trials);
         self.changed = true;
         self.take_stock();
-        if forgets {
-            // A restart could not tell why it reads nothing of what the last checkpoint has.
-            self.checkpoint()?;
+        let refused = refused.into_iter().next().map(|Refused { error, .. }| error);
+        if refused.is_none() {
+            self.report.revision = rules.revision;
         }
-        match refused.into_iter().next() {
-            Some(Refused { error, .. }) => Err(error),
-            None => {
-                self.report.revision = rules.revision;
-                Ok(())
-            }
-        }
+        Ok(Swapped { forgets, refused })
     }
 
     /// Puts a set to work. Returns what cannot be started, and whether something begins anew that could not do so again.

@@ -1,7 +1,10 @@
 //! A turn: batches are judged by all shards at the same time, and what comes of it is put in one order.
 //!
 //! Every shard sees all batches of the turn in their order, judges the rows of its own keys and fires its timers behind each batch.
-//! Rules without a key judge each batch in one shard. So neither the number of shards nor the length of turns changes what is raised.
+//! Rules without a key judge each batch in one shard. So neither the number of shards nor the length of turns changes what is raised,
+//! until the host stops a rule: it does so behind the turn, and the rule has judged all of it.
+
+use std::collections::BTreeMap;
 
 use arrow_array::cast::AsArray;
 use arrow_array::{ArrayRef, new_null_array};
@@ -12,6 +15,7 @@ use tamis_model::{Result, position::Partition};
 use super::Stream;
 use super::batch::{Timely, Trial};
 use crate::alerts::Author;
+use crate::breaker::Tally;
 use crate::decode::Decoded;
 use crate::exchange::{Part, router};
 use crate::grouping::Groups;
@@ -151,20 +155,24 @@ impl Stream {
     /// Takes what the shards made, in one order.
     fn clear_trays(&mut self) {
         let Self { runs, benches, outbox, report, .. } = self;
-        let mut any_stopped = false;
+        // A batch is one to the breaker, however many calls it took.
+        let mut tallies: BTreeMap<(u32, usize), Tally> = BTreeMap::new();
         let mut trays: Vec<Tray> = benches.iter_mut().map(|bench| std::mem::take(&mut bench.tray)).collect();
         for tray in &mut trays {
             report.spent.add(tray.spent);
             for called in tray.calls.drain(..) {
-                let run = &mut runs[called.rule];
-                let counts = report.counts.of_rule(&run.plan);
+                let counts = report.counts.of_rule(&runs[called.rule].plan);
                 counts.judged += called.judged;
                 counts.poisoned += called.poisoned.len() as u64;
                 called.poisoned.iter().for_each(|reason| *of(&mut counts.poisoned_by, reason.name()) += 1);
-                counts.emitted += called.emitted;
-                any_stopped |= run.watch(called.tally, called.emitted > 0);
+                counts.emitted += called.tally.emitted;
+                tallies.entry((called.batch, called.rule)).or_default().add(called.tally);
                 self.changed = true;
             }
+        }
+        let mut any_stopped = false;
+        for ((_, rule), tally) in tallies {
+            any_stopped |= runs[rule].watch(tally);
         }
         for (place, item) in tray::sorted(&mut trays) {
             outbox.take(&runs[place.rule as usize].plan, item, &mut report.counts);

@@ -54,7 +54,7 @@ fn a_record_is_judged_again_by_the_rule_that_failed_and_moves_nothing() {
     // A rule that bears it judges it, and the others do not see it again.
     let mended = RulePlan { version: 2, on_failure: OnFailure::DeadLetter, ..high_amount(150_000) };
     let rules = RuleSet { revision: 2, rules: vec![mended.into(), burst(1, 5_000).into()] };
-    stream.swap_rules(&rules).unwrap();
+    stream.swap_rules(&rules).unwrap().unwrap();
     let records = [redrive(line("p1", "2000.00", 1), Some("high-amount")), redrive(line("p1", "1", 1), Some("gone"))];
     assert_eq!(stream.redrive(&records).unwrap(), [Redriven::Judged, Redriven::Left]);
     assert_eq!(world.raised(), ["burst p1", "high-amount p0", "high-amount p1"]);
@@ -142,7 +142,7 @@ fn the_version_that_failed_judges_again_or_what_runs_in_its_place() {
         assert_eq!(stream.redrive(&[failed(version, shadow)]).unwrap(), [Redriven::Judged]);
         assert_eq!(judged(&stream), expected, "version {version}, shadow: {shadow}");
     }
-    stream.swap_rules(&set(vec![high_amount(150_000)])).unwrap();
+    stream.swap_rules(&set(vec![high_amount(150_000)])).unwrap().unwrap();
     assert_eq!(stream.redrive(&[failed(2, true)]).unwrap(), [Redriven::Left]);
 }
 
@@ -165,7 +165,7 @@ fn a_rule_that_halts_does_not_halt_on_what_is_judged_again() {
     let world = World::of(&[Payment::new(0, NOON, "s", 666)]);
     let mut stream = world.open(vec![high_amount(150_000)], Reading::LIVE);
     settle(&mut stream);
-    stream.swap_rules(&set(vec![RulePlan { on_failure: OnFailure::Halt, ..high_amount(150_000) }])).unwrap();
+    stream.swap_rules(&set(vec![RulePlan { on_failure: OnFailure::Halt, ..high_amount(150_000) }])).unwrap().unwrap();
     let again = [redrive(line("p0", "6.66", 0), Some("high-amount"))];
     assert_eq!(stream.redrive(&again).unwrap(), [Redriven::Failed]);
 }

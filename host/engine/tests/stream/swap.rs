@@ -3,10 +3,11 @@
 use std::sync::Arc;
 use std::sync::mpsc::channel;
 
-use tamis_engine::{Command, Role, RulePlan, RuleSet};
-use tamis_model::Result;
+use tamis_engine::memory::MemoryCheckpoints;
+use tamis_engine::{Checkpoint, CheckpointStore, Command, Restored, Role, RulePlan, RuleSet};
+use tamis_model::{Error, Kind, Result};
 
-use crate::feed::{NOON, Payment, Reading, World, settle};
+use crate::feed::{NOON, Payment, Reading, World, settle, sinks};
 use crate::rules::{burst, high_amount, rate};
 
 fn set(revision: u64, rules: Vec<RulePlan>) -> RuleSet {
@@ -22,13 +23,13 @@ fn state_stays_and_a_parameter_counts_from_the_next_event() {
     let world = World::of(&[payment(0), payment(1), payment(2)]);
     let mut stream = world.open(vec![burst(3, 5_000)], Reading::LIVE);
     settle(&mut stream);
-    stream.swap_rules(&set(2, vec![high_amount(150_000), burst(2, 5_000)])).unwrap();
+    stream.swap_rules(&set(2, vec![high_amount(150_000), burst(2, 5_000)])).unwrap().unwrap();
     world.append("p3", &payment(3));
     settle(&mut stream);
     // p2 has more than two with it now, but nothing arrived that touches its window.
     assert_eq!(world.raised(), ["burst p3", "high-amount p3"]);
-    stream.swap_rules(&set(3, vec![high_amount(150_000)])).unwrap();
-    stream.swap_rules(&set(4, vec![burst(2, 5_000)])).unwrap();
+    stream.swap_rules(&set(3, vec![high_amount(150_000)])).unwrap().unwrap();
+    stream.swap_rules(&set(4, vec![burst(2, 5_000)])).unwrap().unwrap();
     world.append("p4", &payment(4));
     settle(&mut stream);
     assert_eq!(world.raised(), ["burst p3", "high-amount p3"], "a rule that was gone begins anew");
@@ -67,7 +68,7 @@ fn a_set_that_does_not_fit_the_topics_changes_nothing() {
         let world = World::of(&[payment(0), Payment::new(0, NOON, "s2", 1)]);
         let mut stream = world.open(vec![burst(1, 5_000)], Reading::LIVE);
         settle(&mut stream);
-        let error = stream.swap_rules(&set(2, rules)).expect_err(reason);
+        let error = stream.swap_rules(&set(2, rules)).unwrap().expect_err(reason);
         assert!(error.chain().contains(reason), "{}", error.chain());
         world.append("p2", &payment(1));
         settle(&mut stream);
@@ -93,13 +94,13 @@ fn a_version_that_cannot_be_started_leaves_its_rule_as_it_is_and_the_others_as_t
         let mut stream = world.open(vec![burst(1, 5_000), other], Reading::LIVE);
         settle(&mut stream);
         // `other` is killed, `high-amount` is new.
-        let error = stream.swap_rules(&set(2, vec![bad, high_amount(150_000)])).expect_err(reason);
+        let error = stream.swap_rules(&set(2, vec![bad, high_amount(150_000)])).unwrap().expect_err(reason);
         assert!(error.chain().contains(reason), "{}", error.chain());
         world.append("p2", &payment(1));
         settle(&mut stream);
         assert_eq!(world.raised(), ["burst p2", "high-amount p2", "other p0"], "the old version has its state");
         assert_eq!(stream.report().revision, 1);
-        stream.swap_rules(&set(3, vec![high_amount(150_000)])).unwrap();
+        stream.swap_rules(&set(3, vec![high_amount(150_000)])).unwrap().unwrap();
         assert_eq!(stream.report().revision, 3);
     }
 }
@@ -124,7 +125,7 @@ fn after_a_restart_a_version_that_cannot_be_started_is_stopped_and_its_state_res
         assert_eq!(world.raised(), ["high-amount p2"]);
         // Somebody points back.
         let mut stream = world.open(vec![bad], Reading::LIVE);
-        stream.swap_rules(&set(2, vec![burst(1, 5_000)])).unwrap();
+        stream.swap_rules(&set(2, vec![burst(1, 5_000)])).unwrap().unwrap();
         world.append("p3", &payment(2));
         settle(&mut stream);
         assert_eq!(world.raised(), ["burst p3", "high-amount p2"], "it goes on where it was");
@@ -140,11 +141,53 @@ fn a_version_that_has_begun_anew_on_trial_can_be_activated_after_a_crash() {
     let mut stream = world.open(vec![burst(1, 5_000)], Reading::LIVE);
     settle(&mut stream);
     stream.stop().unwrap();
-    stream.swap_rules(&set(2, vec![burst(1, 5_000), other_state.clone()])).unwrap();
+    stream.swap_rules(&set(2, vec![burst(1, 5_000), other_state.clone()])).unwrap().unwrap();
     drop(stream);
     let active = RulePlan { role: Role::Active, ..other_state };
     let stream = world.open(vec![active], Reading::LIVE);
     assert_eq!(stream.trips(), []);
+}
+
+/// A store whose second save fails.
+struct FailsOnce(MemoryCheckpoints, u32);
+
+impl CheckpointStore for FailsOnce {
+    fn latest(&mut self) -> Result<Option<Checkpoint>> {
+        self.0.latest()
+    }
+
+    fn restore(&mut self, take: &mut dyn FnMut(Restored<'_>) -> Result<()>) -> Result<()> {
+        self.0.restore(take)
+    }
+
+    fn save(&mut self, checkpoint: &Checkpoint) -> Result<()> {
+        self.1 += 1;
+        if self.1 == 2 { Err(Error::new(Kind::Outage, "save", "a checkpoint")) } else { self.0.save(checkpoint) }
+    }
+}
+
+/// What it took of the state counts as said: to go on would leave it out of all checkpoints.
+#[test]
+fn a_stream_ends_when_the_checkpoint_of_a_change_fails() {
+    let world = World::of(&[payment(0)]);
+    let sinks = sinks(Box::new(world.records.clone()), Box::new(world.alerts.clone()));
+    let store = Box::new(FailsOnce(world.checkpoints.clone(), 0));
+    let mut stream = world.open_with(vec![burst(1, 5_000)], Reading::LIVE, sinks, store).unwrap();
+    settle(&mut stream);
+    let mut other_state = RulePlan { version: 2, role: Role::Shadow, ..burst(1, 5_000) };
+    Arc::make_mut(&mut other_state.manifest).state_version = 2;
+    let rules = vec![burst(1, 5_000), other_state];
+    let (send, commands) = channel();
+    let swap = Command::Rules(set(2, rules.clone()), Box::new(|result| panic!("it replied {result:?}")));
+    send.send(swap).unwrap();
+    send.send(Command::Stop).unwrap();
+    let error = stream.run(&commands, &mut |_| {}).unwrap_err();
+    assert_eq!(error.chain(), "cannot save a checkpoint");
+    drop(stream);
+    let mut stream = world.open(rules, Reading::LIVE);
+    world.append("p1", &payment(1));
+    settle(&mut stream);
+    assert_eq!(world.raised(), ["burst p1", "burst p1"], "both versions have seen both payments");
 }
 
 #[test]

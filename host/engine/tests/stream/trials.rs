@@ -4,11 +4,12 @@ use std::sync::Arc;
 
 use tamis_engine::rules::{Budget, OnFailure, OnStateChange, Trip};
 use tamis_engine::{Role, RulePlan, RuleSet, Stream};
-use tamis_model::Kind;
 use tamis_model::alert::Alert;
+use tamis_model::rule::{Judged, Keyed, NEVER, Rule};
+use tamis_model::{Kind, Result};
 
 use crate::feed::{NOON, Payment, Reading, World, finish, settle};
-use crate::rules::{burst, high_amount, rate, volume};
+use crate::rules::{burst, high_amount, manifest, plan, rate, volume};
 
 fn set(revision: u64, rules: Vec<RulePlan>) -> RuleSet {
     RuleSet { revision, rules: rules.into_iter().map(Arc::new).collect() }
@@ -70,14 +71,14 @@ fn a_canary_and_the_active_version_share_the_keys_and_every_alert_is_of_one() {
     assert_eq!(world.alerts.content().len(), 16, "two payments of each session are too many");
 
     // The canary becomes the active version: it has seen everything.
-    stream.swap_rules(&set(2, vec![version(2, Role::Active, burst(2, 5_000))])).unwrap();
+    stream.swap_rules(&set(2, vec![version(2, Role::Active, burst(2, 5_000))])).unwrap().unwrap();
     append(&world, 4, 1, 100);
     settle(&mut stream);
     assert_eq!(spoken_for(&world, 2).len(), 8);
     assert_eq!(world.alerts.content().len(), 24);
 
     // And back: nothing is forgotten.
-    stream.swap_rules(&set(3, vec![version(1, Role::Active, burst(2, 5_000))])).unwrap();
+    stream.swap_rules(&set(3, vec![version(1, Role::Active, burst(2, 5_000))])).unwrap().unwrap();
     append(&world, 5, 1, 100);
     settle(&mut stream);
     assert_eq!(spoken_for(&world, 1).len(), 8);
@@ -91,7 +92,7 @@ fn a_shadow_begins_with_a_copy_and_leaves_the_active_version_alone() {
     let mut stream = world.open(vec![version(1, Role::Active, burst(2, 5_000))], Reading::LIVE);
     settle(&mut stream);
     let both = vec![version(1, Role::Active, burst(2, 5_000)), version(2, Role::Shadow, burst(1, 5_000))];
-    stream.swap_rules(&set(2, both)).unwrap();
+    stream.swap_rules(&set(2, both)).unwrap().unwrap();
     append(&world, 2, 1, 100);
     settle(&mut stream);
     let (live, shadow): (Vec<Alert>, Vec<Alert>) =
@@ -101,7 +102,7 @@ fn a_shadow_begins_with_a_copy_and_leaves_the_active_version_alone() {
     assert_eq!((counts.rules["burst"].judged, counts.trials["burst"].judged), (24, 8));
     // Another trial counts anew; without one nothing is left of it.
     let other = vec![version(1, Role::Active, burst(2, 5_000)), version(3, Role::Shadow, burst(1, 5_000))];
-    stream.swap_rules(&set(3, other)).unwrap();
+    stream.swap_rules(&set(3, other)).unwrap().unwrap();
     assert_eq!(stream.report().counts.trials.get("burst"), None);
 }
 
@@ -150,6 +151,46 @@ fn a_rule_that_fails_too_often_is_stopped_and_the_others_go_on() {
     assert_eq!(counts.rules["burst"].judged, 40);
 }
 
+/// Gives up on each batch that has a row of session `a`.
+struct GivesUp;
+
+impl Rule for GivesUp {
+    fn configure(&mut self, _: &str) -> Result<()> {
+        Ok(())
+    }
+
+    fn apply(&mut self, rows: &Keyed<'_>) -> Result<Judged> {
+        let keys = 0..rows.keys.len();
+        let mut judged = Judged { exhausted: keys.clone().any(|key| rows.keys.get(key) == b"a"), ..Judged::default() };
+        for _ in keys {
+            judged.states.push(b"");
+            judged.wakes.push(NEVER);
+        }
+        Ok(judged)
+    }
+
+    fn advance(&mut self, _: &Keyed<'_>) -> Result<Judged> {
+        panic!("no key has a wake");
+    }
+}
+
+/// The calls of other shards, in which nothing fails, do not count as batches of their own.
+#[test]
+fn a_rule_that_holds_everybody_up_in_one_shard_is_stopped() {
+    for shards in [1, 2] {
+        let world = World::new();
+        for n in 0..32 {
+            let session = if n % 2 == 0 { "a" } else { ["b", "c", "d", "e", "f", "g", "h", "i"][n as usize / 2 % 8] };
+            world.append(&format!("p{n}"), &Payment::new(0, NOON + n, session, 100));
+        }
+        let giving_up = plan(manifest("gives-up", "session_id", Some("session_id"), &[]), "0", || GivesUp);
+        let mut stream = world.open(vec![giving_up], Reading { shards, rows_max: 8, ..Reading::LIVE });
+        let trips = trips(&mut stream);
+        let reason = "it failed on 3 batches in a row so often that not all their rows could be tried";
+        assert_eq!(trips.iter().map(|trip| trip.reason.as_str()).collect::<Vec<_>>(), [reason], "{shards} shards");
+    }
+}
+
 #[test]
 fn a_rule_that_halts_stops_the_stream_before_the_event_and_nothing_is_skipped() {
     let world = World::new();
@@ -165,7 +206,7 @@ fn a_rule_that_halts_stops_the_stream_before_the_event_and_nothing_is_skipped() 
         }
     };
     assert_eq!(error.kind(), Kind::Plugin);
-    let words = "cannot judge with rule high-amount version 1 (high-amount 1.2.3): its failure policy is to halt: trap: cannot bear it";
+    let words = "cannot judge the batch at payments/0/1: cannot judge with rule high-amount version 1 (high-amount 1.2.3): its failure policy is to halt: trap: cannot bear it";
     assert_eq!(error.chain(), words);
     drop(stream);
     assert_eq!(world.raised(), ["high-amount p0"]);
@@ -189,7 +230,7 @@ fn state_is_kept_migrated_or_reset() {
         let manifest = Arc::make_mut(&mut newer.manifest);
         (manifest.state_version, manifest.state_shape) = (version, shape.to_owned());
         manifest.migrates_from = vec![1];
-        let swapped = stream.swap_rules(&set(2, vec![newer]));
+        let swapped = stream.swap_rules(&set(2, vec![newer])).unwrap();
         match (swapped, expected) {
             (Ok(()), Ok(count)) => {
                 world.append("p2", &Payment::new(0, NOON + 2, "s", 100));

@@ -2,8 +2,9 @@
 //!
 //! A change is backward compatible when those with the new schema can read the records that were written with the old one, and forward
 //! compatible when those with the old schema can read the records that are written with the new one. Who reads is the decoder and, behind
-//! it, rules: a member that becomes a column of another type, that names records otherwise or that no longer is marked as personal breaks
-//! what was built on it, whichever way.
+//! it, rules. What was built on a member is broken whichever way when it becomes a column of another type, names records otherwise or no
+//! longer is marked as personal. And so is a rule that the host no longer starts: it reads a member that was removed, is said to be
+//! nowhere null and may be now, or is personal now.
 
 use serde::Serialize;
 
@@ -64,8 +65,22 @@ pub fn breaking_changes(old: &TopicSchema, new: &TopicSchema) -> Vec<Breaking> {
         let change = format!("{keyword} was {} and is {}: {outcome}", said(before), said(after));
         changes.add(&old.name, Compatibility::Full, change);
     }
-    changes.members(&old.name, &old.fields, &new.fields);
+    changes.members(&old.name, &old.fields, &new.fields, Members::OfRecords);
     changes.0
+}
+
+/// Whose members are compared.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Members {
+    /// Rules read those that are columns.
+    OfRecords,
+    OfItems,
+}
+
+impl Members {
+    fn is_column(self, field: &Field) -> bool {
+        self == Self::OfRecords && field.column_type().is_some()
+    }
 }
 
 struct Changes(Vec<Breaking>);
@@ -75,12 +90,15 @@ impl Changes {
         self.0.push(Breaking { path: path.to_owned(), breaks, change: change.into() });
     }
 
-    fn members(&mut self, owner: &str, old: &[Field], new: &[Field]) {
+    fn members(&mut self, owner: &str, old: &[Field], new: &[Field], whose: Members) {
         let find = |fields: &'_ [Field], name: &str| fields.iter().position(|field| field.name == name);
         for field in old {
             let path = format!("{owner}.{}", field.name);
             match find(new, &field.name) {
-                Some(index) => self.member(&path, field, &new[index]),
+                Some(index) => self.member(&path, field, &new[index], whose.is_column(field)),
+                None if whose.is_column(field) => {
+                    self.add(&path, Compatibility::Full, "was removed: a rule that reads it does not start any more");
+                }
                 None if field.required => {
                     self.add(&path, Compatibility::Forward, "was removed: the old schema refuses records without it");
                 }
@@ -93,28 +111,36 @@ impl Changes {
         }
     }
 
-    fn member(&mut self, path: &str, old: &Field, new: &Field) {
+    fn member(&mut self, path: &str, old: &Field, new: &Field, is_column: bool) {
         match (old.required, new.required) {
             (false, true) => self.add(path, Compatibility::Backward, "is required now: old records may lack it"),
             (true, false) => {
-                self.add(
-                    path,
-                    Compatibility::Forward,
-                    "is no longer required: the old schema refuses records without it",
-                );
+                let breaks = if is_column { Compatibility::Full } else { Compatibility::Forward };
+                let change =
+                    "is no longer required: the old schema, and a rule that counts on it, refuse to do without it";
+                self.add(path, breaks, change);
             }
             _ => {}
         }
-        if old.personal && !new.personal {
-            let change = "is no longer marked personal: it would be stored as it is";
-            self.add(path, Compatibility::Full, change);
+        match (old.personal, new.personal) {
+            (true, false) => {
+                let change = "is no longer marked personal: it would be stored as it is";
+                self.add(path, Compatibility::Full, change);
+            }
+            (false, true) if is_column => {
+                let change = "is personal now: a rule that reads it and does not say so does not start any more";
+                self.add(path, Compatibility::Full, change);
+            }
+            _ => {}
         }
         self.kind(path, &old.kind, &new.kind);
     }
 
     fn kind(&mut self, path: &str, old: &FieldKind, new: &FieldKind) {
         match (old, new) {
-            (FieldKind::Items(old), FieldKind::Items(new)) => self.members(&format!("{path}[]"), old, new),
+            (FieldKind::Items(old), FieldKind::Items(new)) => {
+                self.members(&format!("{path}[]"), old, new, Members::OfItems);
+            }
             (FieldKind::Enum(old), FieldKind::Enum(new)) => {
                 let missing = |from: &[String], of: &[String]| -> Vec<String> {
                     of.iter().filter(|value| !from.contains(value)).cloned().collect()
@@ -203,8 +229,8 @@ mod tests {
         check(
             r#""coupon_code": {"type": ["string", "null"]}"#,
             r#""coupon": {"type": ["string", "null"]}"#,
-            &[("orders.coupon_code", Forward, "was removed")],
-            &[("orders.coupon", Forward, "was removed")],
+            &[("orders.coupon_code", Full, "was removed")],
+            &[("orders.coupon", Full, "was removed")],
         );
         check(
             r#""shipped", "#,
@@ -236,12 +262,17 @@ mod tests {
             &[("orders", Full, "sales")],
             &[("sales", Full, "")],
         );
-        check(r#", "x-tamis-personal": true"#, "", &[("orders.customer_id", Full, "no longer marked personal")], &[]);
+        check(
+            r#", "x-tamis-personal": true"#,
+            "",
+            &[("orders.customer_id", Full, "no longer marked personal")],
+            &[("orders.customer_id", Full, "is personal now")],
+        );
     }
 
     #[test]
     fn what_is_required_and_what_is_inside_of_items() {
-        use Compatibility::{Backward, Forward};
+        use Compatibility::{Backward, Forward, Full};
         let old = TopicSchema::parse(ORDERS).unwrap();
         let changed = |change: &dyn Fn(&mut Vec<Field>)| {
             let mut new = old.clone();
@@ -257,13 +288,28 @@ mod tests {
                 let back: Vec<_> = back.into_iter().map(|back| (path.to_owned(), back)).collect();
                 assert_eq!(of(breaking_changes(&new, &old)), back);
             };
-        check(&|fields| fields[index("total")].required = true, "orders.total", Backward, Some(Forward));
+        check(&|fields| fields[index("total")].required = true, "orders.total", Backward, Some(Full));
         let required = || Field { name: "new".to_owned(), kind: FieldKind::Text, required: true, personal: false };
-        check(&|fields| fields.push(required()), "orders.new", Backward, Some(Forward));
-        let quantity = |fields: &mut Vec<Field>, min: i64, max: i64| {
+        check(&|fields| fields.push(required()), "orders.new", Backward, Some(Full));
+        // No rule reads what is in an array.
+        let in_items = |fields: &mut Vec<Field>, change: &dyn Fn(&mut Vec<Field>)| {
             let FieldKind::Items(items) = &mut fields[index("items")].kind else { panic!("items are items") };
-            let quantity = items.iter_mut().find(|field| field.name == "quantity").unwrap();
-            quantity.kind = FieldKind::Integer { min, max };
+            change(items);
+        };
+        check(
+            &|fields| in_items(fields, &|items| items[0].required = true),
+            "orders.items[].product_id",
+            Backward,
+            Some(Forward),
+        );
+        check(&|fields| in_items(fields, &|items| items.truncate(3)), "orders.items[].unit_price", Forward, None);
+        check(&|fields| fields.retain(|field| field.name != "items"), "orders.items", Forward, None);
+        check(&|fields| fields.retain(|field| field.name != "total"), "orders.total", Full, None);
+        let quantity = |fields: &mut Vec<Field>, min: i64, max: i64| {
+            in_items(fields, &|items| {
+                let quantity = items.iter_mut().find(|field| field.name == "quantity").unwrap();
+                quantity.kind = FieldKind::Integer { min, max };
+            });
         };
         let (min, max) = (i64::from(i32::MIN), i64::from(i32::MAX));
         check(&|fields| quantity(fields, 0, max), "orders.items[].quantity", Backward, Some(Forward));

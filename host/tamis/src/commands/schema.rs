@@ -20,8 +20,8 @@ pub enum SchemaCommand {
     /// Name the changes between two topic schemas that break somebody. Exit code 1 when there are any.
     ///
     /// Backward: readers with the new schema must take records written with the old one. Forward: readers with the old
-    /// schema must take records written with the new one. Of folders, files `*.schema.json` in them or in their folder `topics`
-    /// are compared, topic by topic.
+    /// schema must take records written with the new one. What keeps a rule that reads a member from starting breaks both. Of
+    /// folders, files `*.schema.json` in them or in their folder `topics` are compared, topic by topic.
     Check {
         /// The schema as it is, a file or a folder.
         old: PathBuf,

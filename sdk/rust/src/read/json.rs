@@ -4,6 +4,12 @@
 
 use std::borrow::Cow;
 
+/// Whether the text of a cell is an object or an array. A text that merely begins like one is none: `[VIP]10`.
+pub fn is_composite(cell: &str) -> bool {
+    let cell = cell.trim_start();
+    cell.starts_with(['{', '[']) && serde_json::from_str::<serde_json::Value>(cell).is_ok()
+}
+
 /// The elements of an array, each as its JSON text; none when it is no array.
 pub fn elements(json: &str) -> Option<Vec<&str>> {
     Some(stretches(json.trim().strip_prefix('[')?.strip_suffix(']')?).into_iter().map(|(_, element)| element).collect())

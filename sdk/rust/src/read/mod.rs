@@ -46,7 +46,7 @@ pub fn text<'a>(cell: impl Into<Option<&'a str>>) -> Option<&'a str> {
 /// The trimmed text of a cell that may hold any JSON value: an object or an array is none.
 pub fn plain_text<'a>(cell: impl Into<Option<&'a str>>) -> Cell<&'a str> {
     match text(cell) {
-        Some(text) if text.starts_with(['{', '[']) => Err(Unreadable),
+        Some(text) if json::is_composite(text) => Err(Unreadable),
         text => Ok(text),
     }
 }
@@ -96,10 +96,14 @@ mod tests {
 
     #[test]
     fn texts_are_plain_and_words_are_known() {
-        for (cell, expected) in
-            [(" a ", Ok(Some("a"))), ("NA", Ok(None)), ("{}", Err(Unreadable)), (" [1]", Err(Unreadable))]
-        {
+        for (cell, expected) in [(" a ", Ok(Some("a"))), ("NA", Ok(None))] {
             assert_eq!(plain_text(cell), expected, "{cell}");
+        }
+        for cell in ["{}", " [1]", r#"{"a": [1, {"b": null}]}"#, r#"["a", 1.50]"#] {
+            assert_eq!(plain_text(cell), Err(Unreadable), "{cell}");
+        }
+        for cell in ["[VIP]10", "{x}", "[", "[1] x", "[a]"] {
+            assert_eq!(plain_text(cell), Ok(Some(cell)), "it only begins like JSON");
         }
         for (cell, expected) in [("card", Ok(Some("card"))), ("null", Ok(None)), ("Card", Err(Unreadable))] {
             assert_eq!(one_of(cell, &["paypal", "card"]), expected, "{cell}");

@@ -1,10 +1,9 @@
 //! How many different values a column has in a sliding window.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 use std::marker::PhantomData;
 
 use super::events::{self, Shape, Window};
-use super::history::Event;
 use crate::bindings::types::{Column, Keyed, RuleOutcome, Value, Values};
 use crate::encoding;
 use crate::row::{BytesColumn, ColumnSpec, InputSpec, Membership, Row, Validity};
@@ -65,7 +64,7 @@ pub fn apply<R: Row, V: Verdict>(
     let members = Membership::all(count);
     let columns = if R::FILTERED { Some(R::columns(&rows.batch.columns, members)?) } else { None };
     let values = ValueColumn::of(&rows.batch.columns, &R::INPUT, column, count)?;
-    events::apply(rows, terms, length, DistinctShape::<R, _> { columns, values, judge })
+    events::apply(rows, terms, length, DistinctShape::<R, _> { columns, values, judge, last: Tallied::default() })
 }
 
 /// Forgets what the watermark has passed.
@@ -77,6 +76,8 @@ struct DistinctShape<'a, R: Row, J> {
     columns: Option<R::Columns<'a>>,
     values: ValueColumn<'a>,
     judge: J,
+    /// The last window that was counted in full.
+    last: Tallied,
 }
 
 impl<R: Row, V: Verdict, J: Fn(&Distinct<'_, R>) -> V> Shape for DistinctShape<'_, R, J> {
@@ -92,8 +93,12 @@ impl<R: Row, V: Verdict, J: Fn(&Distinct<'_, R>) -> V> Shape for DistinctShape<'
         true
     }
 
+    fn forget_windows(&mut self) {
+        self.last.clear();
+    }
+
     fn judge(&mut self, window: Window<'_>) -> Option<(u32, Vec<Value>)> {
-        let count = count_distinct(window.events, window.arena);
+        let count = if window.events.len() <= FEW { count_few(&window) } else { self.last.go_on_to(&window) };
         let view = Distinct::new(count, window.time, window.length);
         let criteria = (self.judge)(&view).criteria();
         (criteria != 0).then(|| (criteria, window.context([count])))
@@ -103,15 +108,54 @@ impl<R: Row, V: Verdict, J: Fn(&Distinct<'_, R>) -> V> Shape for DistinctShape<'
 /// Windows up to this length are counted without hashing.
 const FEW: usize = 16;
 
-fn count_distinct(events: &[Event], arena: &[u8]) -> u64 {
-    let value = |event: &Event| event.kept.of(arena);
-    let count = if events.len() <= FEW {
-        let is_first = |i: usize| !events[..i].iter().any(|earlier| value(earlier) == value(&events[i]));
-        (0..events.len()).filter(|&i| is_first(i)).count()
-    } else {
-        events.iter().map(value).collect::<HashSet<_>>().len()
-    };
-    count as u64
+fn count_few(window: &Window<'_>) -> u64 {
+    let value = |i: usize| window.events[i].kept.of(window.arena);
+    let is_first = |i: &usize| !(0..*i).any(|earlier| value(earlier) == value(*i));
+    (0..window.events.len()).filter(is_first).count() as u64
+}
+
+/// How often each value occurs in a window. The next one shares most of its events, so only those are looked at that it has not, or
+/// has beside them.
+#[derive(Default)]
+struct Tallied {
+    /// The stretch of the key's events that is counted.
+    low: usize,
+    high: usize,
+    counts: HashMap<Vec<u8>, u32>,
+}
+
+impl Tallied {
+    fn clear(&mut self) {
+        self.counts.clear();
+        (self.low, self.high) = (0, 0);
+    }
+
+    /// How many different values a window has that begins and ends no earlier than the last one.
+    fn go_on_to(&mut self, window: &Window<'_>) -> u64 {
+        let high = window.low + window.events.len();
+        if window.low >= self.high {
+            self.clear();
+            (self.low, self.high) = (window.low, window.low);
+        }
+        for event in &window.all[self.high..high] {
+            let value = event.kept.of(window.arena);
+            match self.counts.get_mut(value) {
+                Some(count) => *count += 1,
+                None => _ = self.counts.insert(value.to_vec(), 1),
+            }
+        }
+        for event in &window.all[self.low..window.low] {
+            let value = event.kept.of(window.arena);
+            if let Some(count) = self.counts.get_mut(value) {
+                *count -= 1;
+                if *count == 0 {
+                    self.counts.remove(value);
+                }
+            }
+        }
+        (self.low, self.high) = (window.low, high);
+        self.counts.len() as u64
+    }
 }
 
 /// A column of any type, as bytes that are equal when its values are.

@@ -11,6 +11,10 @@ use crate::rule::{ByKey, ContextColumn, Terms, empty_outcome, end_state, foreign
 pub(super) struct Window<'w> {
     /// Ascending by time.
     pub events: &'w [Event],
+    /// All events of the key, of which these are a stretch.
+    pub all: &'w [Event],
+    /// Where the stretch begins.
+    pub low: usize,
     /// Holds what is kept of them.
     pub arena: &'w [u8],
     pub time: i64,
@@ -46,6 +50,8 @@ pub(super) trait Shape {
     fn input(_kept: &[u8]) -> u8 {
         0
     }
+    /// The events that windows were of are others now, or stand elsewhere.
+    fn forget_windows(&mut self) {}
     /// Judges a window: the criteria that hold, and the context when any does.
     fn judge(&mut self, window: Window<'_>) -> Option<(u32, Vec<Value>)>;
 }
@@ -64,6 +70,7 @@ pub(super) fn apply<S: Shape>(rows: &Keyed, terms: &Terms, length: i64, mut shap
         if S::KEEPS && !history.events.iter().all(|event| S::accepts(event.kept.of(&history.arena))) {
             return Err(foreign_state(version, group, state));
         }
+        shape.forget_windows();
         for &row in by_key.rows(group) {
             let start = history.arena.len();
             if !shape.keep(row as usize, &mut history.arena) {
@@ -71,6 +78,9 @@ pub(super) fn apply<S: Shape>(rows: &Keyed, terms: &Terms, length: i64, mut shap
                 continue;
             }
             let at = history.insert(row, rows.times[row as usize], start);
+            if at + 1 < history.events.len() {
+                shape.forget_windows();
+            }
             judge(&mut history, &mut shape, length, at, |event, arena, criteria, context| {
                 let subject = event.subject(S::input(event.kept.of(arena)), arena, group)?;
                 outcome.findings.push(terms.finding(subject, criteria, context));
@@ -119,7 +129,7 @@ fn judge(
             let start = judged.time.saturating_sub(length);
             low += events[low..].partition_point(|e| e.time <= start);
             let high = next + events[next..].iter().take_while(|e| e.time == judged.time).count();
-            let window = Window { events: &events[low..high], arena, time: judged.time, length };
+            let window = Window { events: &events[low..high], all: events, low, arena, time: judged.time, length };
             if let Some((criteria, context)) = shape.judge(window) {
                 fire(&judged, arena, criteria, context)?;
                 events[next].fired = true;

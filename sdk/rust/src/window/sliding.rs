@@ -46,7 +46,7 @@ impl Keeping for Kept {
 
 impl<'w, R: Row, K: Keeping> Sliding<'w, R, K> {
     fn new(window: Window<'w>) -> Self {
-        let Window { events, arena, time, length } = window;
+        let Window { events, arena, time, length, .. } = window;
         Self { events, arena, time, length, row: PhantomData }
     }
 
@@ -54,7 +54,7 @@ impl<'w, R: Row, K: Keeping> Sliding<'w, R, K> {
     #[cfg(not(target_arch = "wasm32"))]
     pub(crate) fn of(events: &'w [Event], arena: &'w [u8], length: i64) -> Self {
         let time = events.last().expect("a window holds the event judged").time;
-        Self::new(Window { events, arena, time, length })
+        Self::new(Window { events, all: events, low: 0, arena, time, length })
     }
 
     /// How many events there are, the one judged included.

@@ -53,6 +53,31 @@ proptest! {
     }
 }
 
+proptest! {
+    /// Most arrive in order, some do not, and some have equal times.
+    #[test]
+    fn windows_of_many_events_out_of_order(
+        arrivals in prop::collection::vec((0..30u8, prop_oneof![4 => Just(0), 1 => 0..3_000i64], 0..150i64), 0..200),
+        batch_size in 1..90usize,
+        count_max in 2..25u64,
+    ) {
+        let mut clock = 0;
+        let event = |(id, (value, behind, step)): (usize, (u8, i64, i64))| {
+            clock += if step < 50 { 0 } else { step };
+            Event { id, key: Some(0), time: clock - behind, value: Some(value) }
+        };
+        let events: Vec<_> = arrivals.into_iter().enumerate().map(event).collect();
+        let fired = run::<distinct::Plugin>(&format!(r#"{{"count_max": {count_max}}}"#), &records(&events), batch_size);
+        let many = |window: &[&Event]| {
+            window.iter().map(|event| event.value).collect::<BTreeSet<_>>().len() as u64 > count_max
+        };
+        prop_assert_eq!(ids(&fired), expected(&events, |_| true, many));
+        let context = context(&fired, "distinct");
+        let single = run::<distinct::Plugin>(&format!(r#"{{"count_max": {count_max}}}"#), &records(&events), 1);
+        prop_assert_eq!(context, self::context(&single, "distinct"));
+    }
+}
+
 fn times(times: &[i64]) -> Vec<Record> {
     let event = |(id, time): (usize, &i64)| Event { id, key: Some(0), time: *time, value: None };
     records(&times.iter().enumerate().map(event).collect::<Vec<_>>())

@@ -6,7 +6,8 @@ use serde_json::{Value as Json, json};
 use tamis_model::time::rfc3339_millis;
 
 use super::decode::Event;
-use super::rules::{count, windows};
+use super::rules::count;
+use super::shapes::windows;
 
 /// Rows by what they are about: name, window, start, key.
 #[derive(Debug, Default)]

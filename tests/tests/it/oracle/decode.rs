@@ -1,4 +1,5 @@
-//! What of a feed is judged: the records that fit contracts 3, "Decoding", and how far each lies behind its partition.
+//! What of a feed is judged: the records that fit contracts 3, "Decoding", and how far each lies behind its partition. The others
+//! become dead letters.
 
 use std::collections::BTreeMap;
 
@@ -10,10 +11,23 @@ use super::feed::Record;
 #[derive(Debug)]
 pub struct Event {
     pub topic: &'static str,
+    pub partition: u32,
     pub time: i64,
     /// How far it lies behind the watermark of its partition; above 0 it is late.
     pub behind_ms: i64,
     members: Map<String, Json>,
+}
+
+/// A record that does not, with the reason.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Letter {
+    pub topic: String,
+    pub partition: String,
+    pub offset: String,
+    pub time: i64,
+    /// None = a tombstone.
+    pub value: Option<Vec<u8>>,
+    pub reason: String,
 }
 
 /// How a member is written.
@@ -80,24 +94,39 @@ const DECISION: &[Member] = &[
 
 const NULL_TOKENS: [&str; 7] = ["", "NULL", "null", "N/A", "NA", "NaN", "None"];
 
-/// The events of a feed, in its order.
-pub fn events(feed: &[Record]) -> Vec<Event> {
-    let mut highest = BTreeMap::new();
-    let mut events = Vec::new();
+/// The events of a feed, in its order, and the dead letters, in theirs.
+pub fn events(feed: &[Record]) -> (Vec<Event>, Vec<Letter>) {
+    let mut seen = BTreeMap::new();
+    let (mut events, mut letters) = (Vec::new(), Vec::new());
     for Record { topic, partition, time, value } in feed {
         // A dead letter, too, has a time.
-        let seen = highest.entry((*topic, *partition)).or_insert(i64::MIN / 2);
-        let behind_ms = (*seen - 10_000 - time).max(0);
-        *seen = (*time).max(*seen);
-        if let Some(members) = accepted(topic, value) {
-            events.push(Event { topic, time: *time, behind_ms, members });
+        let (offset, highest) = seen.entry((*topic, *partition)).or_insert((0, i64::MIN / 2));
+        let behind_ms = (*highest - 10_000 - time).max(0);
+        match accepted(topic, value) {
+            Ok(members) => events.push(Event { topic, partition: *partition, time: *time, behind_ms, members }),
+            Err(reason) => letters.push(Letter {
+                topic: (*topic).to_owned(),
+                partition: partition.to_string(),
+                offset: offset.to_string(),
+                time: *time,
+                value: (reason != "tombstone").then(|| value.clone().into_bytes()),
+                reason: reason.to_owned(),
+            }),
         }
+        (*offset, *highest) = (*offset + 1, (*time).max(*highest));
     }
-    events
+    letters.sort();
+    (events, letters)
 }
 
-fn accepted(topic: &str, value: &str) -> Option<Map<String, Json>> {
-    let Ok(Json::Object(mut members)) = serde_json::from_str(value) else { return None };
+/// The members of a record, or why it is refused.
+fn accepted(topic: &str, value: &str) -> Result<Map<String, Json>, &'static str> {
+    let mut members = match serde_json::from_str(value) {
+        Ok(Json::Object(members)) => members,
+        Ok(Json::Null) => return Err("tombstone"),
+        Ok(_) => return Err("not_an_object"),
+        Err(_) => return Err("invalid_json"),
+    };
     let is_token = |value: &Json| value.as_str().is_some_and(|text| NULL_TOKENS.contains(&text.trim()));
     members.values_mut().filter(|value| is_token(value)).for_each(|value| *value = Json::Null);
     let forms = match topic {
@@ -105,22 +134,31 @@ fn accepted(topic: &str, value: &str) -> Option<Map<String, Json>> {
         "orders" => ORDER,
         _ => DECISION,
     };
-    let fits = |(name, form, required): &Member| match members.get(*name).filter(|value| !value.is_null()) {
-        None => !required,
-        Some(value) => form.fits(value),
-    };
-    forms.iter().all(fits).then_some(members)
+    for (name, form, required) in forms {
+        match members.get(*name).filter(|value| !value.is_null()) {
+            None if *required => return Err("missing_field"),
+            None => {}
+            Some(value) => form.check(value)?,
+        }
+    }
+    Ok(members)
 }
 
 impl Form {
-    fn fits(&self, value: &Json) -> bool {
+    fn check(&self, value: &Json) -> Result<(), &'static str> {
+        let within = |is_within: bool| if is_within { Ok(()) } else { Err("out_of_range") };
+        let typed = |is_typed: bool| if is_typed { Ok(()) } else { Err("wrong_type") };
         match self {
-            Text => value.is_string(),
-            OneOf(texts) => value.as_str().is_some_and(|text| texts.contains(&text)),
-            Amount => value.is_number(),
-            Integer(min, max) => integer(value).is_some_and(|number| (*min..=*max).contains(&number)),
-            Number(min, max) => value.as_f64().is_some_and(|number| (*min..=*max).contains(&number)),
-            Truth => value.is_boolean(),
+            Text => typed(value.is_string()),
+            OneOf(texts) => match value.as_str() {
+                Some(text) if texts.contains(&text) => Ok(()),
+                Some(_) => Err("not_in_enum"),
+                None => Err("wrong_type"),
+            },
+            Amount => typed(value.is_number()),
+            Integer(min, max) => within((*min..=*max).contains(&integer(value).ok_or("wrong_type")?)),
+            Number(min, max) => within((*min..=*max).contains(&value.as_f64().ok_or("wrong_type")?)),
+            Truth => typed(value.is_boolean()),
         }
     }
 }
@@ -163,6 +201,18 @@ impl Event {
 
     pub fn truth(&self, name: &str) -> Option<bool> {
         self.members.get(name)?.as_bool()
+    }
+
+    /// A member as the context of an alert tells it.
+    pub fn told(&self, name: &str) -> Json {
+        let number = match name {
+            "amount" | "total" | "subtotal" | "discount" => self.cents(name).map(|cents| match cents % 100 {
+                0 => (cents / 100).into(),
+                _ => (cents as f64 / 100.0).into(),
+            }),
+            _ => self.integer(name).map(Json::from),
+        };
+        number.or_else(|| self.members.get(name).cloned()).unwrap_or_default()
     }
 
     pub fn cents(&self, name: &str) -> Option<i64> {

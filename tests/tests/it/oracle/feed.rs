@@ -50,6 +50,24 @@ enum Lag {
     Behind(i64),
 }
 
+/// A feed of up to 90 records none of which is late, in one partition of each topic, and over six: payments and decisions by their
+/// customer, orders by their order.
+pub fn timely(window_ms: i64) -> impl Strategy<Value = [Vec<Record>; 2]> {
+    prop::collection::vec(seed(window_ms), 1..90).prop_map(|mut seeds| {
+        for seed in &mut seeds {
+            seed.lag = match seed.lag {
+                Lag::Some(ms) => Lag::Some(ms.min(LATENESS_MS)),
+                Lag::Behind(_) => Lag::Some(LATENESS_MS),
+                Lag::None => Lag::None,
+            };
+            if seed.topic != 1 {
+                seed.partition = customer_number(seed.picks[2]);
+            }
+        }
+        [1, 6].map(|count| records([count; 3], &seeds))
+    })
+}
+
 /// A feed of up to 90 records over 1 to 3 partitions of each topic; `window_ms` is the length of windows that it is to fill.
 pub fn feed(window_ms: i64) -> impl Strategy<Value = Vec<Record>> {
     let partitions = [1..=3u32, 1..=3u32, 1..=3u32];
@@ -139,6 +157,11 @@ fn id(prefix: &str, number: usize, by: u8) -> Json {
 
 fn order_number(picks: &[u8; 12]) -> u8 {
     picks[1] % 4
+}
+
+/// The first three of the eight are one.
+fn customer_number(by: u8) -> u8 {
+    (by % 8).saturating_sub(2)
 }
 
 fn customer(by: u8) -> Json {

@@ -28,6 +28,18 @@ pub const RULES: [&str; 18] = [
 ];
 pub const AGGREGATES: [&str; 2] = ["payments_by_currency", "orders_by_country"];
 
+/// Where the alerts of a rule go.
+pub fn route(rule: &str) -> &'static str {
+    match rule {
+        "payment-direct-fraud" => "alerts_fraud_payments",
+        "payment-high-amount" | "psp-error-rate" => "alerts_psp_payments",
+        "order-anomaly" | "order-cancellation-burst" | "order-express-share" => "alerts_orders",
+        "paid-cancelled-order" | "amount-mismatch" | "cross-velocity" | "shared-ip" => "alerts_fraud_crossed",
+        "kyc-multi-document" | "kyc-minor-rate" => "alerts_kyc",
+        _ => "alerts_advanced_fraud",
+    }
+}
+
 /// What a rule is told other than its defaults.
 pub type Overrides = BTreeMap<&'static str, Json>;
 
@@ -110,7 +122,7 @@ fn defaults() -> BTreeMap<&'static str, Json> {
 }
 
 impl Settings {
-    fn get(&self, rule: &str, name: &str) -> &Json {
+    pub fn get(&self, rule: &str, name: &str) -> &Json {
         &self.0[rule][name]
     }
 

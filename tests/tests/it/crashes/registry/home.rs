@@ -99,7 +99,7 @@ impl<'a> Home<'a> {
     pub fn judge(&mut self) {
         let runtime = &self.shop.machine.runtime;
         let Process { registry, stream } = self.process.as_mut().unwrap();
-        stream.swap_rules(&runtime.block_on(registry.rule_set()).unwrap()).unwrap();
+        stream.swap_rules(&runtime.block_on(registry.rule_set()).unwrap()).unwrap().unwrap();
         // The first time may be before it has looked for partitions.
         let mut waited = 0;
         while waited < 2 {
