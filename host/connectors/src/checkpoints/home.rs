@@ -133,7 +133,8 @@ mod tests {
     use std::collections::BTreeMap;
 
     use serde_json::json;
-    use tamis_engine::{MemoryCheckpoints, Unstaged};
+    use tamis_engine::Unstaged;
+    use tamis_engine::memory::MemoryCheckpoints;
     use tamis_model::Kind;
 
     use super::*;

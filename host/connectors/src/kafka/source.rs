@@ -4,6 +4,7 @@
 //! more of it until there is room.
 
 use std::collections::BTreeSet;
+use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
@@ -112,10 +113,7 @@ impl KafkaSource {
         // All topics: asking for one by name may make it.
         let consumer = self.consumer()?;
         let metadata = consumer.fetch_metadata(None, REQUEST_MAX);
-        if metadata.is_err() {
-            hear(consumer);
-        }
-        let metadata = consumer.context().refusal().judge("list the topics of", brokers, metadata)?;
+        let metadata = answered(consumer, "list the topics of", brokers, metadata)?;
         let mut partitions = Vec::new();
         for name in &self.settings.topics {
             let found = metadata.topics().iter().find(|topic| topic.name() == name);
@@ -346,13 +344,21 @@ pub(super) fn serve<C: ConsumerContext + Refused>(consumer: &BaseConsumer<C>, bo
     Ok(())
 }
 
-/// Lets a consumer say what it has to say beside its answers.
-fn hear<C: ConsumerContext>(consumer: &BaseConsumer<C>) {
-    let until = Instant::now() + HEARING;
-    while Instant::now() < until {
-        // Errors are taken by its context.
-        let _ = consumer.poll(HEARING);
+/// What came of a question. A consumer says beside its answers why it gets none.
+pub(super) fn answered<T>(
+    consumer: &Reader,
+    operation: &'static str,
+    object: impl fmt::Display,
+    answer: Result<T, KafkaError>,
+) -> Result<T> {
+    if answer.is_err() {
+        let until = Instant::now() + HEARING;
+        while Instant::now() < until {
+            // Its context takes what it says.
+            let _ = consumer.poll(HEARING);
+        }
     }
+    consumer.context().refusal().judge(operation, object, answer)
 }
 
 /// The partitions of a list, for people.

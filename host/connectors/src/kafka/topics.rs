@@ -8,7 +8,6 @@ use std::thread::{self, Thread};
 use std::time::{Duration, Instant};
 
 use rdkafka::admin::{AdminClient, AdminOptions, ConfigResource, NewTopic, ResourceSpecifier, TopicReplication};
-use rdkafka::client::Client;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::RDKafkaErrorCode;
 use rdkafka::metadata::{Metadata, MetadataTopic};
@@ -16,8 +15,9 @@ use tamis_model::position::Partition;
 use tamis_model::{Error, Kind, Result};
 
 use super::connection::{KafkaConnection, Quiet, REQUEST_MAX};
-use super::errors::{Refused as _, failed, failed_with, missing};
+use super::errors::{failed, failed_with, missing};
 use super::sink::RECORD_BYTES_MAX;
+use super::source::answered;
 use crate::topics::{PartitionOverview, TopicOverview};
 
 /// Between two looks at what is to come about.
@@ -75,7 +75,7 @@ impl KafkaTopics {
             })
             .collect();
         let created = self.make(&admin, &new)?;
-        self.known(admin.inner(), names)?;
+        self.known(names)?;
         self.describe(&admin, names, &created)
     }
 
@@ -91,7 +91,7 @@ impl KafkaTopics {
         let admin = self.admin()?;
         let names = [name.to_owned()];
         let created = self.make(&admin, &[new])?;
-        self.known(admin.inner(), &names)?;
+        self.known(&names)?;
         if created.contains(name) {
             return Ok(());
         }
@@ -101,7 +101,7 @@ impl KafkaTopics {
             let reason = format!("its cleanup.policy is {policy}, and only compact keeps the last value of each key");
             return Err(Error::invalid("use topic", name, reason));
         }
-        let partitions = self.partitions(admin.inner())?;
+        let partitions = self.partitions(&self.consumer()?)?;
         match partitions.iter().find(|(topic, _)| topic == name).map_or(0, |(_, numbers)| numbers.len()) {
             1 => Ok(()),
             found => Err(Error::invalid("use topic", name, format!("it has {found} partitions and must have one"))),
@@ -110,9 +110,9 @@ impl KafkaTopics {
 
     /// What tells the cluster from all others.
     pub fn cluster_id(&self) -> Result<String> {
-        let admin = self.admin()?;
-        self.metadata(admin.inner())?;
-        let id = admin.inner().fetch_cluster_id(REQUEST_MAX);
+        let consumer = self.consumer()?;
+        self.metadata(&consumer)?;
+        let id = consumer.client().fetch_cluster_id(REQUEST_MAX);
         id.ok_or_else(|| failed_with("find the id of", self, RDKafkaErrorCode::OperationTimedOut))
     }
 
@@ -156,10 +156,11 @@ impl KafkaTopics {
     }
 
     /// Waits until the brokers have told each other of them.
-    fn known(&self, client: &Client<Quiet>, names: &[String]) -> Result<()> {
+    fn known(&self, names: &[String]) -> Result<()> {
+        let consumer = self.consumer()?;
         let deadline = Instant::now() + REQUEST_MAX;
         loop {
-            match self.require_of(client, names) {
+            match self.require_of(&consumer, names) {
                 Err(error) if error.kind() == Kind::Missing && Instant::now() < deadline => thread::sleep(LOOK_EVERY),
                 done => return done,
             }
@@ -168,11 +169,11 @@ impl KafkaTopics {
 
     /// Fails when one of these topics is not there, and says how it is made.
     pub fn require(&self, names: &[String]) -> Result<()> {
-        self.require_of(self.admin()?.inner(), names)
+        self.require_of(&self.consumer()?, names)
     }
 
-    fn require_of(&self, client: &Client<Quiet>, names: &[String]) -> Result<()> {
-        let there: BTreeSet<_> = self.partitions(client)?.into_iter().map(|(name, _)| name).collect();
+    fn require_of(&self, consumer: &BaseConsumer<Quiet>, names: &[String]) -> Result<()> {
+        let there: BTreeSet<_> = self.partitions(consumer)?.into_iter().map(|(name, _)| name).collect();
         let lacking: Vec<_> = names.iter().map(String::as_str).filter(|name| !there.contains(*name)).collect();
         match lacking.is_empty() {
             true => Ok(()),
@@ -182,12 +183,12 @@ impl KafkaTopics {
 
     /// The topics, by name, with where each partition begins and ends. Kafka's own are left out.
     pub fn overview(&self) -> Result<Vec<TopicOverview>> {
-        let admin = self.admin()?;
+        let consumer = self.consumer()?;
         let mut topics = Vec::new();
-        for (topic, partitions) in self.partitions(admin.inner())? {
+        for (topic, partitions) in self.partitions(&consumer)? {
             let mut overview = Vec::with_capacity(partitions.len());
             for number in partitions {
-                let ends = admin.inner().fetch_watermarks(&topic, number.cast_signed(), REQUEST_MAX);
+                let ends = consumer.fetch_watermarks(&topic, number.cast_signed(), REQUEST_MAX);
                 let (first_offset, next_offset) =
                     ends.map_err(|error| failed("find the ends of", format!("{topic}/{number}"), error))?;
                 overview.push(PartitionOverview { number, first_offset, next_offset, bytes: None });
@@ -197,8 +198,8 @@ impl KafkaTopics {
         Ok(topics)
     }
 
-    fn partitions(&self, client: &Client<Quiet>) -> Result<Vec<(String, Vec<u32>)>> {
-        let metadata = self.metadata(client)?;
+    fn partitions(&self, consumer: &BaseConsumer<Quiet>) -> Result<Vec<(String, Vec<u32>)>> {
+        let metadata = self.metadata(consumer)?;
         let own = metadata.topics().iter().filter(|topic| !topic.name().starts_with("__"));
         let numbers = |topic: &MetadataTopic| {
             let mut numbers: Vec<_> = topic.partitions().iter().filter_map(|p| u32::try_from(p.id()).ok()).collect();
@@ -216,7 +217,7 @@ impl KafkaTopics {
         names: &[String],
         created: &BTreeSet<String>,
     ) -> Result<Vec<TopicState>> {
-        let metadata = self.metadata(admin.inner())?;
+        let metadata = self.metadata(&self.consumer()?)?;
         let mut states = Vec::with_capacity(names.len());
         for (name, config) in names.iter().zip(self.configs(admin, names)?) {
             let found = metadata.topics().iter().find(|topic| topic.name() == name);
@@ -248,16 +249,19 @@ impl KafkaTopics {
     }
 
     /// What the brokers know of all topics: asking for one by name may make it.
-    fn metadata(&self, client: &Client<Quiet>) -> Result<Metadata> {
-        let metadata = client.fetch_metadata(None, REQUEST_MAX);
-        if metadata.is_err() {
-            // Another thread hears why nobody is let in.
-            thread::sleep(LOOK_EVERY);
-        }
-        client.context().refusal().judge("list the topics of", self, metadata)
+    fn metadata(&self, consumer: &BaseConsumer<Quiet>) -> Result<Metadata> {
+        answered(consumer, "list the topics of", self, consumer.fetch_metadata(None, REQUEST_MAX))
     }
 
+    /// A reader without a group.
+    fn consumer(&self) -> Result<BaseConsumer<Quiet>> {
+        let consumer = self.connection.config().create_with_context(Quiet::default());
+        consumer.map_err(|error| failed("connect to", self, error))
+    }
+
+    /// A client that makes topics. It hears of nothing but what it asked for, not even why it is not let in.
     fn admin(&self) -> Result<AdminClient<Quiet>> {
+        self.metadata(&self.consumer()?)?;
         let admin = self.connection.config().create_with_context(Quiet::default());
         admin.map_err(|error| failed("connect to", self, error))
     }

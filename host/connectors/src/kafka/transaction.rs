@@ -165,15 +165,22 @@ impl Transactions {
             if !can_retry || Instant::now() > deadline {
                 return Err(self.failed(operation, error));
             }
+            self.admitted(operation)?;
         }
     }
 
+    /// Fails when the brokers do not let the producer in, which they say beside what they are asked.
+    fn admitted(&self, operation: &'static str) -> Result<()> {
+        let producer = &self.writer.producer;
+        producer.poll(Duration::from_millis(1));
+        producer.context().refusal().check(operation, self.object())
+    }
+
     fn failed(&self, operation: &'static str, error: KafkaError) -> Error {
-        self.writer.producer.poll(Duration::ZERO);
-        let object = self.object();
-        if let Err(refused) = self.writer.producer.context().refusal().check(operation, &object) {
+        if let Err(refused) = self.admitted(operation) {
             return refused;
         }
+        let object = self.object();
         match error.rdkafka_error_code().is_some_and(is_fenced) {
             true => fenced(operation, object),
             false => failed(operation, object, error),

@@ -1,11 +1,13 @@
 //! What a source reads besides plain records, and where it may not begin.
 
+use std::time::Duration;
+
 use rdkafka::config::ClientConfig;
 use rdkafka::message::{Header, OwnedHeaders};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
-use tamis_connectors::kafka::KafkaSink;
+use tamis_connectors::kafka::{KafkaSink, KafkaSource, KafkaSourceSettings};
 use tamis_engine::decode::json::RecordParts;
-use tamis_engine::{Read, Sink, Source};
+use tamis_engine::{Chunk, Read, Sink, Source};
 use tamis_model::Kind;
 use tamis_model::position::Positions;
 use tamis_services::kafka::Tool;
@@ -165,6 +167,25 @@ fn a_position_that_was_noted_outlives_retention_of_marks() {
         !values.is_empty()
     });
     assert_eq!(values, [b"2"]);
+}
+
+/// The end is told once; whether it still is one is asked again.
+#[test]
+fn a_partition_whose_end_has_moved_is_not_at_its_end() {
+    let topic = topic("moved", 1);
+    let zero = partition(&topic, 0);
+    let settings = KafkaSourceSettings { metadata_every: Duration::ZERO, ..KafkaSourceSettings::new([topic], "moved") };
+    let mut source = KafkaSource::new(connection(), settings);
+    source.open(&Positions::default()).unwrap();
+    let mut chunk = Chunk::default();
+    for _ in 0..5 {
+        read(&mut source, &zero);
+        source.partitions().unwrap();
+        assert_eq!(source.read(&zero, &mut chunk).unwrap(), Read::CaughtUp, "nothing is new");
+        send(&zero, 5, &["1".to_owned()]);
+        source.partitions().unwrap();
+        assert_ne!(source.read(&zero, &mut chunk).unwrap(), Read::CaughtUp);
+    }
 }
 
 /// Deletes the records of partition 0 before an offset.

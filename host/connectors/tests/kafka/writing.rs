@@ -58,6 +58,24 @@ fn what_cannot_be_written_is_said() {
     check(record(&topic, &long), Kind::Invalid, "a record of 3145728 bytes to topic refusals of 1773842400000 ms");
 }
 
+/// A letter that no broker takes would stop the stream that writes it, again and again.
+#[test]
+fn a_dead_letter_is_written_however_long_it_is() {
+    let letters = topic("dead_letters", 1);
+    let value: String =
+        (0..3 << 20).map(|n: u32| char::from(b'a' + (n.wrapping_mul(2_654_435_761) >> 24) as u8 % 26)).collect();
+    let letter = Record { timestamp: 95_617_584_000_000, ..record(&letters, &value) };
+    let mut sink = KafkaSink::at_least_once(&connection()).unwrap();
+    sink.write(&[letter]).unwrap();
+    sink.stage().unwrap();
+    let mut source = bounded(&connection(), &letters);
+    source.open(&Positions::default()).unwrap();
+    let found = read(&mut source, &partition(&letters, 0)).0;
+    let headers: Vec<_> = found[0].headers.iter().map(|(name, value)| (name.as_str(), &value[..])).collect();
+    assert_eq!(headers, [("tamis.value_bytes", &b"3145728"[..]), ("tamis.timestamp", b"95617584000000")]);
+    assert!(value.as_bytes().starts_with(found[0].value.as_deref().unwrap()));
+}
+
 #[test]
 fn output_and_positions_are_committed_together_or_not_at_all() {
     let (input, output) = (topic("transactions-in", 1), topic("transactions-out", 1));
