@@ -106,10 +106,21 @@ fn demo_on_kafka(mut tamis: Command, components: &Components) -> Result<()> {
     let cluster = timed("start of Kafka", || Cluster::start(&kafka, 1, Options::default()))?;
     let home = tempfile::Builder::new().prefix("demo-kafka-").tempdir_in(&components.target)?;
     tamis.arg("--home").arg(home.path()).arg("--kafka").arg(cluster.bootstrap());
+    // Ctrl-C ends the demo; what comes behind it is still to be shown, and the brokers and the home to be removed.
+    outlive_interrupts()?;
     run("demo", tamis)?;
     step::say(format_args!("== {DEMO_ALERTS}, as Kafka's own console consumer shows it"));
     let shown = ["--topic", DEMO_ALERTS, "--from-beginning", "--max-messages", "5", "--timeout-ms", "20000"];
     write!(stdout(), "{}", cluster.tool(Tool::Consumer, &shown)?)?;
+    Ok(())
+}
+
+/// From now on an interrupt does not end this program. What it starts is ended as ever.
+fn outlive_interrupts() -> Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
+    let _inside = runtime.enter();
+    // It stays for the rest of the process.
+    drop(tokio::signal::unix::signal(tokio::signal::unix::SignalKind::interrupt())?);
     Ok(())
 }
 

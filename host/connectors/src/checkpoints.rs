@@ -4,6 +4,7 @@
 //! (u32) of a JSON head, the head, and the encoded state blobs in the order of the head. Numbers are little-endian.
 //! The head says where the log ends for this checkpoint.
 
+mod home;
 mod log;
 
 use std::collections::BTreeMap;
@@ -19,6 +20,7 @@ use tamis_model::error::Context;
 use tamis_model::position::Positions;
 use tamis_model::{Error, Kind, Result};
 
+pub use self::home::{HomeCheckpoints, HomeMark};
 use self::log::{Log, SEGMENT_BYTES};
 use crate::durable;
 

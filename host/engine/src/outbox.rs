@@ -90,7 +90,7 @@ impl Sinks {
 }
 
 /// The name of the record sink in checkpoints.
-const RECORDS: &str = "records";
+pub const RECORDS: &str = "records";
 const AGGREGATES: &str = "aggregates";
 
 fn alert_sink(name: &str) -> String {

@@ -59,7 +59,8 @@ impl Archive {
                 match source.read(partition, &mut chunk)? {
                     Read::Records => {
                         is_idle = false;
-                        let closed = &mut |partition: &_, next, records| saved.save(partition, next, records);
+                        let closed =
+                            &mut |partition: &_, next, records| saved.save(&mut *source, partition, next, records);
                         writer.write(partition, &chunk, clock.now(), closed)?;
                     }
                     Read::Waiting => has_more = true,
@@ -69,7 +70,8 @@ impl Archive {
                     break;
                 }
             }
-            writer.close_due(clock.now(), &mut |partition, next, records| saved.save(partition, next, records))?;
+            let closed = &mut |partition: &_, next, records| saved.save(&mut *source, partition, next, records);
+            writer.close_due(clock.now(), closed)?;
             if is_idle && until_end && !has_more {
                 break;
             }
@@ -77,7 +79,7 @@ impl Archive {
                 clock.sleep(LOOK_EVERY_MS);
             }
         }
-        writer.close_all(&mut |partition, next, records| saved.save(partition, next, records))
+        writer.close_all(&mut |partition, next, records| saved.save(&mut *source, partition, next, records))
     }
 }
 
@@ -89,10 +91,12 @@ struct Saved<'a> {
 }
 
 impl Saved<'_> {
-    fn save(&mut self, partition: &Partition, next: i64, records: u64) -> Result<()> {
+    fn save(&mut self, source: &mut dyn Source, partition: &Partition, next: i64, records: u64) -> Result<()> {
         self.checkpoint.positions.set(partition, next);
+        source.note(&mut self.checkpoint.positions);
         self.checkpoint.number += 1;
         self.checkpoints.save(&self.checkpoint)?;
+        source.release(&self.checkpoint.positions)?;
         let topic = self.report.entry(partition.topic.clone()).or_default();
         topic.objects += 1;
         topic.records += records;

@@ -210,8 +210,20 @@ impl Config {
     }
 
     fn parse(text: &str, path: &Path) -> Result<Self> {
-        toml::from_str(text)
-            .map_err(|error| Error::invalid("read configuration", path.display(), error.to_string().trim_end()))
+        let config: Self = toml::from_str(text)
+            .map_err(|error| Error::invalid("read configuration", path.display(), error.to_string().trim_end()))?;
+        let Self { archive, schedules, .. } = &config;
+        let positive = [
+            ("silver_interval_ms", schedules.silver_interval_ms),
+            ("interval_ms of the archive", archive.interval_ms),
+            ("object_mib_max", archive.object_mib_max),
+        ];
+        match positive.iter().find(|(_, value)| *value == 0) {
+            Some((name, _)) => {
+                Err(Error::invalid("read configuration", path.display(), format!("{name} is at least 1")))
+            }
+            None => Ok(config),
+        }
     }
 }
 
@@ -225,6 +237,13 @@ mod tests {
             (Err(error), Err(words)) => assert!(error.chain().contains(words), "{}", error.chain()),
             (got, expected) => panic!("{got:?} instead of {expected:?}"),
         }
+    }
+
+    #[test]
+    fn an_interval_takes_its_time() {
+        check("[schedules]\nsilver_interval_ms = 0", Err("silver_interval_ms is at least 1"));
+        check("[archive]\ninterval_ms = 0", Err("interval_ms of the archive is at least 1"));
+        check("[archive]\nobject_mib_max = 0", Err("object_mib_max is at least 1"));
     }
 
     #[test]

@@ -25,6 +25,8 @@ pub struct Kafka {
     pub shared: bool,
     /// Such a host of which nothing is heard for so long has died: others take its share over.
     pub session_timeout_ms: u32,
+    /// A transaction that is older is aborted by the brokers, whoever's it is.
+    pub transaction_timeout_ms: u32,
     /// Whether brokers are talked to in clear, and whether they ask who one is.
     pub security_protocol: SecurityProtocol,
     /// The authorities that are trusted, PEM; the system's when absent.
@@ -55,6 +57,7 @@ impl Default for Kafka {
             delivery: Delivery::AtLeastOnce,
             shared: false,
             session_timeout_ms: 10_000,
+            transaction_timeout_ms: 300_000,
             security_protocol: SecurityProtocol::Plaintext,
             ca_file: None,
             certificate_file: None,
@@ -122,6 +125,8 @@ pub struct KafkaPlan {
     pub shared: bool,
     /// Such a host of which nothing is heard for so long has died.
     pub session_max: Duration,
+    /// How long the brokers leave a transaction open.
+    pub transaction_max: Duration,
 }
 
 impl Kafka {
@@ -134,6 +139,9 @@ impl Kafka {
         }
         if self.partitions == 0 || self.replication == 0 || self.retention_hours == 0 {
             return refuse("partitions, replication and retention_hours of topics are at least 1");
+        }
+        if self.transaction_timeout_ms < 10_000 {
+            return refuse("transaction_timeout_ms is at least 10000");
         }
         let (has_tls, has_sasl) = match self.security_protocol {
             SecurityProtocol::Plaintext => (false, false),
@@ -167,6 +175,7 @@ impl Kafka {
             },
             shared: self.shared,
             session_max: Duration::from_millis(self.session_timeout_ms.into()),
+            transaction_max: Duration::from_millis(self.transaction_timeout_ms.into()),
         }))
     }
 
@@ -226,6 +235,7 @@ mod tests {
         check("security_protocol = \"ssl\"\nkey_file = \"k\"", Err("belong together"));
         check("delivery = \"exactly_once\"", Ok(()));
         check("partitions = 0", Err("at least 1"));
+        check("transaction_timeout_ms = 9999", Err("at least 10000"));
     }
 
     #[test]

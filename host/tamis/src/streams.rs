@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::mpsc::Receiver;
 use std::time::Duration;
 
+use tamis_connectors::checkpoints::HomeMark;
 use tamis_connectors::kafka::{
     KafkaChangelog, KafkaSink, KafkaSource, KafkaSourceSettings, KafkaTopics, KafkaTransactions,
 };
@@ -80,8 +81,8 @@ impl StreamRun<'_> {
             KafkaTopics::new(kafka.connection.clone()).require(&topics(plan, &rules))?;
         }
         let shards = plan.config.streams.shards.unwrap_or_else(cores).clamp(1, SHARDS_MAX);
-        let Ends { source, records, checkpoints } = ends(plan, until, shards)?;
         let pipeline = if plan.kafka.is_some() { KAFKA_PIPELINE } else { PIPELINE };
+        let Ends { source, records, checkpoints } = ends(plan, until, shards)?;
         let mut stream = Stream::open(StreamParts {
             settings: StreamSettings {
                 rows_max: plan.config.streams.rows_max,
@@ -150,21 +151,33 @@ fn ends_in_kafka(plan: &Plan, kafka: &KafkaPlan, until: Until, shards: usize) ->
     let read = KafkaSourceSettings { chunk_bytes: read.chunk_bytes * shards, ..read };
     let connection = &kafka.connection;
     let source = KafkaSource::new(connection.clone(), read);
+    let name = format!("{}.streams", kafka.group);
+    let kept_in = match kafka.delivery {
+        Delivery::AtLeastOnce => "this home".to_owned(),
+        Delivery::ExactlyOnce => format!("the topic of {name}"),
+    };
+    let mark = plan.home.checkpoints(KAFKA_PIPELINE).with_extension("json");
+    let cluster = KafkaTopics::new(connection.clone()).cluster_id()?;
+    let mark = HomeMark::open(&mark, &cluster, &kept_in, tamis_jobs::nightly::run_id(&SystemClock))?;
     let (records, checkpoints): (_, Box<dyn CheckpointStore>) = match kafka.delivery {
         Delivery::AtLeastOnce => (
             KafkaSink::at_least_once(connection)?,
             Box::new(FileCheckpoints::open(plan.home.checkpoints(KAFKA_PIPELINE))?),
         ),
         Delivery::ExactlyOnce => {
-            let name = format!("{}.streams", kafka.group);
-            let transactions = KafkaTransactions::open(connection, &name)?;
+            let transactions = KafkaTransactions::open(connection, &name, kafka.transaction_max)?;
             let (topic, replication) = (format!("{name}.changelog"), kafka.topics.replication);
             let (connection, group) = (connection.clone(), source.group());
             let changelog = KafkaChangelog::open(connection, &topic, replication, transactions.clone(), group)?;
             (KafkaSink::exactly_once(transactions), Box::new(changelog))
         }
     };
-    Ok(Ends { source: Box::new(source), records: Box::new(records), checkpoints })
+    let mut checkpoints = mark.checkpoints(checkpoints);
+    if !checkpoints.goes_on()? {
+        AlertFiles::deal_left(plan.home.lake().join("alerts"), KAFKA_PIPELINE)?;
+        AggregateFiles::deal_left(&plan.home.lake(), KAFKA_PIPELINE)?;
+    }
+    Ok(Ends { source: Box::new(source), records: mark.sink(records), checkpoints: Box::new(checkpoints) })
 }
 
 /// How topics are laid out that are written to.

@@ -16,6 +16,10 @@ use super::{InfluxSettings, InfluxTarget, Queue};
 
 /// Points of a request at most, as the server's makers advise.
 const POINTS_PER_REQUEST_MAX: usize = 5_000;
+/// How often a batch of which something is refused is halved: enough to find a few bad points.
+const HALVINGS_MAX: u32 = 64;
+/// A server that asks for more patience than this is asked again.
+const RETRY_AFTER_MAX: Duration = Duration::from_secs(300);
 /// Characters of what a server says of a refusal.
 const REASON_CHARS_MAX: usize = 300;
 
@@ -52,8 +56,25 @@ impl Delivery {
         }
     }
 
-    /// Tries until the points are taken or refused, or nobody waits for them.
+    /// Delivers lines. Where they are refused each half is delivered by itself, until the bad ones are alone or so many requests are too
+    /// many.
     fn deliver(&self, lines: &[String]) {
+        let (mut parts, mut halvings) = (vec![lines], HALVINGS_MAX);
+        while let Some(lines) = parts.pop() {
+            let Some(error) = self.deliver_whole(lines) else { continue };
+            if lines.len() > 1 && halvings > 0 {
+                halvings -= 1;
+                let (first, second) = lines.split_at(lines.len() / 2);
+                parts.extend([second, first]);
+            } else {
+                tracing::error!(points = lines.len(), "{}", error.chain());
+                self.queue.refused.fetch_add(lines.len() as u64, Ordering::Relaxed);
+            }
+        }
+    }
+
+    /// Tries until the points are taken or refused, or nobody waits for them. Why they are refused.
+    fn deliver_whole(&self, lines: &[String]) -> Option<Error> {
         let (body, points) = (lines.concat(), lines.len() as u64);
         let (mut pause, pause_max) = self.settings.pauses;
         let mut said = false;
@@ -61,21 +82,19 @@ impl Delivery {
             match self.attempt(&body) {
                 Outcome::Written => {
                     self.queue.written.fetch_add(points, Ordering::Relaxed);
-                    return;
+                    return None;
                 }
-                Outcome::Refused(error) => {
-                    tracing::error!(points, "{}", error.chain());
-                    self.queue.refused.fetch_add(points, Ordering::Relaxed);
-                    return;
-                }
+                Outcome::Refused(error) => return Some(error),
                 Outcome::Later(error, after) => {
                     // Once for each outage: it may last for hours.
                     if !std::mem::replace(&mut said, true) {
                         tracing::warn!(points, "{}", error.chain());
                     }
-                    if !self.queue.pause(after.unwrap_or(pause).min(pause_max)) {
+                    // A server that says when may ask for more patience, and never for none.
+                    let after = after.unwrap_or(pause).min(RETRY_AFTER_MAX).max(pause);
+                    if !self.queue.pause(after) {
                         self.queue.dropped.fetch_add(points, Ordering::Relaxed);
-                        return;
+                        return None;
                     }
                     self.queue.retries.fetch_add(1, Ordering::Relaxed);
                     pause = (pause * 2).min(pause_max);

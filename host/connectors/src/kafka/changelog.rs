@@ -16,14 +16,15 @@ use serde::{Deserialize, Serialize};
 use tamis_engine::entries::{self, Entries};
 use tamis_engine::source::FramedRecord;
 use tamis_engine::{Checkpoint, CheckpointStore, Chunk, Clock, Keyed, Read, Restored, Source, SystemClock};
-use tamis_model::Result;
 use tamis_model::error::Context as _;
 use tamis_model::position::{Partition, Positions};
 use tamis_model::record::Record;
 use tamis_model::time::Millis;
+use tamis_model::{Error, Result};
 
 use super::connection::KafkaConnection;
 use super::settings::KafkaSourceSettings;
+use super::sink::RECORD_BYTES_MAX;
 use super::source::{KafkaGroup, KafkaSource};
 use super::topics::KafkaTopics;
 use super::transaction::KafkaTransactions;
@@ -38,6 +39,10 @@ const TAIL_RECORDS: i64 = 64;
 const ARRIVAL_PAUSE: Duration = Duration::from_millis(2);
 /// Keys of no generation that a checkpoint removes at most.
 const REMOVED_MAX: usize = 20_000;
+/// So many of them are remembered; whoever restores next finds the others.
+const SUPERFLUOUS_MAX: usize = 100_000;
+/// An entry has so many bytes at most, so that it fits into a record.
+const ENTRY_BYTES_MAX: usize = RECORD_BYTES_MAX as usize - (4 << 10);
 
 /// Checkpoints in a compacted topic.
 pub struct KafkaChangelog {
@@ -138,9 +143,17 @@ impl KafkaChangelog {
     fn write_keyed(&self, owner: &str, generation: u64, keyed: &Keyed, now: Millis) -> Result<()> {
         for block in keyed.changes.blocks() {
             let record = |entry: entries::Entry<'_>| {
-                self.record(entry_key(owner, generation, entry.key), entry.value.map(<[u8]>::to_vec), now)
+                let value_bytes = entry.value.map_or(0, <[u8]>::len);
+                if owner.len() + entry.key.len() + value_bytes > ENTRY_BYTES_MAX {
+                    let reason = format!(
+                        "of {owner}, a key of {} bytes has a state of {value_bytes}, and both together may have {ENTRY_BYTES_MAX}",
+                        entry.key.len()
+                    );
+                    return Err(Error::invalid("write state to", &self.partition, reason));
+                }
+                Ok(self.record(entry_key(owner, generation, entry.key), entry.value.map(<[u8]>::to_vec), now))
             };
-            let records = entries::read(owner, &block.bytes).map(|entry| entry.map(record));
+            let records = entries::read(owner, &block.bytes).map(|entry| record(entry?));
             self.transactions.write(&records.collect::<Result<Vec<_>>>()?)?;
         }
         Ok(())
@@ -177,7 +190,7 @@ impl CheckpointStore for KafkaChangelog {
             let key = key.unwrap_or_default();
             let Some((owner, generation, name)) = entry_of(key) else { return Ok(()) };
             if generations.get(owner) != Some(&generation) {
-                if value.is_some() {
+                if value.is_some() && superfluous.len() < SUPERFLUOUS_MAX {
                     superfluous.push(key.to_vec());
                 }
                 return Ok(());

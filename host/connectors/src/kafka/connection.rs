@@ -9,6 +9,8 @@ use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
 use rdkafka::consumer::ConsumerContext;
 use rdkafka::error::KafkaError;
 
+use super::errors::{Refusal, Refused};
+
 /// How long a question to the cluster may take.
 pub(super) const REQUEST_MAX: Duration = Duration::from_secs(10);
 
@@ -113,7 +115,8 @@ impl SaslMechanism {
 }
 
 /// Takes what clients say beside their answers.
-pub(super) struct Quiet;
+#[derive(Default)]
+pub(super) struct Quiet(Refusal);
 
 impl ClientContext for Quiet {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
@@ -121,11 +124,17 @@ impl ClientContext for Quiet {
     }
 
     fn error(&self, error: KafkaError, reason: &str) {
-        tracing::debug!("Kafka: {error}: {reason}");
+        self.0.hear(&error, reason);
     }
 }
 
 impl ConsumerContext for Quiet {}
+
+impl Refused for Quiet {
+    fn refusal(&self) -> &Refusal {
+        &self.0
+    }
+}
 
 /// What fails is said by whoever needed it; the client's own words are for those who look closer.
 pub(super) fn log(level: RDKafkaLogLevel, facility: &str, message: &str) {

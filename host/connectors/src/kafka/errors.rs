@@ -1,6 +1,7 @@
 //! What went wrong at the cluster, and whether a retry can help.
 
 use std::fmt;
+use std::sync::{Mutex, PoisonError};
 
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use tamis_model::{Error, Kind};
@@ -27,9 +28,7 @@ fn kind(code: RDKafkaErrorCode) -> Kind {
         Code::OffsetOutOfRange | Code::AutoOffsetReset => Kind::Missing,
         Code::Fenced | Code::ProducerFenced | Code::InvalidProducerEpoch | Code::FencedInstanceId => Kind::Conflict,
         Code::MessageSizeTooLarge
-        | Code::Authentication
         | Code::SaslAuthenticationFailed
-        | Code::SSL
         | Code::UnsupportedSASLMechanism
         | Code::TopicAuthorizationFailed
         | Code::GroupAuthorizationFailed
@@ -43,6 +42,62 @@ fn kind(code: RDKafkaErrorCode) -> Kind {
         | Code::PolicyViolation => Kind::Invalid,
         _ => Kind::Outage,
     }
+}
+
+/// Somebody else writes under the name of the transactions now.
+pub(super) fn fenced(operation: &'static str, object: impl fmt::Display) -> Error {
+    Error::new(Kind::Conflict, operation, object).because("another host has taken over under its name")
+}
+
+/// Whether somebody else writes under the same name.
+pub(super) fn is_fenced(code: RDKafkaErrorCode) -> bool {
+    kind(code) == Kind::Conflict
+}
+
+/// Why brokers do not let a client in. They say it beside what they are asked, and to that the client gets no answer.
+#[derive(Default)]
+pub(super) struct Refusal(Mutex<Option<String>>);
+
+impl Refusal {
+    /// Takes what a client says beside its answers.
+    pub fn hear(&self, error: &KafkaError, reason: &str) {
+        tracing::debug!("Kafka: {error}: {reason}");
+        let code = error.rdkafka_error_code();
+        // A broker that goes away in the middle of it has refused nobody.
+        let has_broken = ["Disconnected", "Connection reset", "Connection closed", "timed out"];
+        if matches!(code, Some(RDKafkaErrorCode::Authentication | RDKafkaErrorCode::SSL))
+            && !has_broken.iter().any(|words| reason.contains(words))
+        {
+            *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(reason.to_owned());
+        }
+    }
+
+    /// What came of a question. Whoever gets an answer was let in.
+    pub fn judge<T>(
+        &self,
+        operation: &'static str,
+        object: impl fmt::Display,
+        answer: Result<T, KafkaError>,
+    ) -> tamis_model::Result<T> {
+        let refusal = self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
+        match (answer, refusal) {
+            (Ok(answer), _) => Ok(answer),
+            (Err(_), Some(reason)) => Err(Error::invalid(operation, object, reason)),
+            (Err(error), None) => Err(failed(operation, object, error)),
+        }
+    }
+
+    /// Fails when the client was not let in.
+    pub fn check(&self, operation: &'static str, object: impl fmt::Display) -> tamis_model::Result<()> {
+        let refusal = self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
+        refusal.map_or(Ok(()), |reason| Err(Error::invalid(operation, object, reason)))
+    }
+}
+
+/// A context that remembers why its client is not let in.
+pub(super) trait Refused {
+    /// Why.
+    fn refusal(&self) -> &Refusal;
 }
 
 /// The topics that are not there, and how they are made.

@@ -17,7 +17,7 @@ use rdkafka::types::RDKafkaRespErr;
 use tamis_model::Result;
 
 use super::connection::{KafkaConnection, log};
-use super::errors::failed;
+use super::errors::{Refusal, Refused, failed};
 use super::source::{names, serve};
 
 /// A member of a group.
@@ -131,6 +131,7 @@ struct Wishes {
     asked: Mutex<VecDeque<Asked>>,
     /// Nobody will answer any more.
     leaving: AtomicBool,
+    refusal: Refusal,
 }
 
 impl Wishes {
@@ -149,7 +150,13 @@ impl ClientContext for Wishes {
     }
 
     fn error(&self, error: KafkaError, reason: &str) {
-        tracing::debug!("Kafka: {error}: {reason}");
+        self.refusal.hear(&error, reason);
+    }
+}
+
+impl Refused for Wishes {
+    fn refusal(&self) -> &Refusal {
+        &self.refusal
     }
 }
 

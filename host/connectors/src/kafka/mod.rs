@@ -7,6 +7,7 @@
 mod changelog;
 mod connection;
 mod errors;
+mod letter;
 mod member;
 mod queue;
 mod settings;

@@ -33,8 +33,8 @@ unsafe impl Send for PartitionQueue {}
 pub(super) enum Arrived<'a> {
     /// A record.
     Record(Record<'a>),
-    /// Everything before this is all that there is for now.
-    End,
+    /// Everything before this offset is all that there is for now. Behind the last record there may be marks of transactions.
+    End(i64),
     /// Something went wrong.
     Failed(RDKafkaErrorCode, String),
 }
@@ -78,7 +78,7 @@ impl PartitionQueue {
         let message = unsafe { self.message.as_ref()? };
         Some(match message.err {
             RDKafkaRespErr::RD_KAFKA_RESP_ERR_NO_ERROR => Arrived::Record(Record(message)),
-            RDKafkaRespErr::RD_KAFKA_RESP_ERR__PARTITION_EOF => Arrived::End,
+            RDKafkaRespErr::RD_KAFKA_RESP_ERR__PARTITION_EOF => Arrived::End(message.offset),
             error => Arrived::Failed(error.into(), words(message)),
         })
     }

@@ -4,6 +4,7 @@
 //! again after a failure is there twice, unless it writes in transactions ([`KafkaSink::exactly_once`]).
 
 use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -12,13 +13,14 @@ use rdkafka::Message;
 use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{DeliveryResult, Header, OwnedHeaders};
-use rdkafka::producer::{BaseProducer, BaseRecord, Producer, ProducerContext};
-use tamis_engine::Sink;
-use tamis_model::Result;
+use rdkafka::producer::{BaseProducer, BaseRecord, Producer, ProducerContext, PurgeConfig};
+use tamis_engine::{Clock, Sink, SystemClock};
 use tamis_model::record::Record;
+use tamis_model::{Error, Result};
 
 use super::connection::{KafkaConnection, REQUEST_MAX, log};
-use super::errors::{failed, failed_with, missing};
+use super::errors::{Refusal, Refused, failed, failed_with, fenced, is_fenced, missing};
+use super::letter;
 use super::transaction::KafkaTransactions;
 
 /// A record that was not written after so long never will be: the stream fails and writes it again.
@@ -102,9 +104,13 @@ impl Writer {
     /// Hands records to the client; waits where it has no room.
     pub fn write(&mut self, records: &[Record]) -> Result<()> {
         self.check()?;
+        let now = SystemClock.now();
         for record in records {
             self.know(&record.topic)?;
-            self.send(record)?;
+            match letter::mended(record, now) {
+                Some(letter) => self.send(&letter)?,
+                None => self.send(record)?,
+            }
         }
         self.producer.poll(Duration::ZERO);
         self.check()
@@ -123,12 +129,36 @@ impl Writer {
         self.check()
     }
 
-    /// Whether a record was refused.
+    /// Whether a record was refused, or none can be written any more.
     pub fn check(&self) -> Result<()> {
+        if let Some(error) = self.fatal("write records to", &self.brokers) {
+            return Err(error);
+        }
         match &*self.producer.context().first.lock().unwrap_or_else(PoisonError::into_inner) {
             None => Ok(()),
             Some(refused) => Err(failed_with("write", &refused.what, refused.code)),
         }
+    }
+
+    /// Why the producer writes nothing any more, which the client notices beside what it is asked.
+    fn fatal(&self, operation: &'static str, object: &str) -> Option<Error> {
+        let (code, words) = self.producer.client().fatal_error()?;
+        match is_fenced(code) {
+            true => Some(fenced(operation, object)),
+            false => Some(failed_with(operation, format!("{object}: {words}"), code)),
+        }
+    }
+
+    /// Takes back what was not written yet: nobody is told that it never will be.
+    pub fn purge(&self) {
+        let takes_back = &self.producer.context().takes_back;
+        takes_back.store(true, Ordering::Relaxed);
+        self.producer.purge(PurgeConfig::default().queue().inflight());
+        let deadline = Instant::now() + DELIVERY_MAX;
+        while self.producer.in_flight_count() > 0 && Instant::now() < deadline {
+            self.producer.poll(LOOK_EVERY);
+        }
+        takes_back.store(false, Ordering::Relaxed);
     }
 
     fn send(&self, record: &Record) -> Result<()> {
@@ -157,7 +187,7 @@ impl Writer {
                 Err((error, _)) => {
                     let bytes = record.value.as_ref().map_or(0, Vec::len);
                     let what = format!("{} of {} ms", described(&record.topic, bytes), record.timestamp);
-                    return Err(failed("write", what, error));
+                    return Err(self.fatal("write", &what).unwrap_or_else(|| failed("write", what, error)));
                 }
             }
         }
@@ -169,7 +199,9 @@ impl Writer {
             return Ok(());
         }
         let metadata = self.producer.client().fetch_metadata(None, REQUEST_MAX);
-        let metadata = metadata.map_err(|error| failed("list the topics of", &self.brokers, error))?;
+        self.producer.poll(LOOK_EVERY);
+        let refusal = self.producer.context().refusal();
+        let metadata = refusal.judge("list the topics of", &self.brokers, metadata)?;
         self.topics = metadata.topics().iter().map(|topic| topic.name().to_owned()).collect();
         if self.topics.contains(topic) { Ok(()) } else { Err(missing("write to topic", topic)) }
     }
@@ -180,13 +212,16 @@ fn described(topic: &str, bytes: usize) -> String {
     format!("a record of {bytes} bytes to topic {topic}")
 }
 
-/// Keeps the first refusal.
+/// Keeps the first record that was not written.
 #[derive(Default)]
 pub(super) struct Deliveries {
-    first: Mutex<Option<Refused>>,
+    first: Mutex<Option<Unwritten>>,
+    /// What is purged was taken back.
+    takes_back: AtomicBool,
+    refusal: Refusal,
 }
 
-struct Refused {
+struct Unwritten {
     what: String,
     code: RDKafkaErrorCode,
 }
@@ -197,7 +232,13 @@ impl ClientContext for Deliveries {
     }
 
     fn error(&self, error: KafkaError, reason: &str) {
-        tracing::debug!("Kafka: {error}: {reason}");
+        self.refusal.hear(&error, reason);
+    }
+}
+
+impl Refused for Deliveries {
+    fn refusal(&self) -> &Refusal {
+        &self.refusal
     }
 }
 
@@ -207,12 +248,95 @@ impl ProducerContext for Deliveries {
     fn delivery(&self, delivered: &DeliveryResult<'_>, (): ()) {
         let Err((error, message)) = delivered else { return };
         let code = error.rdkafka_error_code().unwrap_or(RDKafkaErrorCode::Fail);
-        if matches!(code, RDKafkaErrorCode::PurgeQueue | RDKafkaErrorCode::PurgeInflight) {
-            // A transaction that is aborted takes it back.
+        let is_purged = matches!(code, RDKafkaErrorCode::PurgeQueue | RDKafkaErrorCode::PurgeInflight);
+        if is_purged && self.takes_back.load(Ordering::Relaxed) {
             return;
         }
         let bytes = message.payload().map_or(0, <[u8]>::len);
         let what = described(message.topic(), bytes);
-        self.first.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(Refused { what, code });
+        self.first.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(Unwritten { what, code });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::ffi::CString;
+
+    use rdkafka::bindings as native;
+    use rdkafka::types::RDKafkaRespErr;
+    use tamis_model::Kind;
+
+    use super::*;
+
+    /// A writer whose record waits for a broker, when the client comes upon an error after which it writes nothing.
+    fn failing(code: RDKafkaRespErr) -> Writer {
+        let connection = KafkaConnection::plain("127.0.0.1:1");
+        let writer = Writer::open(&connection, &mut producer_config(&connection)).unwrap();
+        writer.send(&record()).unwrap();
+        let words = CString::new("as the test wants it").unwrap();
+        // SAFETY: the client is alive, and the words end in a zero.
+        unsafe { native::rd_kafka_test_fatal_error(writer.producer.client().native_ptr(), code, words.as_ptr()) };
+        writer
+    }
+
+    fn record() -> Record {
+        Record {
+            topic: "payments".to_owned(),
+            partition: None,
+            timestamp: 5,
+            key: None,
+            value: Some(b"1".to_vec()),
+            value_is_json: true,
+            headers: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn what_a_client_throws_away_was_not_written() {
+        let check = |code, kind, words: &str| {
+            let mut writer = failing(code);
+            for error in [writer.flush().unwrap_err(), writer.send(&record()).unwrap_err(), writer.flush().unwrap_err()]
+            {
+                assert_eq!(error.kind(), kind, "{}", error.chain());
+                assert!(error.chain().contains(words), "{}", error.chain());
+            }
+        };
+        check(RDKafkaRespErr::RD_KAFKA_RESP_ERR__FENCED, Kind::Conflict, "another host has taken over");
+        let lost = RDKafkaRespErr::RD_KAFKA_RESP_ERR_OUT_OF_ORDER_SEQUENCE_NUMBER;
+        check(lost, Kind::Outage, "as the test wants it");
+    }
+
+    #[test]
+    fn a_record_that_is_purged_is_lost_unless_it_is_taken_back() {
+        let purged = |is_taken_back: bool| {
+            let connection = KafkaConnection::plain("127.0.0.1:1");
+            let mut writer = Writer::open(&connection, &mut producer_config(&connection)).unwrap();
+            writer.send(&record()).unwrap();
+            match is_taken_back {
+                true => writer.purge(),
+                false => writer.producer.purge(PurgeConfig::default().queue().inflight()),
+            }
+            writer.flush()
+        };
+        purged(true).unwrap();
+        let error = purged(false).unwrap_err();
+        assert!(error.chain().contains("a record of 1 bytes to topic payments"), "{}", error.chain());
+    }
+
+    #[test]
+    fn a_refusal_is_why_nobody_answers_until_somebody_does() {
+        let refusal = Refusal::default();
+        let unanswered = || Err::<(), _>(KafkaError::MetadataFetch(RDKafkaErrorCode::BrokerTransportFailure));
+        let check = |code, reason: &str, expected: Kind| {
+            refusal.hear(&KafkaError::Global(code), reason);
+            assert_eq!(refusal.judge("ask", "a", unanswered()).unwrap_err().kind(), expected, "{reason}");
+        };
+        check(RDKafkaErrorCode::Authentication, "Authentication failed: Invalid username or password", Kind::Invalid);
+        check(RDKafkaErrorCode::SSL, "certificate verify failed", Kind::Invalid);
+        check(RDKafkaErrorCode::SSL, "SSL handshake failed: Disconnected", Kind::Outage);
+        check(RDKafkaErrorCode::AllBrokersDown, "1/1 brokers are down", Kind::Outage);
+        refusal.hear(&KafkaError::Global(RDKafkaErrorCode::Authentication), "not yet known");
+        refusal.judge("ask", "a", Ok(())).unwrap();
+        assert!(refusal.judge("ask", "a", unanswered()).unwrap_err().can_retry());
     }
 }

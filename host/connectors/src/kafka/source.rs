@@ -4,6 +4,7 @@
 //! more of it until there is room.
 
 use std::collections::BTreeSet;
+use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
@@ -16,9 +17,12 @@ use tamis_model::position::{Partition, Positions};
 use tamis_model::{Error, Kind, Result};
 
 use super::connection::{KafkaConnection, Quiet, REQUEST_MAX};
-use super::errors::{failed, failed_with, missing};
+use super::errors::{Refused, failed, failed_with, missing};
 use super::queue::{Arrived, PartitionQueue};
 use super::settings::KafkaSourceSettings;
+
+/// For so long a client is heard that gave no answer.
+const HEARING: Duration = Duration::from_millis(20);
 
 pub(super) type Reader = BaseConsumer<Quiet>;
 
@@ -58,12 +62,23 @@ impl KafkaGroup {
 struct Taken {
     partition: Partition,
     queue: PartitionQueue,
+    /// Where it was taken up.
+    begin: i64,
     /// The offset behind the last record that was read.
     next: i64,
     /// Where a bounded source ends.
     end: Option<i64>,
     /// The client has come to the partition's end and nothing was read since.
-    at_end: bool,
+    at_end: Option<End>,
+}
+
+/// A partition's end, as it was.
+#[derive(Clone, Copy)]
+struct End {
+    /// Behind the last record, and behind the marks of transactions.
+    offset: i64,
+    /// When the broker said so, or was asked last.
+    known: Instant,
 }
 
 impl KafkaSource {
@@ -86,7 +101,7 @@ impl KafkaSource {
         let Self { connection, settings, .. } = self;
         let config = settings.config(connection);
         let consumer: Reader = config
-            .create_with_context(Quiet)
+            .create_with_context(Quiet::default())
             .map_err(|error| failed("connect to", format!("Kafka at {}", connection.bootstrap_servers), error))?;
         Ok(Arc::new(consumer))
     }
@@ -96,8 +111,9 @@ impl KafkaSource {
         self.looked_at = Instant::now();
         let brokers = format!("Kafka at {}", self.connection.bootstrap_servers);
         // All topics: asking for one by name may make it.
-        let metadata = self.consumer()?.fetch_metadata(None, REQUEST_MAX);
-        let metadata = metadata.map_err(|error| failed("list the topics of", brokers, error))?;
+        let consumer = self.consumer()?;
+        let metadata = consumer.fetch_metadata(None, REQUEST_MAX);
+        let metadata = answered(consumer, "list the topics of", brokers, metadata)?;
         let mut partitions = Vec::new();
         for name in &self.settings.topics {
             let found = metadata.topics().iter().find(|topic| topic.name() == name);
@@ -131,7 +147,7 @@ impl KafkaSource {
             list.add_partition_offset(topic, number, Offset::Offset(next))
                 .map_err(|error| failed("go to a position of", &partition, error))?;
             let end = self.settings.bounded.then_some(end);
-            self.taken.push(Taken { partition, queue, next, end, at_end: false });
+            self.taken.push(Taken { partition, queue, begin: next, next, end, at_end: None });
         }
         if list.count() > 0 {
             consumer.incremental_assign(&list).map_err(|error| failed("read", names(&list), error))?;
@@ -156,6 +172,7 @@ impl Source for KafkaSource {
             let mut new = self.look()?;
             new.retain(|partition| self.taken.iter().all(|taken| taken.partition != *partition));
             self.take(new, &Positions::default())?;
+            self.ask_ends()?;
         }
         Ok(self.taken.iter().map(|taken| taken.partition.clone()).collect())
     }
@@ -175,9 +192,23 @@ impl Source for KafkaSource {
         Ok(match any {
             true => Read::Records,
             false if taken.has_ended() => Read::Ended,
-            false if taken.at_end => Read::CaughtUp,
+            false if taken.at_end.is_some() => Read::CaughtUp,
             false => Read::Waiting,
         })
+    }
+
+    /// Of a partition whose records were all worked through, the end as it was found. Behind the last record there may be marks of
+    /// transactions, and when retention deletes those as well, the position would lie before everything that is there.
+    fn note(&self, positions: &mut Positions) {
+        for taken in &self.taken {
+            let next = positions.0.get(&taken.partition).copied().unwrap_or(taken.begin);
+            match taken.at_end {
+                Some(End { offset, .. }) if next >= taken.next && offset > next => {
+                    positions.set(&taken.partition, offset)
+                }
+                _ => {}
+            }
+        }
     }
 
     fn lag(&self) -> Vec<(Partition, u64)> {
@@ -208,6 +239,35 @@ impl Source for KafkaSource {
 }
 
 impl KafkaSource {
+    /// Asks of partitions that have been at their end for a while whether they still are. The client tells the end once, and nothing when
+    /// it cannot reach the broker any more: such a partition would let its topic's time go on, with records waiting in it.
+    fn ask_ends(&mut self) -> Result<()> {
+        let is_due = |end: End| end.known.elapsed() >= self.settings.metadata_every;
+        let mut asked = TopicPartitionList::new();
+        for Taken { partition, .. } in self.taken.iter().filter(|taken| taken.at_end.is_some_and(is_due)) {
+            // Where a time is expected, it asks for the end.
+            asked
+                .add_partition_offset(&partition.topic, partition.number.cast_signed(), Offset::End)
+                .map_err(|error| failed("ask for the end of", partition, error))?;
+        }
+        if asked.count() == 0 {
+            return Ok(());
+        }
+        let object = names(&asked);
+        let answered = self.consumer()?.offsets_for_times(asked, REQUEST_MAX);
+        let answered = answered.map_err(|error| failed("find the ends of", object, error))?;
+        for answer in answered.elements() {
+            let of = |taken: &&mut Taken| {
+                taken.partition.topic == answer.topic() && taken.partition.number.cast_signed() == answer.partition()
+            };
+            let Some(taken) = self.taken.iter_mut().find(of) else { continue };
+            answer.error().map_err(|error| failed("find the end of", &taken.partition, error))?;
+            let now = answer.offset().to_raw().unwrap_or(-1);
+            taken.at_end = taken.at_end.filter(|end| now <= end.offset).map(|end| End { known: Instant::now(), ..end });
+        }
+        Ok(())
+    }
+
     fn close(&mut self) {
         self.taken.clear();
         self.consumer = None;
@@ -217,12 +277,12 @@ impl KafkaSource {
 impl Taken {
     /// The records behind the last one that was read, marks of transactions among them; none = nothing was fetched yet.
     fn lag(&self) -> Option<u64> {
-        let end = if self.at_end { self.next } else { self.queue.end()? };
+        let end = if self.at_end.is_some() { self.next } else { self.queue.end()? };
         Some(u64::try_from(end - self.next).unwrap_or(0))
     }
 
     fn has_ended(&self) -> bool {
-        self.end.is_some_and(|end| self.next >= end || self.at_end)
+        self.end.is_some_and(|end| self.next >= end || self.at_end.is_some())
     }
 
     /// Takes what has arrived, up to about `chunk_bytes`.
@@ -231,7 +291,7 @@ impl Taken {
             match self.queue.next() {
                 None => break,
                 Some(Arrived::Record(record)) => {
-                    self.at_end = false;
+                    self.at_end = None;
                     if self.end.is_some_and(|end| record.offset() >= end) {
                         self.next = record.offset();
                         break;
@@ -240,8 +300,8 @@ impl Taken {
                     self.next = record.offset() + 1;
                 }
                 // It stands behind the records before the end, and behind the marks of transactions.
-                Some(Arrived::End) => {
-                    self.at_end = true;
+                Some(Arrived::End(offset)) => {
+                    self.at_end = Some(End { offset, known: Instant::now() });
                     break;
                 }
                 Some(Arrived::Failed(code, words)) => {
@@ -259,7 +319,7 @@ impl Taken {
 }
 
 /// Serves what the cluster says to a consumer beside the records of its partitions' queues.
-pub(super) fn serve<C: ConsumerContext>(consumer: &BaseConsumer<C>, bootstrap_servers: &str) -> Result<()> {
+pub(super) fn serve<C: ConsumerContext + Refused>(consumer: &BaseConsumer<C>, bootstrap_servers: &str) -> Result<()> {
     let brokers = || format!("Kafka at {bootstrap_servers}");
     while let Some(said) = consumer.poll(Duration::ZERO) {
         match said {
@@ -272,6 +332,7 @@ pub(super) fn serve<C: ConsumerContext>(consumer: &BaseConsumer<C>, bootstrap_se
                 consumer.fetch_metadata(None, REQUEST_MAX).map_err(|error| failed("reach", brokers(), error))?;
             }
             Err(error) => {
+                consumer.context().refusal().check("read from", brokers())?;
                 let error = failed("read from", brokers(), error);
                 if !error.can_retry() {
                     return Err(error);
@@ -281,6 +342,23 @@ pub(super) fn serve<C: ConsumerContext>(consumer: &BaseConsumer<C>, bootstrap_se
         }
     }
     Ok(())
+}
+
+/// What came of a question. A consumer says beside its answers why it gets none.
+pub(super) fn answered<T>(
+    consumer: &Reader,
+    operation: &'static str,
+    object: impl fmt::Display,
+    answer: Result<T, KafkaError>,
+) -> Result<T> {
+    if answer.is_err() {
+        let until = Instant::now() + HEARING;
+        while Instant::now() < until {
+            // Its context takes what it says.
+            let _ = consumer.poll(HEARING);
+        }
+    }
+    consumer.context().refusal().judge(operation, object, answer)
 }
 
 /// The partitions of a list, for people.

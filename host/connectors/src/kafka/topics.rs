@@ -7,23 +7,23 @@ use std::task::{Context, Poll, Wake, Waker};
 use std::thread::{self, Thread};
 use std::time::{Duration, Instant};
 
-use rdkafka::ClientContext;
-use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, ResourceSpecifier, TopicReplication};
-use rdkafka::client::Client;
+use rdkafka::admin::{AdminClient, AdminOptions, ConfigResource, NewTopic, ResourceSpecifier, TopicReplication};
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::RDKafkaErrorCode;
+use rdkafka::metadata::{Metadata, MetadataTopic};
 use tamis_model::position::Partition;
-use tamis_model::{Kind, Result};
+use tamis_model::{Error, Kind, Result};
 
 use super::connection::{KafkaConnection, Quiet, REQUEST_MAX};
 use super::errors::{failed, failed_with, missing};
 use super::sink::RECORD_BYTES_MAX;
+use super::source::answered;
 use crate::topics::{PartitionOverview, TopicOverview};
 
 /// Between two looks at what is to come about.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
 
-/// How long a transaction that somebody left may be open.
+/// How long transactions are waited for. Those of whoever had the topic before were aborted when its successor took them over.
 const SETTLED_MAX: Duration = Duration::from_secs(90);
 
 /// The topics of a cluster.
@@ -75,11 +75,11 @@ impl KafkaTopics {
             })
             .collect();
         let created = self.make(&admin, &new)?;
-        self.known(admin.inner(), names)?;
+        self.known(names)?;
         self.describe(&admin, names, &created)
     }
 
-    /// Makes a topic of one partition that keeps the last value of each key for ever, unless it is there.
+    /// Makes a topic of one partition that keeps the last value of each key for ever, unless it is there. One that would not is refused.
     pub fn create_compacted(&self, name: &str, replication: u32) -> Result<()> {
         let record_bytes_max = RECORD_BYTES_MAX.to_string();
         let new = NewTopic::new(name, 1, TopicReplication::Fixed(replication.cast_signed()))
@@ -89,8 +89,31 @@ impl KafkaTopics {
             .set("segment.bytes", "67108864")
             .set("min.cleanable.dirty.ratio", "0.3");
         let admin = self.admin()?;
-        self.make(&admin, &[new])?;
-        self.known(admin.inner(), &[name.to_owned()])
+        let names = [name.to_owned()];
+        let created = self.make(&admin, &[new])?;
+        self.known(&names)?;
+        if created.contains(name) {
+            return Ok(());
+        }
+        let policy = self.configs(&admin, &names)?;
+        let policy = policy.first().and_then(|config| config.get("cleanup.policy")?.value.clone()).unwrap_or_default();
+        if policy != "compact" {
+            let reason = format!("its cleanup.policy is {policy}, and only compact keeps the last value of each key");
+            return Err(Error::invalid("use topic", name, reason));
+        }
+        let partitions = self.partitions(&self.consumer()?)?;
+        match partitions.iter().find(|(topic, _)| topic == name).map_or(0, |(_, numbers)| numbers.len()) {
+            1 => Ok(()),
+            found => Err(Error::invalid("use topic", name, format!("it has {found} partitions and must have one"))),
+        }
+    }
+
+    /// What tells the cluster from all others.
+    pub fn cluster_id(&self) -> Result<String> {
+        let consumer = self.consumer()?;
+        self.metadata(&consumer)?;
+        let id = consumer.client().fetch_cluster_id(REQUEST_MAX);
+        id.ok_or_else(|| failed_with("find the id of", self, RDKafkaErrorCode::OperationTimedOut))
     }
 
     /// The first offset of a partition, and the one behind its last record, once no transaction is open there.
@@ -98,7 +121,7 @@ impl KafkaTopics {
         let Partition { topic, number } = partition;
         let ends = |isolation: &str| {
             let mut config = self.connection.config();
-            let consumer = config.set("isolation.level", isolation).create_with_context(Quiet);
+            let consumer = config.set("isolation.level", isolation).create_with_context(Quiet::default());
             let consumer: BaseConsumer<Quiet> = consumer.map_err(|error| failed("connect to", self, error))?;
             let ends = consumer.fetch_watermarks(topic, number.cast_signed(), REQUEST_MAX);
             ends.map_err(|error| failed("find the ends of", partition, error))
@@ -133,10 +156,11 @@ impl KafkaTopics {
     }
 
     /// Waits until the brokers have told each other of them.
-    fn known(&self, client: &Client<Quiet>, names: &[String]) -> Result<()> {
+    fn known(&self, names: &[String]) -> Result<()> {
+        let consumer = self.consumer()?;
         let deadline = Instant::now() + REQUEST_MAX;
         loop {
-            match self.require_of(client, names) {
+            match self.require_of(&consumer, names) {
                 Err(error) if error.kind() == Kind::Missing && Instant::now() < deadline => thread::sleep(LOOK_EVERY),
                 done => return done,
             }
@@ -145,11 +169,11 @@ impl KafkaTopics {
 
     /// Fails when one of these topics is not there, and says how it is made.
     pub fn require(&self, names: &[String]) -> Result<()> {
-        self.require_of(self.consumer()?.client(), names)
+        self.require_of(&self.consumer()?, names)
     }
 
-    fn require_of<C: ClientContext>(&self, client: &Client<C>, names: &[String]) -> Result<()> {
-        let there: BTreeSet<_> = self.partitions(client)?.into_iter().map(|(name, _)| name).collect();
+    fn require_of(&self, consumer: &BaseConsumer<Quiet>, names: &[String]) -> Result<()> {
+        let there: BTreeSet<_> = self.partitions(consumer)?.into_iter().map(|(name, _)| name).collect();
         let lacking: Vec<_> = names.iter().map(String::as_str).filter(|name| !there.contains(*name)).collect();
         match lacking.is_empty() {
             true => Ok(()),
@@ -161,7 +185,7 @@ impl KafkaTopics {
     pub fn overview(&self) -> Result<Vec<TopicOverview>> {
         let consumer = self.consumer()?;
         let mut topics = Vec::new();
-        for (topic, partitions) in self.partitions(consumer.client())? {
+        for (topic, partitions) in self.partitions(&consumer)? {
             let mut overview = Vec::with_capacity(partitions.len());
             for number in partitions {
                 let ends = consumer.fetch_watermarks(&topic, number.cast_signed(), REQUEST_MAX);
@@ -174,12 +198,10 @@ impl KafkaTopics {
         Ok(topics)
     }
 
-    fn partitions<C: ClientContext>(&self, client: &Client<C>) -> Result<Vec<(String, Vec<u32>)>> {
-        // All topics: asking for one by name may make it.
-        let metadata = client.fetch_metadata(None, REQUEST_MAX);
-        let metadata = metadata.map_err(|error| failed("list the topics of", self, error))?;
+    fn partitions(&self, consumer: &BaseConsumer<Quiet>) -> Result<Vec<(String, Vec<u32>)>> {
+        let metadata = self.metadata(consumer)?;
         let own = metadata.topics().iter().filter(|topic| !topic.name().starts_with("__"));
-        let numbers = |topic: &rdkafka::metadata::MetadataTopic| {
+        let numbers = |topic: &MetadataTopic| {
             let mut numbers: Vec<_> = topic.partitions().iter().filter_map(|p| u32::try_from(p.id()).ok()).collect();
             numbers.sort_unstable();
             numbers
@@ -195,17 +217,11 @@ impl KafkaTopics {
         names: &[String],
         created: &BTreeSet<String>,
     ) -> Result<Vec<TopicState>> {
-        let metadata = admin.inner().fetch_metadata(None, REQUEST_MAX);
-        let metadata = metadata.map_err(|error| failed("list the topics of", self, error))?;
-        let resources: Vec<_> = names.iter().map(|name| ResourceSpecifier::Topic(name)).collect();
-        let options = AdminOptions::new().request_timeout(Some(REQUEST_MAX));
-        let configs = wait(admin.describe_configs(&resources, &options))
-            .map_err(|error| failed("read the settings of topics at", self, error))?;
+        let metadata = self.metadata(&self.consumer()?)?;
         let mut states = Vec::with_capacity(names.len());
-        for (name, config) in names.iter().zip(configs) {
+        for (name, config) in names.iter().zip(self.configs(admin, names)?) {
             let found = metadata.topics().iter().find(|topic| topic.name() == name);
-            let partitions = found.map(rdkafka::metadata::MetadataTopic::partitions).unwrap_or_default();
-            let config = config.map_err(|code| failed_with("read the settings of topic", name, code))?;
+            let partitions = found.map(MetadataTopic::partitions).unwrap_or_default();
             let retention = config.get("retention.ms").and_then(|entry| entry.value.as_ref()?.parse().ok());
             states.push(TopicState {
                 topic: name.clone(),
@@ -220,15 +236,34 @@ impl KafkaTopics {
         Ok(states)
     }
 
-    fn admin(&self) -> Result<AdminClient<Quiet>> {
-        let admin = self.connection.config().create_with_context(Quiet);
-        admin.map_err(|error| failed("connect to", self, error))
+    /// The settings of topics, in their order.
+    fn configs(&self, admin: &AdminClient<Quiet>, names: &[String]) -> Result<Vec<ConfigResource>> {
+        let resources: Vec<_> = names.iter().map(|name| ResourceSpecifier::Topic(name)).collect();
+        let options = AdminOptions::new().request_timeout(Some(REQUEST_MAX));
+        let configs = wait(admin.describe_configs(&resources, &options))
+            .map_err(|error| failed("read the settings of topics at", self, error))?;
+        let config = |(name, config): (&String, Result<_, _>)| {
+            config.map_err(|code| failed_with("read the settings of topic", name, code))
+        };
+        names.iter().zip(configs).map(config).collect()
+    }
+
+    /// What the brokers know of all topics: asking for one by name may make it.
+    fn metadata(&self, consumer: &BaseConsumer<Quiet>) -> Result<Metadata> {
+        answered(consumer, "list the topics of", self, consumer.fetch_metadata(None, REQUEST_MAX))
     }
 
     /// A reader without a group.
     fn consumer(&self) -> Result<BaseConsumer<Quiet>> {
-        let consumer = self.connection.config().create_with_context(Quiet);
+        let consumer = self.connection.config().create_with_context(Quiet::default());
         consumer.map_err(|error| failed("connect to", self, error))
+    }
+
+    /// A client that makes topics. It hears of nothing but what it asked for, not even why it is not let in.
+    fn admin(&self) -> Result<AdminClient<Quiet>> {
+        self.metadata(&self.consumer()?)?;
+        let admin = self.connection.config().create_with_context(Quiet::default());
+        admin.map_err(|error| failed("connect to", self, error))
     }
 }
 

@@ -7,20 +7,18 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use rdkafka::error::{KafkaError, RDKafkaErrorCode};
-use rdkafka::producer::{Producer, PurgeConfig};
+use rdkafka::error::KafkaError;
+use rdkafka::producer::Producer;
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use tamis_model::position::Positions;
 use tamis_model::record::Record;
 use tamis_model::{Error, Kind, Result};
 
 use super::connection::{KafkaConnection, REQUEST_MAX};
-use super::errors::failed;
+use super::errors::{Refused as _, failed, fenced, is_fenced};
 use super::sink::{DELIVERY_MAX, Writer, producer_config};
 use super::source::KafkaGroup;
 
-/// A transaction in which nothing happens for so long is aborted by the broker.
-const IDLE_MAX: Duration = Duration::from_secs(60);
 /// How long one step of a commit is tried again.
 const STEP_MAX: Duration = Duration::from_secs(30);
 
@@ -32,19 +30,24 @@ struct Transactions {
     writer: Writer,
     /// The name that fences: of two that use it, only the later one can write.
     id: String,
-    is_open: bool,
-    /// What failed; nothing can be written after that.
-    broken: bool,
+    /// How long the brokers leave a transaction open, counted from its beginning.
+    open_max: Duration,
+    /// When the one at work began.
+    began: Option<Instant>,
+    /// How it failed; nothing can be written after that.
+    broken: Option<Kind>,
 }
 
 impl KafkaTransactions {
-    /// Aborts what an earlier process with this id left open, and keeps it from writing.
-    pub fn open(connection: &KafkaConnection, id: &str) -> Result<Self> {
+    /// Aborts what an earlier process with this id left open, and keeps it from writing. A transaction that is older than `open_max` is
+    /// aborted by the brokers: so long at most, what a host left open that died for good keeps back all that is committed behind it.
+    pub fn open(connection: &KafkaConnection, id: &str, open_max: Duration) -> Result<Self> {
         let mut config = producer_config(connection);
         config.set("transactional.id", id);
-        config.set("transaction.timeout.ms", IDLE_MAX.as_millis().to_string());
+        config.set("transaction.timeout.ms", open_max.as_millis().to_string());
+        config.set("message.timeout.ms", DELIVERY_MAX.min(open_max).as_millis().to_string());
         let writer = Writer::open(connection, &mut config)?;
-        let transactions = Transactions { writer, id: id.to_owned(), is_open: false, broken: false };
+        let transactions = Transactions { writer, id: id.to_owned(), open_max, began: None, broken: None };
         transactions.step("take over", || transactions.writer.producer.init_transactions(REQUEST_MAX))?;
         Ok(Self(Arc::new(Mutex::new(transactions))))
     }
@@ -91,13 +94,8 @@ impl KafkaTransactions {
     pub fn commit(&self) -> Result<()> {
         self.lock().attempt(|transactions| {
             transactions.writer.flush()?;
-            if transactions.is_open { transactions.commit() } else { Ok(()) }
+            if transactions.began.is_some() { transactions.commit() } else { Ok(()) }
         })
-    }
-
-    /// Takes back what was written since the last commit.
-    pub fn abort(&self) -> Result<()> {
-        self.lock().abort()
     }
 
     fn lock(&self) -> MutexGuard<'_, Transactions> {
@@ -108,12 +106,13 @@ impl KafkaTransactions {
 impl Transactions {
     /// Does something that leaves the transaction broken when it fails: it is aborted as far as that is possible.
     fn attempt<T>(&mut self, what: impl FnOnce(&mut Self) -> Result<T>) -> Result<T> {
-        if self.broken {
-            return Err(Error::new(Kind::Outage, "go on with", self.object()).because("it has failed before"));
+        if let Some(kind) = self.broken {
+            return Err(Error::new(kind, "go on with", self.object()).because("it has failed before"));
         }
-        let done = what(self);
+        let done =
+            what(self).map_err(|error| self.expired().filter(|_| error.kind() == Kind::Conflict).unwrap_or(error));
         if let Err(error) = &done {
-            self.broken = true;
+            self.broken = Some(error.kind());
             if error.kind() != Kind::Conflict
                 && let Err(also) = self.abort()
             {
@@ -123,32 +122,35 @@ impl Transactions {
         done
     }
 
+    /// Whether the brokers have aborted the transaction by now. They fence its producer then, as another host would.
+    fn expired(&self) -> Option<Error> {
+        let age = self.began.map(|began| began.elapsed()).filter(|age| *age >= self.open_max)?;
+        let reason =
+            format!("it was open for {} s, and brokers end one after {} s", age.as_secs(), self.open_max.as_secs());
+        Some(Error::new(Kind::Outage, "commit", self.object()).because(reason))
+    }
+
     fn begin(&mut self) -> Result<()> {
-        if !self.is_open {
+        if self.began.is_none() {
             self.step("begin", || self.writer.producer.begin_transaction())?;
-            self.is_open = true;
+            self.began = Some(Instant::now());
         }
         Ok(())
     }
 
     fn commit(&mut self) -> Result<()> {
         self.step("commit", || self.writer.producer.commit_transaction(REQUEST_MAX))?;
-        self.is_open = false;
+        self.began = None;
         Ok(())
     }
 
     fn abort(&mut self) -> Result<()> {
-        if !std::mem::take(&mut self.is_open) {
+        if self.began.take().is_none() {
             return Ok(());
         }
-        // Nothing may be on its way when it is aborted, and nobody needs what still is.
-        let producer = &self.writer.producer;
-        producer.purge(PurgeConfig::default().queue().inflight());
-        let deadline = Instant::now() + DELIVERY_MAX;
-        while producer.in_flight_count() > 0 && Instant::now() < deadline {
-            producer.poll(Duration::from_millis(1));
-        }
-        self.step("abort", || producer.abort_transaction(REQUEST_MAX))
+        // Nothing may be on its way when it is aborted.
+        self.writer.purge();
+        self.step("abort", || self.writer.producer.abort_transaction(REQUEST_MAX))
     }
 
     /// Tries one step again while that can help and there is time.
@@ -163,18 +165,25 @@ impl Transactions {
             if !can_retry || Instant::now() > deadline {
                 return Err(self.failed(operation, error));
             }
+            self.admitted(operation)?;
         }
     }
 
+    /// Fails when the brokers do not let the producer in, which they say beside what they are asked.
+    fn admitted(&self, operation: &'static str) -> Result<()> {
+        let producer = &self.writer.producer;
+        producer.poll(Duration::from_millis(1));
+        producer.context().refusal().check(operation, self.object())
+    }
+
     fn failed(&self, operation: &'static str, error: KafkaError) -> Error {
-        let code = error.rdkafka_error_code();
-        use RDKafkaErrorCode as Code;
-        match code {
-            Some(Code::Fenced | Code::ProducerFenced | Code::InvalidProducerEpoch) => {
-                Error::new(Kind::Conflict, operation, self.object())
-                    .because("another host has taken over under its name")
-            }
-            _ => failed(operation, self.object(), error),
+        if let Err(refused) = self.admitted(operation) {
+            return refused;
+        }
+        let object = self.object();
+        match error.rdkafka_error_code().is_some_and(is_fenced) {
+            true => fenced(operation, object),
+            false => failed(operation, object, error),
         }
     }
 

@@ -40,6 +40,13 @@ impl AggregateFiles {
         Ok(Self { counting: lines("aggregates")?, shadow: lines("shadow_aggregates")? })
     }
 
+    /// Makes visible what a pipeline has gathered there for which no checkpoint speaks any more. A row that it says again is there twice.
+    pub fn deal_left(lake: &Path, writer: &str) -> Result<()> {
+        let Self { counting, shadow } = Self::open(lake, writer, Duration::ZERO)?;
+        counting.deal_left()?;
+        shadow.deal_left()
+    }
+
     fn append(&mut self, row: &AggregateRow) -> Result<()> {
         plain_name::check("store a row of aggregate", &row.name)?;
         plain_name::check("store a row of window", &row.window)?;

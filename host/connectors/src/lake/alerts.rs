@@ -31,6 +31,11 @@ impl AlertFiles {
         Ok(Self { lines: GatheredLines::open(folder.into(), writer, Form::Zstd, settle_after)?, pepper })
     }
 
+    /// Makes visible what a pipeline has gathered there for which no checkpoint speaks any more. An alert that it raises again is there twice.
+    pub fn deal_left(folder: impl Into<PathBuf>, writer: &str) -> Result<()> {
+        GatheredLines::open(folder.into(), writer, Form::Zstd, Duration::ZERO)?.deal_left()
+    }
+
     fn append(&mut self, alert: &Alert) -> Result<()> {
         let date = alert.event_time.get(..10).ok_or_else(|| {
             Error::invalid("store alert", &alert.alert_id, "its event_time does not begin with a date")

@@ -128,6 +128,20 @@ impl GatheredLines {
         Ok(())
     }
 
+    /// Deals out the log that is there, whether or not all of it was committed: no checkpoint speaks for it any more.
+    pub fn deal_left(&self) -> Result<()> {
+        let names = folders::names(&self.staging)?;
+        let left = names.iter().filter_map(|name| Some((name, name.strip_suffix(LOG)?.parse::<u64>().ok()?)));
+        let Some((name, log)) = left.min_by_key(|(_, log)| *log) else { return Ok(()) };
+        let path = self.staging.join(name);
+        let bytes = fs::read(&path).outage("read", path.display())?;
+        // What is not a whole line was on its way.
+        let whole = memchr::memrchr(b'\n', &bytes).map_or(0, |end| end + 1);
+        let file = File::options().write(true).open(&path).outage("open", path.display())?;
+        durable::cut(&file, whole as u64, &path)?;
+        self.deal(log)
+    }
+
     fn begin(&mut self, log: u64) {
         self.log = Some(log);
         (self.output, self.bytes, self.bytes_synced, self.since) = (None, 0, 0, None);
@@ -185,11 +199,13 @@ impl GatheredLines {
     }
 }
 
+/// The ending of logs.
+const LOG: &str = ".lines";
 /// The ending of logs that were dealt out.
 const DEALT: &str = ".dealt";
 
 fn log_name(log: u64) -> String {
-    format!("{log:020}.lines")
+    format!("{log:020}{LOG}")
 }
 
 fn dealt_name(log: u64) -> String {

@@ -14,6 +14,6 @@ mod tables;
 
 pub use aggregates::AggregateFiles;
 pub use alerts::{AlertFiles, alert_lines};
-pub use archive::{ArchiveObject, ArchiveReader, ArchiveSettings, ArchiveWriter, Closed, archive_objects};
+pub use archive::{ArchiveObject, ArchiveReader, ArchiveSettings, ArchiveWriter, Closed, ORIGIN_HOME, archive_objects};
 pub use quarantine::QuarantineFiles;
 pub use tables::{DeltaTables, TableSpec};

@@ -21,6 +21,7 @@ use tamis_model::{Error, Result};
 
 pub use dead_letters::DeadLetters;
 pub use overview::{PartitionOverview, TopicOverview, overview};
+pub use owner::has_owner;
 pub use reader::{ReaderSettings, TopicReader};
 pub use window::{TimeRange, TimeWindow};
 pub use writer::{TopicWriter, WriterSettings};

@@ -16,6 +16,7 @@ use tamis_model::error::Context;
 use super::log::End;
 use crate::durable;
 use crate::lock::ProcessLock;
+use crate::plain_name;
 
 const OWNER: &str = ".owner";
 const LOCK: &str = ".lock";
@@ -39,6 +40,12 @@ pub(super) fn read(topic: &Path) -> Result<Option<Owner>> {
             serde_json::from_slice(&bytes).map(Some).corrupt("read", path.display())
         }
     }
+}
+
+/// Whether somebody has written to a topic through a writer.
+pub fn has_owner(topics: &Path, topic: &str) -> Result<bool> {
+    plain_name::check("look for topic", topic)?;
+    Ok(read(&topics.join(topic))?.is_some())
 }
 
 /// Makes `owner` the owner of a topic that has none.

@@ -114,7 +114,19 @@ fn points_are_delivered_whatever_the_server_does_at_first() {
     check(&[BUSY, BUSY], 3, written(2));
     check(&[UNKNOWN], 2, written(1));
     check(&[Does::Stalls], 2, written(1));
-    check(&[REFUSES], 1, InfluxCounts { refused: 2, ..InfluxCounts::default() });
+}
+
+#[test]
+fn only_what_is_bad_is_refused() {
+    // All of them, their first half, the first point; then the second point, and the other half.
+    let (url, requests) = server(&[REFUSES, REFUSES, REFUSES]);
+    let mut influx = Influx::start(settings(InfluxTarget::database(&url, "tamis", None)));
+    influx.write(&[1, 2, 3, 4].map(|number| row(number, false))).unwrap();
+    influx.settle(Settle::All).unwrap();
+    assert_eq!(influx.counts(), InfluxCounts { written: 3, refused: 1, ..InfluxCounts::default() });
+    let bodies: Vec<String> = requests.try_iter().map(|(_, _, body)| body).collect();
+    let of = |numbers: &[usize]| numbers.iter().map(|number| line(*number)).collect::<String>();
+    assert_eq!(bodies, [of(&[1, 2, 3, 4]), of(&[1, 2]), of(&[1]), of(&[2]), of(&[3, 4])]);
 }
 
 #[test]

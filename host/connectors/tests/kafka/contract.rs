@@ -10,7 +10,7 @@ use tamis_model::position::{Partition, Positions};
 use tamis_model::time::Millis;
 use tamis_services::kafka::Options;
 
-use crate::fixture::{SETTINGS, add_partitions, admin, connection, eventually, record, send, start};
+use crate::fixture::{OPEN_MAX, SETTINGS, add_partitions, admin, connection, eventually, record, send, start};
 
 /// The topic that the contract writes to.
 const TOPIC: &str = "payments";
@@ -87,7 +87,7 @@ impl Changelog {
     }
 
     fn transactions(&self, name: &str) -> KafkaTransactions {
-        KafkaTransactions::open(&self.connection, &format!("{}-{name}", self.topic)).unwrap()
+        KafkaTransactions::open(&self.connection, &format!("{}-{name}", self.topic), OPEN_MAX).unwrap()
     }
 }
 

@@ -7,7 +7,9 @@ use rdkafka::admin::{AdminClient, AdminOptions, NewPartitions};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::config::ClientConfig;
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
-use tamis_connectors::kafka::{KafkaConnection, KafkaSource, KafkaSourceSettings, KafkaTopics, TopicSettings};
+use tamis_connectors::kafka::{
+    KafkaConnection, KafkaSource, KafkaSourceSettings, KafkaTopics, KafkaTransactions, TopicSettings,
+};
 use tamis_engine::decode::json::RecordParts;
 use tamis_engine::{Chunk, Read, Source};
 use tamis_model::position::{Partition, Positions};
@@ -29,6 +31,14 @@ pub fn start(brokers: usize, options: Options) -> Cluster {
 
 pub fn connection() -> KafkaConnection {
     KafkaConnection::plain(cluster().bootstrap())
+}
+
+/// How long a test's transaction may be open.
+pub const OPEN_MAX: Duration = Duration::from_secs(60);
+
+/// The transactions of this name, taken over from whoever had them.
+pub fn transactions(id: &str) -> KafkaTransactions {
+    KafkaTransactions::open(&connection(), id, OPEN_MAX).unwrap()
 }
 
 /// Retention counts from the times of the records, and those of tests lie long ago.

@@ -2,7 +2,9 @@
 
 use std::time::{Duration, Instant};
 
-use tamis_connectors::kafka::{KafkaConnection, KafkaSink, KafkaTopics, TopicSettings};
+use tamis_connectors::kafka::{
+    KafkaConnection, KafkaSink, KafkaSource, KafkaSourceSettings, KafkaTopics, TopicSettings,
+};
 use tamis_engine::{Chunk, Read, Sink, Source};
 use tamis_model::position::Positions;
 use tamis_services::kafka::Options;
@@ -19,8 +21,8 @@ fn a_killed_broker_is_an_outage_that_heals() {
     let mut sink = KafkaSink::at_least_once(&connection).unwrap();
     sink.write(&[record(&topic, "1")]).unwrap();
     sink.stage().unwrap();
-    let settings = tamis_connectors::kafka::KafkaSourceSettings::new([topic.clone()], "healed");
-    let mut source = tamis_connectors::kafka::KafkaSource::new(connection.clone(), settings);
+    let settings = KafkaSourceSettings::new([topic.clone()], "healed");
+    let mut source = KafkaSource::new(connection.clone(), settings);
     source.open(&Positions::default()).unwrap();
     let zero = partition(&topic, 0);
     assert_eq!(read(&mut source, &zero).0.len(), 1);
@@ -82,4 +84,31 @@ fn one_of_three_brokers_is_killed() {
     let read = read(&mut source, &partition(&topic, 0)).0;
     let read: Vec<_> = read.into_iter().map(|record| String::from_utf8(record.value.unwrap()).unwrap()).collect();
     assert_eq!(read, values);
+}
+
+/// A partition of which no broker is left is not at its end, whatever was read of it: records may lie in it.
+#[test]
+fn a_partition_without_a_broker_is_an_outage() {
+    let mut cluster = start(3, Options::default());
+    let connection = KafkaConnection::plain(cluster.bootstrap());
+    let topic = "dealt".to_owned();
+    let settings = TopicSettings { partitions: 3, ..SETTINGS };
+    KafkaTopics::new(connection.clone()).create(std::slice::from_ref(&topic), settings).unwrap();
+    let settings = KafkaSourceSettings {
+        metadata_every: Duration::from_millis(500),
+        ..KafkaSourceSettings::new([topic.clone()], "dealt")
+    };
+    let mut source = KafkaSource::new(connection, settings);
+    source.open(&Positions::default()).unwrap();
+    for number in 0..3 {
+        assert_eq!(read(&mut source, &partition(&topic, number)), (Vec::new(), Read::CaughtUp));
+    }
+    cluster.kill(1).unwrap();
+    let mut error = None;
+    eventually("the outage is noticed", || {
+        error = source.partitions().err();
+        error.is_some()
+    });
+    let error = error.unwrap();
+    assert!(error.can_retry() && error.chain().contains("dealt/"), "{}", error.chain());
 }

@@ -1,10 +1,15 @@
 //! A cluster that asks who one is, over TLS.
 
-use tamis_connectors::kafka::{KafkaConnection, KafkaSink, KafkaTopics, Sasl, SaslMechanism, Tls};
-use tamis_engine::Sink;
+use tamis_connectors::kafka::{
+    KafkaConnection, KafkaSink, KafkaSource, KafkaSourceSettings, KafkaTopics, KafkaTransactions, Sasl, SaslMechanism,
+    Tls,
+};
+use tamis_engine::{Sink, Source};
+use tamis_model::Kind;
+use tamis_model::position::Positions;
 use tamis_services::kafka::{Options, Security};
 
-use crate::fixture::{SETTINGS, committed, record, start};
+use crate::fixture::{OPEN_MAX, SETTINGS, committed, record, start};
 
 #[test]
 fn tls_and_passwords() {
@@ -28,11 +33,22 @@ fn tls_and_passwords() {
         sink.stage().unwrap();
         assert_eq!(committed(&connection, &topic).len(), number + 1, "{mechanism:?}");
     }
-    let stranger = KafkaTopics::new(connection(SaslMechanism::Plain, "guessed"));
-    stranger.require(std::slice::from_ref(&topic)).expect_err("nobody comes in with a wrong password");
+    let check = |connection: KafkaConnection, words: &str| {
+        let mut source = KafkaSource::new(connection.clone(), KafkaSourceSettings::new([topic.clone()], "refused"));
+        let refused = [
+            KafkaTopics::new(connection.clone()).require(std::slice::from_ref(&topic)).unwrap_err(),
+            KafkaSink::at_least_once(&connection).unwrap().write(&[record(&topic, "1")]).unwrap_err(),
+            KafkaTransactions::open(&connection, "refused", OPEN_MAX).err().expect("nobody is let in"),
+            source.open(&Positions::default()).unwrap_err(),
+        ];
+        for error in refused {
+            assert_eq!(error.kind(), Kind::Invalid, "{}", error.chain());
+            assert!(error.chain().contains(words), "{}", error.chain());
+        }
+    };
+    check(connection(SaslMechanism::Plain, "guessed"), "Authentication failed");
+    check(connection(SaslMechanism::ScramSha512, "guessed"), "Authentication failed");
     let trusting =
         KafkaConnection { tls: Some(Tls::default()), ..connection(SaslMechanism::Plain, credentials.password) };
-    KafkaTopics::new(trusting)
-        .require(&[topic])
-        .expect_err("nobody is asked for a password by whom one does not trust");
+    check(trusting, "certificate");
 }

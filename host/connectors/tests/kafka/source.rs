@@ -1,17 +1,20 @@
 //! What a source reads besides plain records, and where it may not begin.
 
+use std::time::Duration;
+
 use rdkafka::config::ClientConfig;
 use rdkafka::message::{Header, OwnedHeaders};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
-use tamis_connectors::kafka::{KafkaSink, KafkaTransactions};
+use tamis_connectors::kafka::{KafkaSink, KafkaSource, KafkaSourceSettings};
 use tamis_engine::decode::json::RecordParts;
-use tamis_engine::{Read, Sink, Source};
+use tamis_engine::{Chunk, Read, Sink, Source};
 use tamis_model::Kind;
 use tamis_model::position::Positions;
 use tamis_services::kafka::Tool;
 
 use crate::fixture::{
     PATIENCE, bounded, cluster, committed, connection, partition, positions, read, record, send, tailing, topic,
+    transactions,
 };
 
 #[test]
@@ -55,25 +58,32 @@ fn a_record_comes_as_it_was_sent() {
 fn an_end_behind_marks_of_transactions_is_an_end() {
     let topic = topic("marks", 1);
     let write = |values: &[&str], commits: bool| {
-        let transactions = KafkaTransactions::open(&connection(), "marks").unwrap();
+        let transactions = transactions("marks");
         let mut sink = KafkaSink::exactly_once(transactions.clone());
         let records: Vec<_> = values.iter().map(|value| record(&topic, value)).collect();
         sink.write(&records).unwrap();
         sink.stage().unwrap();
         let mut source = tailing(&topic, "marks");
         source.open(&Positions::default()).unwrap();
-        match commits {
-            true => transactions.commit_with(&Positions::default(), &source.group()).unwrap(),
-            false => transactions.abort().unwrap(),
+        if commits {
+            transactions.commit_with(&Positions::default(), &source.group()).unwrap();
         }
     };
     write(&["1", "2"], true);
     write(&["3"], false);
+    drop(transactions("marks"));
     assert_eq!(committed(&connection(), &topic), ["1", "2"]);
     let zero = partition(&topic, 0);
     let mut source = tailing(&topic, "marks");
     source.open(&positions(&[(&zero, 2)])).unwrap();
     assert_eq!(read(&mut source, &zero), (Vec::new(), Read::CaughtUp), "only marks and what was aborted");
+    // The position goes on behind what is no record, once all records before are worked through.
+    let noted = |judged: i64| {
+        let mut noted = positions(&[(&zero, judged)]);
+        source.note(&mut noted);
+        noted.next(&zero)
+    };
+    assert_eq!((noted(1), noted(2)), (1, 5));
     let mut source = bounded(&connection(), &topic);
     source.open(&positions(&[(&zero, 2)])).unwrap();
     assert_eq!(read(&mut source, &zero), (Vec::new(), Read::Ended));
@@ -86,10 +96,7 @@ fn what_retention_has_deleted_is_not_passed_over() {
     let topic = topic("deleted", 1);
     let zero = partition(&topic, 0);
     send(&zero, 5, &["1", "2", "3", "4"].map(str::to_owned));
-    let file = tempfile::NamedTempFile::new().unwrap();
-    let json = format!(r#"{{"partitions":[{{"topic":"{topic}","partition":0,"offset":2}}],"version":1}}"#);
-    std::fs::write(file.path(), json).unwrap();
-    cluster().tool(Tool::DeleteRecords, &["--offset-json-file", file.path().to_str().unwrap()]).unwrap();
+    delete_before(&topic, 2);
     let check = |next: Option<i64>, expected: Result<&[i64], &str>| {
         let mut source = tailing(&topic, "deleted");
         let at = next.map_or_else(Positions::default, |next| positions(&[(&zero, next)]));
@@ -132,4 +139,59 @@ fn lag_is_what_is_left_to_read() {
         source.partitions().unwrap();
         told().lines().any(|line| line.contains("lag") && line.split_whitespace().nth(3) == Some("3"))
     });
+}
+
+/// Retention deletes the marks of transactions behind the last record too.
+#[test]
+fn a_position_that_was_noted_outlives_retention_of_marks() {
+    let topic = topic("marks-deleted", 1);
+    let zero = partition(&topic, 0);
+    let transactions = transactions("marks-deleted");
+    transactions.write(&[record(&topic, "1")]).unwrap();
+    transactions.commit().unwrap();
+    let mut source = tailing(&topic, "marks-deleted");
+    source.open(&Positions::default()).unwrap();
+    assert_eq!(read(&mut source, &zero).0.len(), 1);
+    let mut noted = positions(&[(&zero, 1)]);
+    source.note(&mut noted);
+    delete_before(&topic, 2);
+    let mut again = tailing(&topic, "marks-deleted");
+    let error = again.open(&positions(&[(&zero, 1)])).unwrap_err();
+    assert_eq!(error.kind(), Kind::Missing, "{}", error.chain());
+    again.open(&noted).unwrap();
+    transactions.write(&[record(&topic, "2")]).unwrap();
+    transactions.commit().unwrap();
+    let mut values = Vec::new();
+    crate::fixture::eventually("what comes is read", || {
+        values.extend(read(&mut again, &zero).0.into_iter().map(|record| record.value.unwrap()));
+        !values.is_empty()
+    });
+    assert_eq!(values, [b"2"]);
+}
+
+/// The end is told once; whether it still is one is asked again.
+#[test]
+fn a_partition_whose_end_has_moved_is_not_at_its_end() {
+    let topic = topic("moved", 1);
+    let zero = partition(&topic, 0);
+    let settings = KafkaSourceSettings { metadata_every: Duration::ZERO, ..KafkaSourceSettings::new([topic], "moved") };
+    let mut source = KafkaSource::new(connection(), settings);
+    source.open(&Positions::default()).unwrap();
+    let mut chunk = Chunk::default();
+    for _ in 0..5 {
+        read(&mut source, &zero);
+        source.partitions().unwrap();
+        assert_eq!(source.read(&zero, &mut chunk).unwrap(), Read::CaughtUp, "nothing is new");
+        send(&zero, 5, &["1".to_owned()]);
+        source.partitions().unwrap();
+        assert_ne!(source.read(&zero, &mut chunk).unwrap(), Read::CaughtUp);
+    }
+}
+
+/// Deletes the records of partition 0 before an offset.
+fn delete_before(topic: &str, offset: i64) {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let json = format!(r#"{{"partitions":[{{"topic":"{topic}","partition":0,"offset":{offset}}}],"version":1}}"#);
+    std::fs::write(file.path(), json).unwrap();
+    cluster().tool(Tool::DeleteRecords, &["--offset-json-file", file.path().to_str().unwrap()]).unwrap();
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use tamis_connectors::kafka::{KafkaTopics, TopicSettings};
 use tamis_model::Kind;
 
-use crate::fixture::{SETTINGS, connection, partition, send, topic};
+use crate::fixture::{SETTINGS, add_partitions, connection, eventually, partition, send, topic};
 
 #[test]
 fn made_once_and_left_as_they_are() {
@@ -23,6 +23,25 @@ fn made_once_and_left_as_they_are() {
     assert!(error.chain().starts_with("cannot find topic never-made: no broker has it: `tamis topics create`"));
     let error = topics.create(&["made-c".to_owned()], TopicSettings { replication: 3, ..SETTINGS }).unwrap_err();
     assert_eq!(error.kind(), Kind::Invalid, "{}", error.chain());
+}
+
+#[test]
+fn a_topic_that_forgets_is_no_place_for_the_last_value_of_each_key() {
+    let topics = KafkaTopics::new(connection());
+    let check = |name: &str, words: &str| {
+        let error = topics.create_compacted(name, 1).unwrap_err();
+        assert_eq!(error.kind(), Kind::Invalid, "{}", error.chain());
+        assert!(error.chain().contains(words), "{}", error.chain());
+    };
+    check(&topic("deleting", 1), "its cleanup.policy is delete");
+    topics.create_compacted("compacted", 1).unwrap();
+    topics.create_compacted("compacted", 1).unwrap();
+    add_partitions("compacted", 2);
+    eventually("both are known", || {
+        let overview = topics.overview().unwrap();
+        overview.iter().any(|topic| topic.topic == "compacted" && topic.partitions.len() == 2)
+    });
+    check("compacted", "it has 2 partitions and must have one");
 }
 
 #[test]

@@ -2,14 +2,17 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
-use tamis_connectors::kafka::{KafkaSink, KafkaTransactions};
+use tamis_connectors::kafka::{KafkaSink, KafkaTopics, KafkaTransactions};
 use tamis_engine::{Read, Sink, Source};
 use tamis_model::Kind;
 use tamis_model::position::Positions;
 use tamis_model::record::Record;
 
-use crate::fixture::{bounded, committed, connection, partition, positions, read, record, tailing, topic};
+use crate::fixture::{
+    OPEN_MAX, bounded, committed, connection, partition, positions, read, record, tailing, topic, transactions,
+};
 
 #[test]
 fn records_are_written_as_they_are_and_by_key_where_kafka_puts_them() {
@@ -55,6 +58,24 @@ fn what_cannot_be_written_is_said() {
     check(record(&topic, &long), Kind::Invalid, "a record of 3145728 bytes to topic refusals of 1773842400000 ms");
 }
 
+/// A letter that no broker takes would stop the stream that writes it, again and again.
+#[test]
+fn a_dead_letter_is_written_however_long_it_is() {
+    let letters = topic("dead_letters", 1);
+    let value: String =
+        (0..3 << 20).map(|n: u32| char::from(b'a' + (n.wrapping_mul(2_654_435_761) >> 24) as u8 % 26)).collect();
+    let letter = Record { timestamp: 95_617_584_000_000, ..record(&letters, &value) };
+    let mut sink = KafkaSink::at_least_once(&connection()).unwrap();
+    sink.write(&[letter]).unwrap();
+    sink.stage().unwrap();
+    let mut source = bounded(&connection(), &letters);
+    source.open(&Positions::default()).unwrap();
+    let found = read(&mut source, &partition(&letters, 0)).0;
+    let headers: Vec<_> = found[0].headers.iter().map(|(name, value)| (name.as_str(), &value[..])).collect();
+    assert_eq!(headers, [("tamis.value_bytes", &b"3145728"[..]), ("tamis.timestamp", b"95617584000000")]);
+    assert!(value.as_bytes().starts_with(found[0].value.as_deref().unwrap()));
+}
+
 #[test]
 fn output_and_positions_are_committed_together_or_not_at_all() {
     let (input, output) = (topic("transactions-in", 1), topic("transactions-out", 1));
@@ -62,7 +83,7 @@ fn output_and_positions_are_committed_together_or_not_at_all() {
     let mut source = tailing(&input, "transactions");
     source.open(&Positions::default()).unwrap();
     let group = source.group();
-    let open = || KafkaTransactions::open(&connection(), "transactions").unwrap();
+    let open = || transactions("transactions");
     let write = |transactions: &KafkaTransactions, value: &str| {
         let mut sink = KafkaSink::exactly_once(transactions.clone());
         sink.write(&[record(&output, value)]).unwrap();
@@ -94,21 +115,45 @@ fn output_and_positions_are_committed_together_or_not_at_all() {
     assert!(told.lines().any(|line| line.split_whitespace().nth(3) == Some("10")), "{told}");
 }
 
+/// A host that goes on writing after another one has taken over hears of that, and of nothing that a retry could help with.
 #[test]
-fn an_aborted_transaction_can_be_followed_by_another() {
-    let output = topic("aborted", 1);
-    let mut source = tailing(&output, "aborted");
-    source.open(&Positions::default()).unwrap();
-    let transactions = KafkaTransactions::open(&connection(), "aborted").unwrap();
-    let write = |value: &str| transactions.write(&[record(&output, value)]).unwrap();
-    write("1");
-    transactions.abort().unwrap();
-    write("2");
+fn a_busy_writer_that_is_fenced_hears_who_has_taken_over() {
+    let output = topic("fenced", 1);
+    let first = transactions("fenced");
+    first.write(&[record(&output, "1")]).unwrap();
+    first.commit().unwrap();
+    let second = transactions("fenced");
+    let mut sink = KafkaSink::exactly_once(first);
+    let mut error = None;
+    crate::fixture::eventually("it is fenced", || {
+        error = sink.write(&vec![record(&output, "2"); 100]).err();
+        error.is_some()
+    });
+    let error = error.unwrap();
+    assert_eq!(error.kind(), Kind::Conflict, "{}", error.chain());
+    assert!(error.chain().contains("another host has taken over"), "{}", error.chain());
+    assert_eq!(sink.stage().unwrap_err().kind(), Kind::Conflict, "a retry never helps");
+    second.write(&[record(&output, "3")]).unwrap();
+    second.commit().unwrap();
+    assert_eq!(committed(&connection(), &output), ["1", "3"]);
+}
+
+/// The brokers end a transaction that takes too long, and fence its producer: no other host is there.
+#[test]
+fn a_transaction_that_takes_too_long_is_an_outage() {
+    let output = topic("too-long", 1);
+    let transactions = KafkaTransactions::open(&connection(), "too-long", Duration::from_secs(2)).unwrap();
+    transactions.write(&[record(&output, "1")]).unwrap();
     transactions.flush().unwrap();
-    transactions.abort().unwrap();
-    write("3");
-    transactions.commit_with(&Positions::default(), &source.group()).unwrap();
-    assert_eq!(committed(&connection(), &output), ["3"]);
+    let topics = KafkaTopics::new(connection());
+    topics.settled_ends(&partition(&output, 0)).expect("the brokers end it");
+    let error = transactions.commit().unwrap_err();
+    assert!(error.can_retry(), "{}", error.chain());
+    assert!(error.chain().contains("and brokers end one after 2 s"), "{}", error.chain());
+    let next = KafkaTransactions::open(&connection(), "too-long", OPEN_MAX).unwrap();
+    next.write(&[record(&output, "2")]).unwrap();
+    next.commit().unwrap();
+    assert_eq!(committed(&connection(), &output), ["2"]);
 }
 
 /// A reader beside a writer sees no record of a transaction before it is committed, and then all of them.
@@ -118,7 +163,7 @@ fn a_tailing_reader_waits_for_the_commit() {
     let zero = partition(&output, 0);
     let mut source = tailing(&output, "tailed");
     source.open(&Positions::default()).unwrap();
-    let transactions = KafkaTransactions::open(&connection(), "tailed").unwrap();
+    let transactions = transactions("tailed");
     transactions.write(&["1", "2"].map(|value| record(&output, value))).unwrap();
     transactions.flush().unwrap();
     assert_eq!(read(&mut source, &zero), (Vec::new(), Read::CaughtUp));

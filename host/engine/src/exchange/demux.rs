@@ -209,6 +209,7 @@ impl Source for Demux {
         let waiting = self.lanes.values().filter_map(|lane| lane.waiting.front()).map(|arrived| arrived.at);
         let first = waiting.chain(self.handed_out).min();
         positions.set(&self.exchange, first.unwrap_or(self.next));
+        self.source.note(positions);
     }
 
     /// That of the exchange.

@@ -6,6 +6,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tamis_model::Result;
 use tamis_model::error::Context as _;
+use tamis_model::position::Positions;
 
 use super::Stream;
 use crate::checkpoint::{Checkpoint, Keyed, KeyedState};
@@ -50,14 +51,21 @@ impl Stream {
         let state = self.snapshot()?;
         let staged = self.sinks.stage()?;
         let number = self.checkpoint_number;
-        let mut positions = self.positions.clone();
-        self.source.note(&mut positions);
+        let positions = self.noted_positions();
         let checkpoint = Checkpoint { number, positions, staged, state, keyed };
         self.checkpoints.save(&checkpoint)?;
         self.checkpoint_number += 1;
         self.sinks.commit(&checkpoint.staged)?;
+        self.noted = checkpoint.positions;
         self.sinks.settle(Settle::Due)?;
         self.source.release(&checkpoint.positions)
+    }
+
+    /// The positions, with what the source notes.
+    pub(super) fn noted_positions(&self) -> Positions {
+        let mut positions = self.positions.clone();
+        self.source.note(&mut positions);
+        positions
     }
 
     /// What the next checkpoint says of keyed state; it counts as said from now on.
@@ -134,6 +142,7 @@ impl Stream {
         self.begin(rules, kept)?;
         self.forget_trials_but(&trials);
         self.checkpoint_number = checkpoint.number + 1;
+        self.noted = checkpoint.positions.clone();
         self.positions = checkpoint.positions;
         Ok(!complete)
     }

@@ -89,6 +89,8 @@ pub struct Stream {
     checkpointed_at: Millis,
     /// Whether anything changed since the last checkpoint.
     changed: bool,
+    /// The positions in it.
+    noted: Positions,
     finished: bool,
     idle_ms: u64,
     hasher: DefaultHashBuilder,
@@ -139,6 +141,7 @@ impl Stream {
             trips: Vec::new(),
             checkpoint_number: 0,
             changed: false,
+            noted: Positions::default(),
             finished: false,
             idle_ms: 1,
             hasher: DefaultHashBuilder::default(),
@@ -229,6 +232,10 @@ impl Stream {
                 Step::Looked
             }
             Event::Idle => {
+                if !self.changed {
+                    let positions = self.noted_positions();
+                    self.changed = positions != self.positions && positions != self.noted;
+                }
                 if !self.changed {
                     self.sinks.settle(Settle::Due)?;
                 }

@@ -7,8 +7,8 @@ use std::sync::atomic::AtomicBool;
 use serde::Serialize;
 use tamis_catalog::run_details::RunFile;
 use tamis_catalog::runs::{RunEnd, RunState};
-use tamis_connectors::kafka::{KafkaSource, KafkaSourceSettings};
-use tamis_connectors::lake::{ArchiveSettings, ArchiveWriter};
+use tamis_connectors::kafka::{KafkaSource, KafkaSourceSettings, KafkaTopics};
+use tamis_connectors::lake::{ArchiveSettings, ArchiveWriter, ORIGIN_HOME};
 use tamis_connectors::topics::ReaderSettings;
 use tamis_connectors::{FileCheckpoints, ProcessLock, TopicReader};
 use tamis_engine::{Clock, Source, SystemClock};
@@ -94,17 +94,18 @@ pub(crate) fn run_archive(
 
 fn archive(plan: &Plan, until: Until) -> Result<Archive> {
     let config = &plan.config.archive;
-    let (source, checkpoints): (Box<dyn Source>, _) = match &plan.kafka {
+    let (source, checkpoints, origin): (Box<dyn Source>, _, _) = match &plan.kafka {
         None => {
             let topics = ReaderSettings::new(&config.topics);
             let topics = if until == Until::End { topics.until_end() } else { topics };
-            (Box::new(TopicReader::new(plan.home.topics(), topics)?), JOB)
+            (Box::new(TopicReader::new(plan.home.topics(), topics)?), JOB, ORIGIN_HOME.to_owned())
         }
         Some(kafka) => {
             let group = format!("{}.{JOB}", kafka.group);
             let topics = KafkaSourceSettings::new(config.topics.iter().cloned(), group);
             let topics = if until == Until::End { topics.until_end() } else { topics };
-            (Box::new(KafkaSource::new(kafka.connection.clone(), topics)), KAFKA_JOB)
+            let origin = format!("Kafka cluster {}", KafkaTopics::new(kafka.connection.clone()).cluster_id()?);
+            (Box::new(KafkaSource::new(kafka.connection.clone(), topics)), KAFKA_JOB, origin)
         }
     };
     let settings = ArchiveSettings {
@@ -114,7 +115,7 @@ fn archive(plan: &Plan, until: Until) -> Result<Archive> {
     Ok(Archive {
         source,
         until_end: until == Until::End,
-        writer: ArchiveWriter::open(plan.home.lake().join("bronze"), settings)?,
+        writer: ArchiveWriter::open(plan.home.lake().join("bronze"), settings)?.of(&origin, &config.topics)?,
         checkpoints: Box::new(FileCheckpoints::open(plan.home.checkpoints(checkpoints))?),
         clock: Arc::new(SystemClock),
     })

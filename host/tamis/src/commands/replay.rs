@@ -12,7 +12,7 @@ use serde::Serialize;
 use tamis_catalog::run_details::RunFile;
 use tamis_catalog::runs::{RunEnd, RunState};
 use tamis_connectors::lake::ArchiveReader;
-use tamis_connectors::topics::ReaderSettings;
+use tamis_connectors::topics::{ReaderSettings, TopicOverview, has_owner, overview};
 use tamis_connectors::{AlertFiles, AlertRows, FileCheckpoints, ProcessLock, TopicReader, TopicWriter};
 use tamis_engine::memory::MemoryCheckpoints;
 use tamis_engine::report::Report;
@@ -223,6 +223,24 @@ impl Replay<'_> {
         })
     }
 
+    /// A topic is its own that is new, or that a replay has begun.
+    fn refuse_what_is_not_its_own(&self, topic: &str) -> Result<()> {
+        let plan = &self.host.plan;
+        let refuse = |why: &str| Err(Error::invalid("replay into topic", topic, why));
+        if plan.schemas.iter().any(|schema| schema.name == topic) {
+            return refuse("rules read it");
+        }
+        let is_foreign = |found: &TopicOverview| {
+            let has_records = found.partitions.iter().any(|partition| partition.next_offset > partition.first_offset);
+            found.topic == topic && has_records
+        };
+        let folder = plan.home.topics();
+        if !has_owner(&folder, topic)? && overview(&folder)?.iter().any(is_foreign) {
+            return refuse("it has records that no replay has written");
+        }
+        Ok(())
+    }
+
     fn outputs(&self) -> Result<Outputs> {
         let (plan, into) = (&self.host.plan, &self.arguments.into);
         let writer = if *into == Into::Routes { PIPELINE } else { JOB };
@@ -246,6 +264,9 @@ impl Replay<'_> {
                 Box::new(graft)
             }
         };
+        if let Into::Topic(topic) = into {
+            self.refuse_what_is_not_its_own(topic)?;
+        }
         let topic = match into {
             Into::Shadow => Some(SHADOW_TOPIC.to_owned()),
             Into::Topic(topic) => Some(topic.clone()),

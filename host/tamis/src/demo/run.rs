@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::channel;
+use std::thread::ScopedJoinHandle;
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressStyle};
@@ -164,12 +165,25 @@ fn trickle(host: &Host, runtime: &Runtime, demo: &Demo) -> Result<()> {
     serving.end(runtime).and(live)
 }
 
-/// Payments until a signal comes.
+/// Waits until a thread has.
+async fn has_finished<T>(thread: &ScopedJoinHandle<'_, T>) {
+    while !thread.is_finished() {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+}
+
+/// Payments until a signal comes, or none can be made.
 fn live_until(signals: &mut Signals, host: &Host, runtime: &Runtime, demo: &Demo) -> Result<()> {
     let ended = Arc::new(AtomicBool::new(false));
     std::thread::scope(|scope| {
         let generator = scope.spawn(|| live::trickle(&host.plan, demo.seed, Scale(demo.scale), &ended));
-        runtime.block_on(signals.came());
+        runtime.block_on(async {
+            tokio::select! {
+                () = signals.came() => {}
+                // It has failed.
+                () = has_finished(&generator) => {}
+            }
+        });
         ended.store(true, Ordering::Relaxed);
         generator.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
     })

@@ -38,7 +38,7 @@ impl Publisher {
     pub fn open(plan: &Plan, kafka: &KafkaPlan) -> Result<Self> {
         let topic = Topics::of(kafka).rules;
         KafkaTopics::new(kafka.connection.clone()).create_compacted(&topic, kafka.topics.replication)?;
-        let transactions = KafkaTransactions::open(&kafka.connection, &topic)?;
+        let transactions = KafkaTransactions::open(&kafka.connection, &topic, kafka.transaction_max)?;
         let mut reader = Reader::open(&kafka.connection, &topic)?;
         while !reader.read()? {
             std::thread::sleep(ARRIVAL_PAUSE);

@@ -99,7 +99,8 @@ impl Running {
 impl Task {
     fn run(&self, rules: RuleSet, commands: &Receiver<Command>, seen: &Mutex<Option<Seen>>) -> Result<()> {
         // Whoever had it before writes nothing any more from here on.
-        let transactions = KafkaTransactions::open(&self.kafka.connection, &self.to_string())?;
+        let kafka = &self.kafka;
+        let transactions = KafkaTransactions::open(&kafka.connection, &self.to_string(), kafka.transaction_max)?;
         let outcomes = Outcomes { transactions, topic: Topics::of(&self.kafka).outcomes };
         let mut stream = Stream::open(self.parts(rules, &outcomes)?)?;
         tracing::info!(task = %self, "runs here");

@@ -1,7 +1,7 @@
 //! What runs by the clock: the nightly run, once a day, and silver of topics.
 //!
-//! A day that was missed is not caught up. A run that something outside made fail is tried again twice, five minutes apart. A night that is
-//! given up raises an alert of its own: a run can raise only what it sees, and some never begin.
+//! A day that was missed is not caught up. A run that something outside made fail is tried again twice, five minutes apart; while another one
+//! is at work it waits. A night that is given up raises an alert of its own: a run can raise only what it sees, and some never begin.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,9 +18,20 @@ use crate::commands::{run_night, run_silver};
 use crate::host::Host;
 
 const RETRIES_MAX: u32 = 2;
-const RETRY_AFTER: Duration = Duration::from_secs(300);
+const PAUSES: Pauses = Pauses { retry: Duration::from_secs(300), lock: Duration::from_secs(10) };
+/// How often a night waits for another run: an hour in all.
+const WAITS_MAX: u32 = 360;
 /// What the alert of a night is about.
 const SUBJECT: &str = "nightly";
+
+/// How long a night waits.
+#[derive(Clone, Copy)]
+struct Pauses {
+    /// After something outside made it fail.
+    retry: Duration,
+    /// While another run is at work.
+    lock: Duration,
+}
 
 /// Runs the night each day at `at`, UTC; `as_of` is that day.
 pub(super) async fn run(host: Host, at: NaiveTime) {
@@ -29,7 +40,11 @@ pub(super) async fn run(host: Host, at: NaiveTime) {
         let wait = (next - Utc::now()).to_std().unwrap_or_default();
         tokio::time::sleep(wait).await;
         let as_of = next.date_naive();
-        attend(host.catalog(), as_of, with_retries(host.clone(), as_of, RETRY_AFTER)).await;
+        attend(host.catalog(), as_of, {
+            let host = host.clone();
+            with_retries(async move || run_night(&host, as_of, Arc::new(|_| {})).await.map(drop), as_of, PAUSES)
+        })
+        .await;
     }
 }
 
@@ -37,24 +52,18 @@ pub(super) async fn run(host: Host, at: NaiveTime) {
 pub(super) async fn run_silver_every(host: Host, interval: Duration) {
     loop {
         tokio::time::sleep(interval).await;
-        match run_silver(&host, &[]).await {
+        let run = host.clone();
+        match guarded("silver of topics", async move { run_silver(&run, &[]).await.map(drop) }).await {
             Err(error) if ProcessLock::is_taken(&error) => tracing::info!("silver of topics waits: {}", error.chain()),
             Err(error) => tracing::error!("{}", error.chain()),
-            Ok(_) => {}
+            Ok(()) => {}
         }
     }
 }
 
 /// Sees a night to its end, whatever that is: the next one comes all the same.
 async fn attend(catalog: &Catalog, as_of: NaiveDate, night: impl Future<Output = Result<()>> + Send + 'static) {
-    // A task of its own, which is aborted with this one: a panic must not end what waits for the next night.
-    let mut tasks = JoinSet::new();
-    tasks.spawn(night);
-    let failed = match tasks.join_next().await {
-        Some(Ok(Err(error))) => error,
-        Some(Err(panicked)) => Error::new(Kind::Corrupt, "run", format!("the night of {as_of}")).because(panicked),
-        Some(Ok(Ok(()))) | None => return,
-    };
+    let Err(failed) = guarded(&format!("the night of {as_of}"), night).await else { return };
     let message = format!("the night of {as_of} is given up: {}", failed.chain());
     tracing::error!("{message}");
     let raised = catalog.raise_outside_runs(Trouble::RunFailed, SUBJECT, &message, SystemClock.now()).await;
@@ -63,16 +72,33 @@ async fn attend(catalog: &Catalog, as_of: NaiveDate, night: impl Future<Output =
     }
 }
 
-async fn with_retries(host: Host, as_of: NaiveDate, retry_after: Duration) -> Result<()> {
-    let mut tries = 0;
+/// Runs something to its end, which may be a panic.
+async fn guarded(what: &str, run: impl Future<Output = Result<()>> + Send + 'static) -> Result<()> {
+    // A task of its own, which is aborted with this one: a panic must not end what waits for the next time.
+    let mut tasks = JoinSet::new();
+    tasks.spawn(run);
+    match tasks.join_next().await {
+        Some(Err(panicked)) => Err(Error::new(Kind::Corrupt, "run", what).because(panicked)),
+        Some(Ok(ended)) => ended,
+        None => Ok(()),
+    }
+}
+
+async fn with_retries(mut night: impl AsyncFnMut() -> Result<()>, as_of: NaiveDate, pauses: Pauses) -> Result<()> {
+    let (mut tries, mut waits) = (0, 0);
     loop {
-        match run_night(&host, as_of, Arc::new(|_| {})).await {
+        match night().await {
+            Err(error) if ProcessLock::is_taken(&error) && waits < WAITS_MAX => {
+                waits += 1;
+                tracing::info!("the night of {as_of} waits: {}", error.chain());
+                tokio::time::sleep(pauses.lock).await;
+            }
             Err(error) if error.can_retry() && tries < RETRIES_MAX => {
                 tries += 1;
                 tracing::warn!("the night of {as_of} is tried again in 5 minutes: {}", error.chain());
-                tokio::time::sleep(retry_after).await;
+                tokio::time::sleep(pauses.retry).await;
             }
-            ended => return ended.map(drop),
+            ended => return ended,
         }
     }
 }
@@ -92,6 +118,32 @@ mod tests {
     use crate::home::Home;
     use crate::plan::Plan;
 
+    const AT_ONCE: Pauses = Pauses { retry: Duration::ZERO, lock: Duration::ZERO };
+
+    #[tokio::test]
+    async fn only_what_fails_is_a_try() {
+        let folder = tempfile::tempdir().unwrap();
+        let lock = folder.path().join("lock");
+        let _held = ProcessLock::acquire(&lock, "the test is at work").unwrap();
+        let as_of = NaiveDate::from_ymd_opt(2026, 3, 20).unwrap();
+        let check = async |taken: usize, failed: usize, expected: Option<Kind>| {
+            let taken = std::iter::repeat_n(true, taken).chain(std::iter::repeat_n(false, failed));
+            let mut nights = taken.map(|is_taken| match is_taken {
+                true => ProcessLock::acquire(&lock, "the test is at work").map(drop),
+                false => Err(Error::new(Kind::Outage, "reach", "the disk")),
+            });
+            let night = async || nights.next().unwrap_or(Ok(()));
+            let ended = with_retries(night, as_of, AT_ONCE).await;
+            assert_eq!(ended.map_err(|error| error.kind()).err(), expected);
+        };
+        check(20, 2, None).await;
+        check(20, 3, Some(Kind::Outage)).await;
+        check(WAITS_MAX as usize + 1, 2, None).await;
+        check(WAITS_MAX as usize + 3, 0, Some(Kind::Outage)).await;
+        let panicked = guarded("silver", async { panic!("as the test wants it") }).await.unwrap_err();
+        assert!(panicked.chain().contains("panicked"), "{}", panicked.chain());
+    }
+
     #[tokio::test]
     async fn a_night_that_never_begins_and_one_that_panics_raise_an_alert() {
         let folder = tempfile::tempdir().unwrap();
@@ -106,7 +158,11 @@ mod tests {
         assert_eq!(alerts().await, []);
 
         // The home has no checks.
-        attend(host.catalog(), as_of, with_retries(host.clone(), as_of, Duration::ZERO)).await;
+        let night = {
+            let host = host.clone();
+            async move || run_night(&host, as_of, Arc::new(|_| {})).await.map(drop)
+        };
+        attend(host.catalog(), as_of, with_retries(night, as_of, AT_ONCE)).await;
         let raised = alerts().await;
         assert_eq!(raised.len(), 1, "{raised:?}");
         assert_eq!(

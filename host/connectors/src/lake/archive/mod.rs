@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use tamis_model::Result;
 
 pub use self::reader::ArchiveReader;
-pub use self::writer::{ArchiveSettings, ArchiveWriter, Closed};
+pub use self::writer::{ArchiveSettings, ArchiveWriter, Closed, ORIGIN_HOME};
 
 use super::json_lines::Form;
 use crate::folders::names;

@@ -197,3 +197,32 @@ impl SourceHarness for Objects {
 fn the_archive_is_a_source() {
     source_contract(|| Objects(tempfile::tempdir().unwrap()));
 }
+
+#[test]
+fn topics_of_one_name_and_two_origins_are_not_mixed() {
+    let folder = tempfile::tempdir().unwrap();
+    let claim = |topic: &str, origin: &str| {
+        let writer = ArchiveWriter::open(folder.path(), settings(1_000)).unwrap();
+        writer.of(origin, &[topic.to_owned()]).map(drop)
+    };
+    let check = |topic: &str, origin: &str, words: &str| {
+        let error = claim(topic, origin).unwrap_err();
+        assert_eq!(error.kind(), Kind::Invalid);
+        assert!(error.chain().contains(words), "{}", error.chain());
+    };
+    claim("orders", "Kafka cluster a").unwrap();
+    claim("orders", "Kafka cluster a").unwrap();
+    check(
+        "orders",
+        "Kafka cluster b",
+        "is the archive of Kafka cluster a, and these are the records of Kafka cluster b",
+    );
+    check("orders", ORIGIN_HOME, "is the archive of Kafka cluster a");
+    // An archive of before.
+    let mut writer = ArchiveWriter::open(folder.path(), settings(1_000)).unwrap();
+    writer.resume(&payments(), 0).unwrap();
+    writer.write(&payments(), &lines(&line(0, NOON)), 0, &mut |_, _, _| Ok(())).unwrap();
+    writer.close_all(&mut |_, _, _| Ok(())).unwrap();
+    check("payments", "Kafka cluster a", "is the archive of this home");
+    claim("payments", ORIGIN_HOME).unwrap();
+}

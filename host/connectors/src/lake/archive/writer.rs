@@ -1,6 +1,8 @@
 //! Records on their way into objects: cut, compressed while they come, and published whole.
 
 use std::collections::BTreeMap;
+use std::fs;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use tamis_engine::decode::Origin;
@@ -19,6 +21,10 @@ use crate::{durable, folders, plain_name};
 
 /// Lines that are no records wait for the record behind them: so many bytes at most.
 const PENDING_BYTES_MAX: usize = 128 << 20;
+/// The file in a topic's archive that says where its records come from.
+const ORIGIN: &str = ".origin";
+/// Where they come from when they come from the home.
+pub const ORIGIN_HOME: &str = "this home";
 const DAY_MS: i64 = 24 * 60 * 60 * 1000;
 /// The time of a record that has none, as Kafka writes it.
 const TIMELESS: Millis = -1;
@@ -74,6 +80,38 @@ impl ArchiveWriter {
         durable::create_folder(&staging).outage("create", staging.display())?;
         folders::remove_files(&staging, |_| true)?;
         Ok(Self { bronze, staging, settings, tracks: BTreeMap::new() })
+    }
+
+    /// Says where the records of these topics come from. An archive of the same topics from elsewhere is refused: its offsets are those of
+    /// other records.
+    pub fn of(self, origin: &str, topics: &[String]) -> Result<Self> {
+        topics.iter().try_for_each(|topic| self.claim(origin, topic))?;
+        Ok(self)
+    }
+
+    fn claim(&self, origin: &str, topic: &str) -> Result<()> {
+        plain_name::check("archive topic", topic)?;
+        let folder = self.bronze.join(topic);
+        let path = folder.join(ORIGIN);
+        let found = match fs::read_to_string(&path) {
+            Ok(found) => found,
+            Err(error) if error.kind() != ErrorKind::NotFound => return Err(error).outage("read", path.display()),
+            // Before origins were written down there were only the topics of the home.
+            Err(_) if !archive_objects(&self.bronze, topic)?.is_empty() => ORIGIN_HOME.to_owned(),
+            Err(_) => {
+                durable::create_folder(&folder).outage("create", folder.display())?;
+                durable::replace_file(&path, &[origin.as_bytes()]).outage("write", path.display())?;
+                return Ok(());
+            }
+        };
+        if found == origin {
+            return Ok(());
+        }
+        let reason = format!(
+            "{} is the archive of {found}, and these are the records of {origin}: take another home",
+            folder.display()
+        );
+        Err(Error::invalid("archive topic", topic, reason))
     }
 
     /// Whether a partition was resumed.
