@@ -69,7 +69,9 @@ impl TextColumn {
     pub(super) fn write(&mut self, source: &[u8], start: usize, end: usize) {
         let length = end - start;
         if self.bytes.capacity() - self.bytes.len() < length + WINDOW {
-            self.bytes.reserve(length.max(self.bytes.len()).max(self.last_length) + WINDOW);
+            // Half of the batches take more than the one before: with some room to spare hardly any must be moved.
+            let usual = self.last_length + self.last_length / 8;
+            self.bytes.reserve(length.max(self.bytes.len()).max(usual) + WINDOW);
         }
         // Most texts are short: copying a whole window whatever their length costs two instructions.
         let copied = if length <= WINDOW { &source[start..start + WINDOW] } else { &source[start..end] };
