@@ -90,18 +90,10 @@ impl Router {
 
     /// Packs what was taken, all of it from `partition`, whose time has come to `highest`.
     pub fn pack(&mut self, partition: &Partition, highest: Option<Millis>, now: Millis) {
-        for to in 0..self.exchange.partitions {
-            let frames = std::mem::take(&mut self.frames[to as usize]);
-            if !frames.is_empty() {
-                self.send(
-                    to,
-                    &Parcel { partition: partition.clone(), highest, caught_up: false, frames: &frames },
-                    now,
-                );
-            }
-            let mut room = frames;
-            room.clear();
-            self.frames[to as usize] = room;
+        for (to, frames) in (0..).zip(&mut self.frames).filter(|(_, frames)| !frames.is_empty()) {
+            let parcel = Parcel { partition: partition.clone(), highest, caught_up: false, frames };
+            self.out.push(record(&self.exchange, to, &parcel, now));
+            frames.clear();
         }
         // The partitions that got nothing do not know it yet.
         if let Some(told) = self.told.get_mut(partition) {
@@ -120,7 +112,8 @@ impl Router {
         }
         self.told.insert(partition.clone(), Told { highest, caught_up, at: now });
         for to in 0..self.exchange.partitions {
-            self.send(to, &Parcel { partition: partition.clone(), highest, caught_up, frames: &[] }, now);
+            let parcel = Parcel { partition: partition.clone(), highest, caught_up, frames: &[] };
+            self.out.push(record(&self.exchange, to, &parcel, now));
         }
     }
 
@@ -128,16 +121,16 @@ impl Router {
     pub fn drain(&mut self) -> Vec<Record> {
         std::mem::take(&mut self.out)
     }
+}
 
-    fn send(&mut self, to: u32, parcel: &Parcel<'_>, now: Millis) {
-        self.out.push(Record {
-            topic: self.exchange.topic.clone(),
-            partition: Some(to),
-            timestamp: now,
-            key: None,
-            value: Some(parcel.encode()),
-            value_is_json: false,
-            headers: Vec::new(),
-        });
+fn record(exchange: &Exchange, to: u32, parcel: &Parcel<'_>, now: Millis) -> Record {
+    Record {
+        topic: exchange.topic.clone(),
+        partition: Some(to),
+        timestamp: now,
+        key: None,
+        value: Some(parcel.encode()),
+        value_is_json: false,
+        headers: Vec::new(),
     }
 }
