@@ -19,7 +19,7 @@ use tamis_tests::workload::{self, Work};
 
 /// 0.7 GB.
 const PAYMENTS: u64 = 1_000_000;
-/// Runs of which the middle one counts.
+/// Runs of which the one that takes least of the processor counts: what goes on beside it can only add to that.
 const RUNS: usize = 3;
 /// Tells a process that it is the one that is measured, and its home.
 const HOME: &str = "TAMIS_BENCH_HOME";
@@ -69,11 +69,9 @@ fn run(case: &Case, payments: &Path, cache: &Path) -> Took {
     Took { wall, cpu, events: sum("records"), alerts: sum("alerts") }
 }
 
-/// The run in the middle by processor time.
-fn middle(case: &Case, payments: &Path, cache: &Path) -> Took {
-    let mut runs: Vec<Took> = (0..RUNS).map(|_| run(case, payments, cache)).collect();
-    runs.sort_by_key(|took| took.cpu);
-    runs[RUNS / 2]
+fn least(case: &Case, payments: &Path, cache: &Path) -> Took {
+    let runs = (0..RUNS).map(|_| run(case, payments, cache));
+    runs.min_by_key(|took| took.cpu).expect("there is a run")
 }
 
 fn cases() -> Vec<Case> {
@@ -108,7 +106,7 @@ fn main() {
     for case in cases() {
         // Once more than it counts: the first one compiles what the cache does not have.
         run(&case, &empty, &cache);
-        let (idle, took) = (middle(&case, &empty, &cache), middle(&case, &full, &cache));
+        let (idle, took) = (least(&case, &empty, &cache), least(&case, &full, &cache));
         println!(
             "{:>6} {:>7} {:>8} {:>12} {:>12.0} {:>15.0} {:>12.2} {:>10}",
             case.rules,
