@@ -33,7 +33,6 @@ struct Case {
 }
 
 /// What a run came to.
-#[derive(Clone, Copy, Default)]
 struct Took {
     wall: Duration,
     cpu: Duration,

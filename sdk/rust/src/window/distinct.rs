@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::marker::PhantomData;
 
 use super::events::{self, Shape, Window};
-use super::history::Event;
+use super::history::{Event, FEW};
 use crate::bindings::types::{Column, Keyed, RuleOutcome, Value, Values};
 use crate::encoding;
 use crate::row::{BytesColumn, ColumnSpec, InputSpec, Membership, Row, Validity};
@@ -99,9 +99,6 @@ impl<R: Row, V: Verdict, J: Fn(&Distinct<'_, R>) -> V> Shape for DistinctShape<'
         (criteria != 0).then(|| (criteria, window.context([count])))
     }
 }
-
-/// Windows up to this length are counted without hashing.
-const FEW: usize = 16;
 
 fn count_distinct(events: &[Event], arena: &[u8]) -> u64 {
     let value = |event: &Event| event.kept.of(arena);

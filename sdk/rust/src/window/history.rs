@@ -100,8 +100,8 @@ fn kept_bytes<'b>(arena: &'b [u8], state: &'b [u8]) -> &'b [u8] {
     if arena.is_empty() { state } else { arena }
 }
 
-/// Up to so many events are compared with each other, which is faster than hashing them.
-const FEW: usize = 16;
+/// What so many events keep is compared with each other, which is faster than hashing it.
+pub(super) const FEW: usize = 16;
 
 /// Takes out of the first `settled` events all of which a later one of them keeps the same bytes.
 fn keep_last_of_equals(events: &mut Vec<Event>, settled: usize, bytes: &[u8]) {
