@@ -19,12 +19,7 @@ use tamis_sdk::bindings::types as sdk;
 use tamis_sdk::rule::RulePlugin;
 use tamis_tests::components;
 use tamis_tests::native::lower;
-
-#[allow(dead_code, reason = "shared with the benchmark of decoding, which needs all of it")]
-#[path = "../../host/engine/tests/decode/payments.rs"]
-mod payments;
-
-use payments::{Numbers, Shape};
+use tamis_tests::payments::{self, Numbers, Shape};
 
 const EVENTS: u64 = 65_536;
 const IDENTITIES: [&str; 3] = ["payment_id", "order_id", "customer_id"];

@@ -20,13 +20,12 @@ use tamis_engine::transform::{KeptRows, QuarantinedRow, transform_files};
 use tamis_engine::{Sink, SystemClock, decode};
 use tamis_model::manifest::Format;
 use tamis_model::position::Partition;
-use tamis_plugin::Plugin;
-use tamis_registry::rule_plan;
-use tamis_tests::components;
+use tamis_tests::{components, workload};
 
-const RULES: [&str; 3] = ["payment-direct-fraud", "card-testing", "psp-error-rate"];
 /// 500 000 payments, 1 000 000 lines of log: long enough for what begins and ends a run not to show.
 const SCALE: Scale = Scale(20);
+/// So many that ten rules judge: fewer of them fire.
+const PAYMENTS: u64 = 500_000;
 
 /// Keeps nothing: what is measured is the way to the sink.
 struct Nowhere;
@@ -53,24 +52,15 @@ fn day() -> (tempfile::TempDir, Home) {
     (folder, home)
 }
 
-fn rule_set(plugins: &[Arc<Plugin>]) -> RuleSet {
-    let rules = plugins.iter().map(|plugin| {
-        let manifest = plugin.manifest();
-        let rule = rule_plan(&manifest.name, plugin, manifest.config.defaults.to_string());
-        Arc::new(rule.expect("the defaults are valid"))
-    });
-    RuleSet { revision: 1, rules: rules.collect() }
-}
-
-/// Reads all payments of the home through the rules; alerts and dead letters go to topics in `out`.
-fn judge(home: &Home, rules: RuleSet, shards: usize, out: &Path) -> (Duration, Report) {
+/// Reads all payments through the rules; alerts and dead letters go to topics in `out`.
+fn judge(topics: &Path, rules: RuleSet, shards: usize, out: &Path) -> (Duration, Report) {
     let schemas = tamis::topics::standard().expect("the published schemas are valid");
     let records = TopicWriter::open(out, "bench", WriterSettings::default()).expect("the folder is ours");
     let settings = ReaderSettings::new(["payments"]).until_end();
     let settings = ReaderSettings { chunk_bytes: settings.chunk_bytes * shards, ..settings };
     let mut stream = Stream::open(StreamParts {
         settings: StreamSettings { shards, bounded: true, checkpoint_interval_ms: 1_000, ..StreamSettings::default() },
-        source: Box::new(TopicReader::new(home.topics(), settings).expect("the topic is there")),
+        source: Box::new(TopicReader::new(topics, settings).expect("the topic is there")),
         schemas: schemas.into_iter().filter(|schema| schema.name == "payments").collect(),
         rules,
         sinks: Sinks { records: Box::new(records), alerts: Vec::new(), aggregates: None },
@@ -86,26 +76,32 @@ fn judge(home: &Home, rules: RuleSet, shards: usize, out: &Path) -> (Duration, R
 
 fn payments(criterion: &mut Criterion) {
     let (_folder, home) = day();
+    let folder = tempfile::tempdir().expect("there is room for payments");
+    workload::write_payments(&folder.path().join("payments"), PAYMENTS).expect("there is room for payments");
     let sandbox = components::sandbox();
-    let plugins: Vec<_> = RULES.iter().map(|name| components::load(&sandbox, name)).collect();
     let out = tempfile::tempdir().expect("there is room for alerts");
-    let (_, report) = judge(&home, rule_set(&plugins), 1, &out.path().join("warm-up"));
-    let records: u64 = report.counts.topics.values().map(|counts| counts.records).sum();
-    print_split(&report, records);
     let mut group = criterion.benchmark_group("payments, topic files to alerts");
-    group.sample_size(10).throughput(Throughput::Elements(records));
+    group.sample_size(10);
     let mut run = 0;
-    for (name, shards) in [("three rules", 1), ("three rules, two shards", 2)] {
-        group.bench_function(name, |bencher| {
-            bencher.iter_custom(|iterations| {
-                (0..iterations)
-                    .map(|_| {
-                        run += 1;
-                        judge(&home, rule_set(&plugins), shards, &out.path().join(run.to_string())).0
-                    })
-                    .sum()
+    let paths = [("three", workload::three(), home.topics()), ("ten", workload::ten(), folder.path().to_owned())];
+    for (name, work, topics) in paths {
+        let rules = workload::rule_set(&sandbox, &work);
+        let (_, report) = judge(&topics, rules.clone(), 1, &out.path().join(format!("{name} rules")));
+        let records: u64 = report.counts.topics.values().map(|counts| counts.records).sum();
+        print_split(&report, records);
+        group.throughput(Throughput::Elements(records));
+        for (shards, many) in [(1, ""), (2, ", two shards")] {
+            group.bench_function(format!("{name} rules{many}"), |bencher| {
+                bencher.iter_custom(|iterations| {
+                    (0..iterations)
+                        .map(|_| {
+                            run += 1;
+                            judge(&topics, rules.clone(), shards, &out.path().join(run.to_string())).0
+                        })
+                        .sum()
+                });
             });
-        });
+        }
     }
     group.finish();
 }

@@ -61,16 +61,8 @@ impl Chunk {
             return iter::once(from..records.len()).collect();
         }
         let rows_all = rows_max.saturating_mul(count);
-        let mut ends: Vec<usize> = match self.framing {
-            Framing::Lines => {
-                memchr::memchr_iter(b'\n', &records[from..]).map(|at| from + at + 1).take(rows_all).collect()
-            }
-            Framing::Frames => Frame::ends(records, from).take(rows_all).collect(),
-        };
-        let end = ends.last().copied().unwrap_or(from);
-        if ends.len() < rows_all && end < records.len() {
-            ends.push(records.len());
-        }
+        let end = |origin: Origin| (origin.end as usize + self.framing.separator_bytes()).min(records.len());
+        let ends: Vec<usize> = self.origins_from(from).take(rows_all).map(end).collect();
         let count = count.min((ends.len() / STRETCH_ROWS_MIN).max(ends.len().div_ceil(rows_max)));
         let length = ends.len().div_ceil(count.max(1)).max(1);
         let mut start = from;

@@ -21,6 +21,8 @@ use crate::timers::Timers;
 const MIGRATED_MAX: usize = 4096;
 /// So many slots a checkpoint may always pass on its round, most of them free.
 const SLOTS_PASSED_MIN: u64 = 1 << 14;
+/// Keys that are looked up side by side.
+const JOINED_AT_ONCE: usize = 32;
 /// The slot of a key that has no state yet.
 pub(crate) const NO_SLOT: u32 = u32::MAX;
 
@@ -72,14 +74,28 @@ impl StateStore {
     }
 
     /// Finds the keys of a batch: for each its slot (or [`NO_SLOT`]) and its state (or nothing).
+    ///
+    /// Index, slots and bytes are mostly not in a cache. Some keys at a time go from one to the next, so that their waits overlap.
     pub fn join(&self, keys: Strings<'_>, hashes: &[u64], slots: &mut Vec<u32>, states: &mut StringsBuf) {
         slots.clear();
         states.clear();
-        for (i, hash) in hashes.iter().enumerate() {
-            slots.push(self.find(keys.get(i), *hash).unwrap_or(NO_SLOT));
-        }
-        for slot in slots {
-            states.push(if *slot == NO_SLOT { &[] } else { self.slots[*slot].state() });
+        for (block, hashes) in hashes.chunks(JOINED_AT_ONCE).enumerate() {
+            let first = block * JOINED_AT_ONCE;
+            slots.extend(hashes.iter().map(|hash| self.index.find(*hash, |_| true).unwrap_or(NO_SLOT)));
+            let mut found = [None; JOINED_AT_ONCE];
+            for (found, slot) in found.iter_mut().zip(&slots[first..]).filter(|(_, slot)| **slot != NO_SLOT) {
+                *found = Some(self.slots[*slot].parts());
+            }
+            for (i, hash) in hashes.iter().enumerate() {
+                let key = keys.get(first + i);
+                if found[i].is_some_and(|(other, _)| other != key) {
+                    // Another key, of which the index has the same to say.
+                    let slot = self.find(key, *hash);
+                    slots[first + i] = slot.unwrap_or(NO_SLOT);
+                    found[i] = slot.map(|slot| self.slots[slot].parts());
+                }
+                states.push(found[i].map_or(&[], |(_, state)| state));
+            }
         }
     }
 

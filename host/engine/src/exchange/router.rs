@@ -117,7 +117,8 @@ impl Router {
         }
         self.told.insert(partition.clone(), Told { highest, caught_up, at: now });
         for to in 0..self.exchange.partitions {
-            self.send(to, &Parcel { partition: partition.clone(), highest, caught_up, frames: &[] }, now);
+            let parcel = Parcel { partition: partition.clone(), highest, caught_up, frames: &[] };
+            self.out.push(record(&self.exchange, to, &parcel, now));
         }
         true
     }
@@ -129,21 +130,23 @@ impl Router {
 
     /// Sends what waits for a partition of the exchange.
     fn send_frames(&mut self, to: u32, partition: &Partition, highest: Option<Millis>, now: Millis) {
-        let frames = std::mem::take(&mut self.frames[to as usize]);
+        let frames = &mut self.frames[to as usize];
         if !frames.is_empty() {
-            self.send(to, &Parcel { partition: partition.clone(), highest, caught_up: false, frames: &frames }, now);
+            let parcel = Parcel { partition: partition.clone(), highest, caught_up: false, frames };
+            self.out.push(record(&self.exchange, to, &parcel, now));
+            frames.clear();
         }
     }
+}
 
-    fn send(&mut self, to: u32, parcel: &Parcel<'_>, now: Millis) {
-        self.out.push(Record {
-            topic: self.exchange.topic.clone(),
-            partition: Some(to),
-            timestamp: now,
-            key: None,
-            value: Some(parcel.encode()),
-            value_is_json: false,
-            headers: Vec::new(),
-        });
+fn record(exchange: &Exchange, to: u32, parcel: &Parcel<'_>, now: Millis) -> Record {
+    Record {
+        topic: exchange.topic.clone(),
+        partition: Some(to),
+        timestamp: now,
+        key: None,
+        value: Some(parcel.encode()),
+        value_is_json: false,
+        headers: Vec::new(),
     }
 }

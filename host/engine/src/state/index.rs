@@ -10,6 +10,8 @@ const TABLES: usize = 256;
 const PARTS: usize = 1 << 12;
 /// Where a hash says which part it is of: bits that the tables themselves do not look at.
 const PART_AT: u32 = 40;
+/// Where its tag begins: most of that are bits that neither the tables look at nor the choice among them.
+const TAG_AT: u32 = 8;
 /// 2^(1/256) in units of 2^-32: what the share of a table is to that of the one before it.
 const STEP: u64 = 4_306_612_134;
 /// The table of each part.
@@ -18,7 +20,14 @@ const TABLE_OF: [u8; PARTS] = tables();
 /// Finds slots by hash and key.
 #[derive(Clone)]
 pub(super) struct Index {
-    tables: Vec<HashTable<u32>>,
+    tables: Vec<HashTable<Entry>>,
+}
+
+/// A slot, and bits of its key's hash, so that hardly ever a slot is looked at that has another key.
+#[derive(Clone, Copy)]
+struct Entry {
+    tag: u32,
+    slot: u32,
 }
 
 impl Default for Index {
@@ -30,20 +39,27 @@ impl Default for Index {
 impl Index {
     /// The slot of the key with this hash.
     pub fn find(&self, hash: u64, is_it: impl Fn(u32) -> bool) -> Option<u32> {
-        self.tables[table(hash)].find(hash, |slot| is_it(*slot)).copied()
+        let tag = tag(hash);
+        let entry = self.tables[table(hash)].find(hash, |entry| entry.tag == tag && is_it(entry.slot));
+        entry.map(|entry| entry.slot)
     }
 
     /// Adds a slot whose key is not there; `hash_of` gives the hash of a slot.
     pub fn insert(&mut self, hash: u64, slot: u32, hash_of: impl Fn(u32) -> u64) {
-        self.tables[table(hash)].insert_unique(hash, slot, |slot| hash_of(*slot));
+        let entry = Entry { tag: tag(hash), slot };
+        self.tables[table(hash)].insert_unique(hash, entry, |entry| hash_of(entry.slot));
     }
 
     /// Takes a slot out.
     pub fn remove(&mut self, hash: u64, slot: u32) {
-        if let Ok(found) = self.tables[table(hash)].find_entry(hash, |other| *other == slot) {
+        if let Ok(found) = self.tables[table(hash)].find_entry(hash, |entry| entry.slot == slot) {
             found.remove();
         }
     }
+}
+
+fn tag(hash: u64) -> u32 {
+    (hash >> TAG_AT) as u32
 }
 
 fn table(hash: u64) -> usize {

@@ -79,6 +79,11 @@ impl Slot {
         &self.bytes[self.key_length as usize..]
     }
 
+    /// Its key and its state.
+    pub fn parts(&self) -> (&[u8], &[u8]) {
+        self.bytes.split_at(self.key_length as usize)
+    }
+
     /// Takes a key, with room for its state.
     pub fn begin(&mut self, key: &[u8], hash: u64, state: &[u8]) {
         self.hash = hash;

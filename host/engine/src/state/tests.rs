@@ -254,6 +254,17 @@ fn what_comes_and_goes_between_two_checkpoints_costs_nothing() {
 }
 
 #[test]
+fn keys_of_one_hash_are_told_apart() {
+    let mut store = StateStore::default();
+    let (mut slots, mut states) = (Vec::new(), StringsBuf::default());
+    let names: StringsBuf = [&b"a"[..], b"b", b"c"].into_iter().collect();
+    store.write_back(names.as_strings(), &[7; 3], &[NO_SLOT; 3], names.as_strings(), &[NEVER; 3]);
+    let asked: StringsBuf = [&b"c"[..], b"x", b"a", b"b"].into_iter().collect();
+    store.join(asked.as_strings(), &[7; 4], &mut slots, &mut states);
+    assert_eq!((slots, states), (vec![2, NO_SLOT, 0, 1], [&b"c"[..], b"", b"a", b"b"].into_iter().collect()));
+}
+
+#[test]
 fn foreign_bytes_are_no_state() {
     let check = |value: &[u8]| {
         let entry = Entry { key: b"k", value: Some(value) };

@@ -129,7 +129,11 @@ async fn survives(delivery: &str, seed: u64) {
                 moves += 2;
             }
             Do::KillWorker | Do::StopWorker => {
-                if matches!(doing, Do::KillWorker) { worker.kill() } else { worker.terminate() };
+                if matches!(doing, Do::KillWorker) {
+                    worker.kill()
+                } else {
+                    worker.terminate()
+                };
                 worker = Worker::start(&working, runs);
                 runs += 1;
                 worker.until_it_has(SLICES / 2);

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::marker::PhantomData;
 
 use super::events::{self, Shape, Window};
+use super::history::FEW;
 use crate::bindings::types::{Column, Keyed, RuleOutcome, Value, Values};
 use crate::encoding;
 use crate::row::{BytesColumn, ColumnSpec, InputSpec, Membership, Row, Validity};
@@ -104,9 +105,6 @@ impl<R: Row, V: Verdict, J: Fn(&Distinct<'_, R>) -> V> Shape for DistinctShape<'
         (criteria != 0).then(|| (criteria, window.context([count])))
     }
 }
-
-/// Windows up to this length are counted without hashing.
-const FEW: usize = 16;
 
 fn count_few(window: &Window<'_>) -> u64 {
     let value = |i: usize| window.events[i].kept.of(window.arena);

@@ -100,6 +100,28 @@ fn kept_bytes<'b>(arena: &'b [u8], state: &'b [u8]) -> &'b [u8] {
     if arena.is_empty() { state } else { arena }
 }
 
+/// What so many events keep is compared with each other, which is faster than hashing it.
+pub(super) const FEW: usize = 16;
+
+/// Takes out of the first `settled` events all of which a later one of them keeps the same bytes.
+fn keep_last_of_equals(events: &mut Vec<Event>, settled: usize, bytes: &[u8]) {
+    let kept = |event: &Event| event.kept.of(bytes);
+    if settled > FEW {
+        let mut seen = HashSet::with_capacity(settled);
+        let mut needed: Vec<bool> = events[..settled].iter().rev().map(|event| seen.insert(kept(event))).collect();
+        events.retain(|_| needed.pop().unwrap_or(true));
+        return;
+    }
+    let mut needed = 0;
+    for i in 0..settled {
+        if !events[i + 1..settled].iter().any(|later| kept(later) == kept(&events[i])) {
+            events[needed] = events[i];
+            needed += 1;
+        }
+    }
+    events.drain(needed..settled);
+}
+
 impl<'a> History<'a> {
     /// The events, and the bytes that their spans are stretches of.
     pub fn parts(&mut self) -> (&mut Vec<Event>, &[u8]) {
@@ -132,9 +154,7 @@ impl<'a> History<'a> {
         let settled = self.events.partition_point(|e| e.time < watermark);
         if last_of_equals && settled > 1 {
             let (events, bytes) = self.parts();
-            let mut seen = HashSet::with_capacity(settled);
-            let mut needed: Vec<bool> = events[..settled].iter().rev().map(|e| seen.insert(e.kept.of(bytes))).collect();
-            events.retain(|_| needed.pop().unwrap_or(true));
+            keep_last_of_equals(events, settled, bytes);
         }
     }
 

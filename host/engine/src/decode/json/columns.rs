@@ -58,8 +58,8 @@ pub(super) struct TextColumn {
     bytes: Vec<u8>,
     pending: usize,
     offsets: Vec<i32>,
-    /// How many bytes the last batch took, to make room for as many.
-    last_length: usize,
+    /// How many bytes the last batch took, and for how many rows.
+    last: (usize, usize),
 }
 
 impl TextColumn {
@@ -69,7 +69,7 @@ impl TextColumn {
     pub(super) fn write(&mut self, source: &[u8], start: usize, end: usize) {
         let length = end - start;
         if self.bytes.capacity() - self.bytes.len() < length + WINDOW {
-            self.bytes.reserve(length.max(self.bytes.len()).max(self.last_length) + WINDOW);
+            self.bytes.reserve(length.max(self.bytes.len()) + WINDOW);
         }
         // Most texts are short: copying a whole window whatever their length costs two instructions.
         let copied = if length <= WINDOW { &source[start..start + WINDOW] } else { &source[start..end] };
@@ -92,11 +92,22 @@ impl TextColumn {
         self.offsets.push(self.bytes.len() as i32);
     }
 
+    /// Makes room for as many bytes as that many rows usually take, and some more, as they would have to be moved; `bytes_max` at most.
+    fn begin(&mut self, rows: usize, bytes_max: usize) {
+        let (bytes, of_rows) = self.last;
+        let usual = bytes * rows / of_rows.max(1);
+        self.bytes.reserve((usual + usual / 8).min(bytes_max) + WINDOW);
+        self.offsets.reserve(rows + 1);
+        self.offsets.push(0);
+    }
+
     fn finish(&mut self, nulls: Option<NullBuffer>) -> StringArray {
-        self.last_length = self.bytes.len();
+        let length = self.offsets.len();
+        if length > 1 {
+            self.last = (self.bytes.len(), length - 1);
+        }
         self.pending = 0;
-        let rows = self.offsets.len();
-        let offsets = std::mem::replace(&mut self.offsets, Vec::with_capacity(rows));
+        let offsets = std::mem::replace(&mut self.offsets, Vec::with_capacity(length));
         // SAFETY: the offsets begin with 0 and are lengths of a growing vector.
         let offsets = unsafe { OffsetBuffer::new_unchecked(ScalarBuffer::from(offsets)) };
         let bytes = Buffer::from_vec(std::mem::take(&mut self.bytes));
@@ -139,13 +150,9 @@ impl Columns {
         self.present.len()
     }
 
-    /// Makes room for `rows` rows, at least one, before the first one.
-    pub(super) fn begin(&mut self, rows: usize) {
-        for text in &mut self.texts {
-            text.bytes.reserve(text.last_length + WINDOW);
-            text.offsets.reserve(rows + 1);
-            text.offsets.push(0);
-        }
+    /// Makes room for `rows` rows, at least one, of `bytes` bytes in all, before the first one.
+    pub(super) fn begin(&mut self, rows: usize, bytes: usize) {
+        self.texts.iter_mut().for_each(|text| text.begin(rows, bytes));
         self.grow(rows);
     }
 

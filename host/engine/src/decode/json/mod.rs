@@ -231,7 +231,7 @@ impl RecordDecoder {
         let (length, from) = (stretch.end, stretch.start);
         assert!(length <= CHUNK_BYTES_MAX, "sources keep chunks far below {CHUNK_BYTES_MAX} bytes");
         let rows_hint = rows_max.min((length - from) / ROW_BYTES_HINT + 1);
-        self.reader.store.columns.begin(rows_hint);
+        self.reader.store.columns.begin(rows_hint, length - from);
         self.batch.origins.reserve(rows_hint);
         self.batch.times.reserve(rows_hint);
         #[cfg(target_arch = "x86_64")]
