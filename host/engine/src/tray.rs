@@ -19,6 +19,8 @@ use crate::report::Spent;
 pub(crate) struct Tray {
     pub items: Vec<(Place, Item)>,
     pub calls: Vec<Called>,
+    /// The rows that rules judged and that somebody waits for.
+    pub awaited: Vec<Place>,
     pub spent: Spent,
     /// Where what comes now belongs.
     at: Place,
@@ -27,14 +29,14 @@ pub(crate) struct Tray {
 /// Where something belongs: earlier fields first.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Place {
-    batch: u32,
+    pub batch: u32,
     /// Rows come before the timers that fire behind them.
     timers: bool,
     /// The index of the rule.
     pub rule: u32,
     kind: Kinds,
     /// The row of the batch; behind all rows what is about none.
-    row: u32,
+    pub row: u32,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -74,6 +76,11 @@ impl Tray {
     /// Notes what a call came to.
     pub fn called(&mut self, judged: u64, poisoned: Vec<FailureReason>, emitted: u64, tally: Tally) {
         self.calls.push(Called { rule: self.at.rule as usize, judged, poisoned, emitted, tally });
+    }
+
+    /// Notes that a rule judged a row that somebody waits for.
+    pub fn judged(&mut self, row: u32) {
+        self.awaited.push(Place { row, ..self.at });
     }
 
     /// Takes dead letters.

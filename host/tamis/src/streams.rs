@@ -95,6 +95,7 @@ impl StreamRun<'_> {
             sinks: sinks(plan, records, warehouse, runtime, also, influx)?,
             checkpoints,
             clock: Arc::new(SystemClock),
+            decisions,
         })?;
         let before = stream.report().clone();
         let report = stream.run(commands, observer)?;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use tamis_engine::memory::{ManualClock, MemoryCheckpoints, MemorySink, MemoryTopics};
-use tamis_engine::{RulePlan, RuleSet, Sinks, Step, Stream, StreamParts, StreamSettings};
+use tamis_engine::{Decisions, RulePlan, RuleSet, Sinks, Step, Stream, StreamParts, StreamSettings};
 use tamis_model::aggregate::AggregateRow;
 use tamis_model::alert::Alert;
 use tamis_model::position::Partition;
@@ -97,6 +97,7 @@ impl Engine {
                 },
                 checkpoints: Box::new(checkpoints.clone()),
                 clock: Arc::new(ManualClock::new(START)),
+                decisions: Decisions::default(),
             };
             Stream::open(parts).unwrap_or_else(|error| panic!("{}", error.chain()))
         };
