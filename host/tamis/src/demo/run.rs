@@ -8,6 +8,7 @@ use std::sync::mpsc::channel;
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressStyle};
+use tamis_api::Desk;
 use tamis_engine::report::Report;
 use tamis_engine::{Sink, Unstaged};
 use tamis_jobs::nightly::{JobEvent, NightlyReport, Observer};
@@ -159,16 +160,16 @@ fn trickle(host: &Host, runtime: &Runtime, demo: &Demo) -> Result<()> {
     let said = runtime.block_on(serving.say(host, false));
     let live = said.and_then(|()| {
         summary::line("Live payments now; alerts appear as they fire. Ctrl-C ends it.")?;
-        live_until(&mut signals, host, runtime, demo)
+        live_until(&mut signals, serving.desk(), runtime, demo)
     });
     serving.end(runtime).and(live)
 }
 
 /// Payments until a signal comes.
-fn live_until(signals: &mut Signals, host: &Host, runtime: &Runtime, demo: &Demo) -> Result<()> {
+fn live_until(signals: &mut Signals, desk: &Desk, runtime: &Runtime, demo: &Demo) -> Result<()> {
     let ended = Arc::new(AtomicBool::new(false));
     std::thread::scope(|scope| {
-        let generator = scope.spawn(|| live::trickle(&host.plan, demo.seed, Scale(demo.scale), &ended));
+        let generator = scope.spawn(|| live::trickle(desk, demo.seed, Scale(demo.scale), &ended));
         runtime.block_on(signals.came());
         ended.store(true, Ordering::Relaxed);
         generator.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))

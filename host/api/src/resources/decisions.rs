@@ -1,0 +1,404 @@
+//! Decisions: what the rules say of an event, asked and answered at once.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::HeaderMap;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use serde_json::value::RawValue;
+use sha2::{Digest, Sha256};
+use tamis_catalog::Action;
+use tamis_catalog::roles::Permission;
+use tamis_engine::decisions::{Decision, Outcome, RuleResult, Verdict};
+use tamis_engine::rules::Role;
+use tamis_model::alert::AlertMode;
+use tamis_model::record::Record;
+use tamis_model::rule::Severity;
+use tamis_model::time::Millis;
+use tamis_model::topic::TopicSchema;
+use utoipa::ToSchema;
+use utoipa_axum::routes;
+
+use crate::access::{Access, Caller};
+use crate::app::{self, App, found};
+use crate::decisions::{Asked, Fate, Key, Question, text_of};
+use crate::extract::{Json as Body, Options, Path};
+use crate::openapi::{Conflicts, Late};
+use crate::problem::Problem;
+use crate::routes::Routes;
+use crate::streams::StreamState;
+
+/// Events of a request at most.
+const RECORDS_MAX: usize = 1_000;
+/// How long an answer may take when nobody says.
+const TIMEOUT_MS_DEFAULT: u64 = 400;
+const TIMEOUT_MS_MAX: u64 = 10_000;
+/// Characters of a key at most.
+const KEY_CHARS_MAX: usize = 255;
+const IDEMPOTENCY_KEY: &str = "idempotency-key";
+
+pub(super) fn routes(routes: Routes) -> Routes {
+    routes.add(Access::Write(Permission::DecisionsWrite, Action::DecisionAsk), routes!(decide))
+}
+
+/// Events about which somebody asks.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct DecisionRequest {
+    /// They are written in this order; those of one key stay in it.
+    #[schema(min_items = 1, max_items = 1000)]
+    records: Vec<EventRecord>,
+}
+
+/// An event to be.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct EventRecord {
+    /// The event, as its topic has it. It is written as it stands here.
+    #[schema(value_type = std::collections::BTreeMap<String, Value>)]
+    value: Box<RawValue>,
+    /// The key of its record; its customer when absent, else its id.
+    key: Option<String>,
+    /// Its time in milliseconds since the Unix epoch; that of its arrival when absent.
+    timestamp: Option<Millis>,
+}
+
+#[derive(Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Path)]
+struct TopicPath {
+    /// The topic of the events.
+    #[param(example = "payments")]
+    topic: String,
+}
+
+#[derive(Deserialize, utoipa::IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+struct DecisionOptions {
+    /// How many milliseconds the answer may take.
+    #[param(value_type = Option<u32>, minimum = 1, maximum = 10000, default = 400)]
+    timeout_ms: Option<String>,
+}
+
+#[derive(utoipa::IntoParams)]
+#[into_params(parameter_in = Header)]
+#[allow(dead_code, reason = "described here, read by name")]
+struct IdempotencyHeader {
+    /// Names the request: the same one again, within minutes, gets the same answer, and nothing is written.
+    #[param(rename = "Idempotency-Key", min_length = 1, max_length = 255, pattern = "^[!-~]+$")]
+    idempotency_key: Option<String>,
+}
+
+/// What came of the events.
+#[derive(Serialize, ToSchema)]
+struct DecisionAnswer {
+    /// The request's id; the header `tamis.decision` of the records has it.
+    #[schema(example = "6f1a0c0e9d3b4f57a8c2d1e0f3b4a596")]
+    id: String,
+    /// Of each event, in the order in which they were sent.
+    decisions: Vec<EventDecision>,
+}
+
+/// What came of an event.
+#[derive(Serialize, ToSchema)]
+struct EventDecision {
+    /// The partition in which it is.
+    partition: u32,
+    /// Its offset there.
+    offset: i64,
+    /// Whether rules judged it.
+    outcome: EventOutcome,
+    /// Of a refused event: why, a stable name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(example = "missing_field")]
+    reason: Option<String>,
+    /// Of a refused event: why, in words.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    message: Option<String>,
+    /// Whether it lay behind the watermark of its partition: windows leave it out.
+    late: bool,
+    /// The revision of the rules that were at work.
+    rule_set_revision: u64,
+    /// The worst that a rule said whose alerts count; null when none fired.
+    severity: Option<Severity>,
+    /// What each version said that judged the event.
+    rules: Vec<RuleDecision>,
+}
+
+/// Whether rules judged an event.
+#[derive(Clone, Copy, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+enum EventOutcome {
+    /// They did.
+    Judged,
+    /// It could not be decoded, or its time cannot be: it is among the dead letters.
+    Refused,
+}
+
+/// What a version of a rule said of an event.
+#[derive(Serialize, ToSchema)]
+struct RuleDecision {
+    /// The rule.
+    #[schema(example = "card-testing")]
+    rule: String,
+    /// The number of the version.
+    version: u32,
+    /// Its plugin.
+    plugin: String,
+    /// The plugin's version.
+    plugin_version: String,
+    /// Whether its alerts count: those of a version in shadow do not.
+    mode: VersionMode,
+    /// What it said when it judged the event. What a window will say when it closes is not known yet.
+    result: RuleVerdict,
+    /// Of a hit.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    hit: Option<RuleHit>,
+    /// Of an error: why its code failed, a stable name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(example = "deadline")]
+    reason: Option<String>,
+    /// Of an error: in words.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    message: Option<String>,
+}
+
+/// How a version of a rule runs.
+#[derive(Clone, Copy, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+enum VersionMode {
+    /// It judges.
+    Active,
+    /// It is tried; its alerts count for a share of the keys, of which the event's is one.
+    Canary,
+    /// It is tried; its alerts do not count.
+    Shadow,
+}
+
+/// What a rule said of an event.
+#[derive(Clone, Copy, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+enum RuleVerdict {
+    /// It fired.
+    Hit,
+    /// It did not.
+    NoHit,
+    /// Its code failed: the event has a dead letter.
+    Error,
+}
+
+/// An alert about an event.
+#[derive(Serialize, ToSchema)]
+struct RuleHit {
+    /// Its id.
+    alert_id: String,
+    /// How bad it is.
+    severity: Severity,
+    /// The criteria that hold.
+    criteria: Vec<String>,
+    /// The values that made the rule fire.
+    #[schema(value_type = std::collections::BTreeMap<String, Value>)]
+    context: tamis_model::alert::AlertContext,
+    /// Whether it was raised before, about an event with the same id: then it was not written again.
+    repeated: bool,
+}
+
+/// Writes events to their topic and answers with what the stream made of them.
+///
+/// The events are in the stream like all others, once; the answer is what the stream did.
+#[utoipa::path(
+    post, path = "/decisions/{topic}", tag = "decisions",
+    params(TopicPath, DecisionOptions, IdempotencyHeader),
+    request_body(content = DecisionRequest, examples(
+        ("one" = (value = json!({"records": [{"value": {
+            "payment_id": "p1", "customer_id": "c1", "amount": 59.9, "method": "card", "status": "succeeded",
+        }}]}))),
+    )),
+    responses(
+        (status = 200, description = "What came of each event.", body = DecisionAnswer),
+        Conflicts,
+        Late,
+    ),
+)]
+async fn decide(
+    State(app): app::State,
+    Path(TopicPath { topic }): Path<TopicPath>,
+    Options(options): Options<DecisionOptions>,
+    headers: HeaderMap,
+    caller: Caller,
+    Body(request): Body<DecisionRequest>,
+) -> Result<Json<DecisionAnswer>, Problem> {
+    let began = Instant::now();
+    let schema = app.registry().schemas().iter().find(|schema| schema.name == topic);
+    let schema = found(schema, || format!("there is no topic {topic:?} with a schema"))?;
+    let timeout = timeout(&options)?;
+    let key = idempotency_key(&headers)?;
+    let key = key.map(|key| Key { subject: caller.actor().subject.clone(), topic: topic.clone(), key });
+    let fingerprint = fingerprint(&request.records);
+    let records = records(schema, request.records, app.now())?;
+    let desk = &app.api.decisions;
+    let answered = async {
+        runs(&app)?;
+        let asked = desk.ask(Question { key: key.clone(), fingerprint, records }, app.now())?;
+        let decided = desk.answer(asked.clone(), key.as_ref(), timeout).await?;
+        Ok((asked, decided))
+    };
+    let answered: Result<(Asked, Arc<[Decision]>), Problem> = answered.await;
+    let fate = match &answered {
+        Ok((Asked { repeated: true, .. }, _)) => Fate::Repeated,
+        Ok(_) => Fate::Answered,
+        Err(problem) if problem.is_late() => Fate::TimedOut,
+        Err(_) => Fate::Unavailable,
+    };
+    desk.note(fate, began.elapsed());
+    let (Asked { id, .. }, decided) = answered?;
+    Ok(Json(DecisionAnswer { id: text_of(id), decisions: decided.iter().map(EventDecision::from).collect() }))
+}
+
+/// Whether the stream judges what comes.
+fn runs(app: &App) -> Result<(), Problem> {
+    let status = app.api.streams.status.borrow();
+    match status.state {
+        StreamState::Running => Ok(()),
+        state => Err(Problem::unavailable(format!("the stream is {}: nothing was written", state.name()))),
+    }
+}
+
+fn timeout(options: &DecisionOptions) -> Result<Duration, Problem> {
+    let timeout_ms = match &options.timeout_ms {
+        None => Some(TIMEOUT_MS_DEFAULT),
+        Some(text) => text.parse().ok().filter(|ms| (1..=TIMEOUT_MS_MAX).contains(ms)),
+    };
+    let refused = || Problem::bad_request(format!("timeout_ms is a number from 1 to {TIMEOUT_MS_MAX}"));
+    timeout_ms.map(Duration::from_millis).ok_or_else(refused)
+}
+
+fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Problem> {
+    let mut given = headers.get_all(IDEMPOTENCY_KEY).iter();
+    let Some(key) = given.next() else { return Ok(None) };
+    let is_good = (1..=KEY_CHARS_MAX).contains(&key.len()) && key.as_bytes().iter().all(u8::is_ascii_graphic);
+    match (key.to_str(), given.next()) {
+        (Ok(key), None) if is_good => Ok(Some(key.to_owned())),
+        _ => Err(Problem::bad_request("Idempotency-Key is one text of 1 to 255 visible ASCII characters")),
+    }
+}
+
+/// Tells requests apart: what is sent again must be the same.
+fn fingerprint(records: &[EventRecord]) -> [u8; 32] {
+    let mut hash = Sha256::new();
+    let mut part = |text: Option<&str>| {
+        hash.update(text.map_or(u64::MAX, |text| text.len() as u64).to_le_bytes());
+        hash.update(text.unwrap_or_default());
+    };
+    for EventRecord { value, key, timestamp } in records {
+        part(Some(value.get()));
+        part(key.as_deref());
+        part(timestamp.map(|timestamp| timestamp.to_string()).as_deref());
+    }
+    hash.finalize().into()
+}
+
+/// The records of the events.
+fn records(schema: &TopicSchema, events: Vec<EventRecord>, now: Millis) -> Result<Vec<Record>, Problem> {
+    if !(1..=RECORDS_MAX).contains(&events.len()) {
+        return Err(Problem::invalid(format!("a request has 1 to {RECORDS_MAX} records")));
+    }
+    let record = |(number, EventRecord { value, key, timestamp }): (usize, EventRecord)| {
+        let event: Value = serde_json::from_str(value.get())
+            .map_err(|error| Problem::invalid(format!("records[{number}].value: {error}")))?;
+        if !event.is_object() {
+            return Err(Problem::invalid(format!("records[{number}].value is no object")));
+        }
+        let named = [schema.customer_id.as_deref(), Some(&*schema.id)].into_iter().flatten();
+        let key = key.or_else(|| named.filter_map(|name| event[name].as_str()).next().map(str::to_owned));
+        Ok(Record {
+            topic: schema.name.clone(),
+            partition: None,
+            timestamp: timestamp.unwrap_or(now),
+            key: key.map(String::into_bytes),
+            value: Some(value.get().as_bytes().to_vec()),
+            // It may stand in several lines.
+            value_is_json: false,
+            headers: Vec::new(),
+        })
+    };
+    events.into_iter().enumerate().map(record).collect()
+}
+
+impl From<&Decision> for EventDecision {
+    fn from(decision: &Decision) -> Self {
+        let Decision { partition, offset, revision, outcome } = decision;
+        let mut event = Self {
+            partition: partition.number,
+            offset: *offset,
+            outcome: EventOutcome::Judged,
+            reason: None,
+            message: None,
+            late: false,
+            rule_set_revision: *revision,
+            severity: None,
+            rules: Vec::new(),
+        };
+        match outcome {
+            Outcome::Judged { late, rules } => {
+                event.late = *late;
+                event.severity = rules.iter().filter_map(severity).max();
+                event.rules = rules.iter().map(RuleDecision::from).collect();
+            }
+            Outcome::Refused { reason, message } => {
+                event.outcome = EventOutcome::Refused;
+                (event.reason, event.message) = (Some((*reason).to_owned()), Some(message.clone()));
+            }
+        }
+        event
+    }
+}
+
+/// How bad a hit is that counts.
+fn severity(result: &RuleResult) -> Option<Severity> {
+    match &result.verdict {
+        Verdict::Hit(hit) if result.rule.role.alert_mode() == AlertMode::Live => Some(hit.severity),
+        _ => None,
+    }
+}
+
+impl From<&RuleResult> for RuleDecision {
+    fn from(RuleResult { rule, verdict }: &RuleResult) -> Self {
+        let mut decision = Self {
+            rule: rule.name.clone(),
+            version: rule.version,
+            plugin: rule.plugin.name.clone(),
+            plugin_version: rule.plugin.version.clone(),
+            mode: match rule.role {
+                Role::Active => VersionMode::Active,
+                Role::Canary { .. } => VersionMode::Canary,
+                Role::Shadow => VersionMode::Shadow,
+            },
+            result: RuleVerdict::NoHit,
+            hit: None,
+            reason: None,
+            message: None,
+        };
+        match verdict {
+            Verdict::NoHit => {}
+            Verdict::Hit(hit) => {
+                decision.result = RuleVerdict::Hit;
+                decision.hit = Some(RuleHit {
+                    alert_id: hit.alert_id.clone(),
+                    severity: hit.severity,
+                    criteria: hit.criteria.clone(),
+                    context: hit.context.clone(),
+                    repeated: hit.repeated,
+                });
+            }
+            Verdict::Error { reason, message } => {
+                decision.result = RuleVerdict::Error;
+                (decision.reason, decision.message) = (Some((*reason).to_owned()), Some(message.clone()));
+            }
+        }
+        decision
+    }
+}
