@@ -92,9 +92,9 @@ pub(crate) struct Problem {
     detail: String,
     place: Place,
     scope: Option<Permission>,
-    decision: Option<String>,
+    decision: Option<Box<str>>,
     /// For the log alone.
-    cause: Option<String>,
+    cause: Option<Box<str>>,
 }
 
 /// Where in a body something is wrong.
@@ -168,6 +168,7 @@ impl Problem {
     /// The host's own fault; what it is stands in the log alone.
     pub fn internal(cause: impl Into<String>) -> Self {
         let detail = "the operator finds the cause in the host's log, under this request id";
+        let cause: String = cause.into();
         Self { cause: Some(cause.into()), ..Self::new(ProblemKind::Internal, detail) }
     }
 
@@ -183,7 +184,7 @@ impl Problem {
 
     /// It is about a request for a decision.
     pub fn of_decision(self, id: String) -> Self {
-        Self { decision: Some(id), ..self }
+        Self { decision: Some(id.into()), ..self }
     }
 
     /// Whether the stream did not judge in time.
@@ -256,7 +257,7 @@ impl Problem {
             detail: self.detail,
             request_id: request_id.to_owned(),
             scope: self.scope,
-            decision: self.decision,
+            decision: self.decision.map(Into::into),
             line,
             column,
             member,
@@ -278,7 +279,7 @@ impl From<Error> for Problem {
             (Kind::Corrupt, _) => return Self::internal(error.chain()),
             (Kind::Outage | Kind::Stopped, _) => {
                 let detail = "something that the host needs does not answer, or has no room; it may later";
-                return Self { cause: Some(error.chain()), ..Self::unavailable(detail) };
+                return Self { cause: Some(error.chain().into()), ..Self::unavailable(detail) };
             }
         };
         Self::new(kind, error.chain())

@@ -1,7 +1,7 @@
 //! `tamis decide`: what the rules say of events, asked and answered at once.
 
 use std::io::Read;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::Args;
@@ -66,7 +66,7 @@ pub(super) fn decide(client: &Client, decide: &Decide, json: bool) -> Result<Exi
     Ok(ExitCode::SUCCESS)
 }
 
-fn read(file: &PathBuf) -> Result<String> {
+fn read(file: &Path) -> Result<String> {
     if file.as_os_str() != "-" {
         return std::fs::read_to_string(file).invalid("read", file.display());
     }
@@ -76,7 +76,7 @@ fn read(file: &PathBuf) -> Result<String> {
 }
 
 /// The body that asks about the events of a text, each as it stands there.
-fn request(text: &str, file: &PathBuf) -> Result<String> {
+fn request(text: &str, file: &Path) -> Result<String> {
     let events = serde_json::Deserializer::from_str(text).into_iter::<&RawValue>();
     let events: Vec<&RawValue> = events.collect::<Result<_, _>>().invalid("read events of", file.display())?;
     if events.is_empty() {
@@ -92,7 +92,7 @@ mod tests {
 
     #[test]
     fn events_are_sent_as_they_stand() {
-        let check = |text: &str, expected: Result<&str, &str>| match (request(text, &"f".into()), expected) {
+        let check = |text: &str, expected: Result<&str, &str>| match (request(text, Path::new("f")), expected) {
             (Ok(found), Ok(expected)) => assert_eq!(found, expected),
             (Err(error), Err(words)) => assert!(error.chain().contains(words), "{}", error.chain()),
             (found, expected) => panic!("{text}: {found:?} instead of {expected:?}"),

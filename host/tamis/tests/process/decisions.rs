@@ -48,8 +48,9 @@ fn decides(served: &Served, token: &str) -> Value {
     for n in 2..4 {
         assert_eq!(said(&ask(served, token, None, &[payment(n, 2, false)]).expect(200)), [NOTHING]);
     }
+    // Both come at the same time, so each is in the window of the other.
     let tested = ask(served, token, None, &[payment(4, 2, false), payment(5, 2, false)]).expect(200);
-    assert_eq!(said(&tested), [NOTHING, "card-testing hit, payment-direct-fraud no_hit, psp-error-rate no_hit"]);
+    assert_eq!(said(&tested), ["card-testing hit, payment-direct-fraud no_hit, psp-error-rate no_hit"; 2]);
     risky
 }
 

@@ -1,7 +1,6 @@
 //! The answer to a request for decisions, as it is sent.
 
 use serde::Serialize;
-use serde_json::Value;
 use tamis_engine::decisions::{Decision, Outcome, RuleResult, Verdict};
 use tamis_engine::rules::Role;
 use tamis_model::alert::{AlertContext, AlertMode};
