@@ -149,7 +149,7 @@ fn runs(app: &App) -> Result<(), Problem> {
     let status = app.api.streams.status.borrow();
     match status.state {
         StreamState::Running => Ok(()),
-        state => Err(Problem::unavailable(format!("the stream is {}: nothing was written", state.name()))),
+        state => Err(Problem::unavailable(format!("the stream is {}: this request has written nothing", state.name()))),
     }
 }
 
