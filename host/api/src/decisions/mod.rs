@@ -131,8 +131,13 @@ impl Desk {
         sent.map_err(|_| Error::new(Kind::Stopped, "write records to", "topics"))
     }
 
-    /// Has the records of a request written, unless that was done before.
-    pub(crate) fn ask(&self, question: Question, now: Millis) -> Result<Asked, Problem> {
+    /// Has the records of a request written, unless that was done before, or `may_write` knows better.
+    pub(crate) fn ask(
+        &self,
+        question: Question,
+        now: Millis,
+        may_write: impl FnOnce() -> Result<(), Problem>,
+    ) -> Result<Asked, Problem> {
         let mut book = lock(&self.book);
         book.forget_old(now, |id| self.decisions.forget(id));
         let Question { key, fingerprint, mut records } = question;
@@ -140,6 +145,7 @@ impl Desk {
             let detail = "the key was used for another request: every event has its own";
             return if known.fingerprint == fingerprint { Ok(known.asked()) } else { Err(Problem::invalid(detail)) };
         }
+        may_write()?;
         let id = random_id()?;
         let progress = Arc::new(watch::Sender::new(Progress::default()));
         let told = Arc::clone(&progress);

@@ -127,8 +127,7 @@ async fn decide(
     let records = records(schema, request.records, app.now())?;
     let desk = &app.api.decisions;
     let answered = async {
-        runs(&app)?;
-        let asked = desk.ask(Question { key: key.clone(), fingerprint, records }, app.now())?;
+        let asked = desk.ask(Question { key: key.clone(), fingerprint, records }, app.now(), || runs(&app))?;
         let decided = desk.answer(asked.clone(), key.as_ref(), timeout).await?;
         Ok((asked, decided))
     };
@@ -149,7 +148,7 @@ fn runs(app: &App) -> Result<(), Problem> {
     let status = app.api.streams.status.borrow();
     match status.state {
         StreamState::Running => Ok(()),
-        state => Err(Problem::unavailable(format!("the stream is {}: this request has written nothing", state.name()))),
+        state => Err(Problem::unavailable(format!("the stream is {}: nothing was written", state.name()))),
     }
 }
 
