@@ -11,6 +11,7 @@ use tamis::home::Home;
 use tamis_connectors::files::{FileSettings, FileSource, Framing};
 use tamis_connectors::topics::{ReaderSettings, WriterSettings};
 use tamis_connectors::{TopicReader, TopicWriter};
+use tamis_engine::Decisions;
 use tamis_engine::memory::{MemoryCheckpoints, MemorySink};
 use tamis_engine::outbox::Sinks;
 use tamis_engine::report::{Report, Spent};
@@ -66,6 +67,7 @@ fn judge(topics: &Path, rules: RuleSet, shards: usize, out: &Path) -> (Duration,
         sinks: Sinks { records: Box::new(records), alerts: Vec::new(), aggregates: None },
         checkpoints: Box::new(MemoryCheckpoints::new()),
         clock: Arc::new(SystemClock),
+        decisions: Decisions::default(),
     })
     .expect("a new stream opens");
     let (_keep, commands) = channel();

@@ -15,7 +15,7 @@ use tamis_engine::memory::MemoryCheckpoints;
 use tamis_engine::outbox::Sinks;
 use tamis_engine::rules::{RulePlan, RuleSet};
 use tamis_engine::stream::{Stream, StreamParts, StreamSettings};
-use tamis_engine::{Command, SystemClock};
+use tamis_engine::{Command, Decisions, SystemClock};
 use tamis_plugin::{Plugin, Sandbox};
 use tamis_registry::rule_plan;
 use tamis_tests::components;
@@ -68,6 +68,7 @@ fn judge(home: &Home, rules: Vec<Arc<RulePlan>>) -> (Duration, u64, Duration) {
         sinks: Sinks { records: Box::new(Nowhere), alerts: Vec::new(), aggregates: None },
         checkpoints: Box::new(MemoryCheckpoints::new()),
         clock: Arc::new(SystemClock),
+        decisions: Decisions::default(),
     })
     .expect("a new stream opens");
     let (send, commands) = channel();

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use tamis_connectors::FileCheckpoints;
 use tamis_engine::outbox::Sinks;
 use tamis_engine::rules::{RulePlan, RuleSet};
-use tamis_engine::{Chunk, Read, Source, Step, Stream, StreamParts, StreamSettings, SystemClock};
+use tamis_engine::{Chunk, Decisions, Read, Source, Step, Stream, StreamParts, StreamSettings, SystemClock};
 use tamis_model::Result;
 use tamis_model::dead_letter::PluginRef;
 use tamis_model::manifest::Manifest;
@@ -129,6 +129,7 @@ fn open(folder: &tempfile::TempDir, keys: u64) -> Stream {
         sinks: Sinks { records: Box::new(Nowhere), alerts: Vec::new(), aggregates: None },
         checkpoints: Box::new(FileCheckpoints::open(folder.path()).expect("there is room")),
         clock: Arc::new(SystemClock),
+        decisions: Decisions::default(),
     })
     .expect("it opens")
 }

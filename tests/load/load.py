@@ -2,13 +2,17 @@
 
     python3 tests/load/load.py latency target/release/tamis target/plugins [--rate 5000] [--seconds 60]
     python3 tests/load/load.py changes target/release/tamis target/plugins [--rate 50000]
+    python3 tests/load/load.py decisions target/release/tamis target/plugins [--rate 1000] [--seconds 30]
 
 `latency`: from the append of a payment to its alert in the topic, for every fiftieth payment.
 `changes`: a version switched, a plugin uploaded and put to work, ten clients asking; all while payments flow. In the end
 every payment that was fed must have been judged.
+`decisions`: from when a request for a decision was due to its answer, in connections that are kept. In the end every payment must have
+been written and judged once.
 """
 
 import argparse
+import asyncio
 import glob
 import http.client
 import json
@@ -22,6 +26,7 @@ import time
 
 RULES = ["payment-direct-fraud", "card-testing", "psp-error-rate"]
 RISKY_EVERY = 50
+CONNECTIONS = 64
 UPLOADED = b"payment-direct-fraud"
 
 
@@ -207,18 +212,81 @@ def changes(host, arguments):
         raise RuntimeError("payments were lost or judged twice")
 
 
+async def ask_all(host, arguments, latencies_ms):
+    count, due = int(arguments.rate * arguments.seconds), asyncio.Queue()
+    address, port = host.address.rsplit(":", 1)
+
+    async def connection():
+        reader, writer = await asyncio.open_connection(address, int(port))
+        while (asked := await due.get()) is not None:
+            n, at = asked
+            value = (
+                '{"records":[{"value":{"payment_id":"p%d","session_id":"s%d","customer_id":"c%d","amount":%d.50,"currency":"EUR",'
+                '"method":"card","status":"succeeded","psp":"a","risk_score":%d,"ip_country":"FR"}}]}'
+                % (n, n // 2, n % 20_000, n % 900, 95 if n % RISKY_EVERY == 0 else 10)
+            )
+            writer.write((
+                "POST /api/v1/decisions/payments?timeout_ms=10000 HTTP/1.1\r\nHost: tamis\r\nAuthorization: Bearer %s\r\n"
+                "Idempotency-Key: k%d\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s"
+                % (host.token, n, len(value), value)
+            ).encode())
+            head = await reader.readuntil(b"\r\n\r\n")
+            length = int(head.lower().split(b"content-length:")[1].split(b"\r\n")[0])
+            body = await reader.readexactly(length)
+            if not head.startswith(b"HTTP/1.1 200"):
+                raise RuntimeError(f"{head} {body}")
+            # The first second is the start's.
+            if n >= arguments.rate:
+                latencies_ms.append((time.perf_counter() - at) * 1000)
+
+    connections = [asyncio.create_task(connection()) for _ in range(CONNECTIONS)]
+    began = time.perf_counter()
+    for n in range(count):
+        at = began + n / arguments.rate
+        while (early := at - time.perf_counter()) > 0:
+            await asyncio.sleep(early)
+        due.put_nowait((n, at))
+    for _ in connections:
+        due.put_nowait(None)
+    await asyncio.gather(*connections)
+    return count
+
+
+def decisions(host, arguments):
+    latencies_ms, client = [], Client(host)
+    until = time.time() + 60
+    while not ready(host) and time.time() < until:
+        time.sleep(0.1)
+    count = asyncio.run(ask_all(host, arguments, latencies_ms))
+    print(f"{arguments.rate} decisions/s: {spread(latencies_ms)}")
+    time.sleep(2)
+    judged = client.ask("GET", "/rules/card-testing/stats")[0]["active"]["events"]
+    with open(f"{host.home}/topics/payments/0/{0:020}.jsonl", "rb") as topic:
+        written = topic.read().count(b"\n")
+    print(f"{written} payments written and {judged} judged of {count} asked about")
+    if (written, judged) != (count, count):
+        raise RuntimeError("payments were lost, or written or judged twice")
+
+
+def ready(host):
+    connection = http.client.HTTPConnection(host.address, timeout=30)
+    connection.request("GET", "/readyz")
+    return connection.getresponse().status == 200
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=["latency", "changes"])
+    parser.add_argument("what", choices=["latency", "changes", "decisions"])
     parser.add_argument("tamis")
     parser.add_argument("plugins")
     parser.add_argument("--rate", type=int)
-    parser.add_argument("--seconds", type=float, default=60)
+    parser.add_argument("--seconds", type=float)
     arguments = parser.parse_args()
-    arguments.rate = arguments.rate or (5_000 if arguments.what == "latency" else 50_000)
+    arguments.rate = arguments.rate or {"latency": 5_000, "changes": 50_000, "decisions": 1_000}[arguments.what]
+    arguments.seconds = arguments.seconds or (30 if arguments.what == "decisions" else 60)
     host = Host(arguments)
     try:
-        (latency if arguments.what == "latency" else changes)(host, arguments)
+        {"latency": latency, "changes": changes, "decisions": decisions}[arguments.what](host, arguments)
         host.end()
     finally:
         host.process.kill()

@@ -9,6 +9,7 @@
 
 mod access;
 mod app;
+mod decisions;
 mod effect;
 mod etag;
 mod extract;
@@ -37,6 +38,7 @@ use tamis_registry::Registry;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::request_id::{MakeRequestUuid, PropagateRequestIdLayer, SetRequestIdLayer};
 
+pub use decisions::{Desk, OpenTopics};
 pub use jobs::{Asked, Jobs, RunRequest};
 pub use metrics::router as metrics_router;
 pub use resources::letter_id;
@@ -65,6 +67,8 @@ pub struct Api {
     pub influx: Option<Influx>,
     /// What it can start.
     pub jobs: Jobs,
+    /// Where decisions are asked for.
+    pub decisions: Desk,
     /// The time of day.
     pub clock: Arc<dyn Clock>,
 }

@@ -14,7 +14,7 @@ use crate::problem::{MEDIA_TYPE, ProblemDetails};
 pub(crate) const SECURITY_SCHEME: &str = "token";
 
 /// The problems that operations can answer with.
-const PROBLEMS: [(u16, &str); 12] = [
+const PROBLEMS: [(u16, &str); 13] = [
     (400, "The request cannot be read."),
     (401, "There is no token, or one that is worth nothing: unknown, expired or revoked."),
     (403, "The token lacks the scope that is named."),
@@ -31,6 +31,7 @@ const PROBLEMS: [(u16, &str); 12] = [
         "The host cannot do it now; it may after the seconds in `Retry-After`. Without that header it may have been \
          done, or still be: look before you try again.",
     ),
+    (504, "The stream has not judged the events in time; `decision` names the request."),
 ];
 
 /// The name of the response with a status.
@@ -67,6 +68,15 @@ pub(crate) struct Preconditions;
 impl IntoResponses for Preconditions {
     fn responses() -> BTreeMap<String, RefOr<Response>> {
         problems(&[412, 428])
+    }
+}
+
+/// What may not be known in time.
+pub(crate) struct Late;
+
+impl IntoResponses for Late {
+    fn responses() -> BTreeMap<String, RefOr<Response>> {
+        problems(&[504])
     }
 }
 

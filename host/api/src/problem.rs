@@ -37,6 +37,7 @@ pub(crate) enum ProblemKind {
     Unavailable,
     Timeout,
     Undecided,
+    Late,
 }
 
 impl ProblemKind {
@@ -66,6 +67,7 @@ impl ProblemKind {
             Self::Unavailable => (StatusCode::SERVICE_UNAVAILABLE, "unavailable", "The host cannot do it now"),
             Self::Timeout => (StatusCode::SERVICE_UNAVAILABLE, "timeout", "The host took too long"),
             Self::Undecided => (StatusCode::SERVICE_UNAVAILABLE, "undecided", "It may have been done"),
+            Self::Late => (StatusCode::GATEWAY_TIMEOUT, "late", "The stream has not judged it in time"),
         }
     }
 
@@ -90,8 +92,9 @@ pub(crate) struct Problem {
     detail: String,
     place: Place,
     scope: Option<Permission>,
+    decision: Option<Box<str>>,
     /// For the log alone.
-    cause: Option<String>,
+    cause: Option<Box<str>>,
 }
 
 /// Where in a body something is wrong.
@@ -124,6 +127,9 @@ pub(crate) struct ProblemDetails {
     /// Of status 403: the scope that the token lacks.
     #[serde(skip_serializing_if = "Option::is_none")]
     scope: Option<Permission>,
+    /// Of status 504: the id of the request for a decision.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    decision: Option<String>,
     /// Of a body that cannot be read: the line, from 1.
     #[serde(skip_serializing_if = "Option::is_none")]
     line: Option<usize>,
@@ -138,7 +144,7 @@ pub(crate) struct ProblemDetails {
 
 impl Problem {
     pub fn new(kind: ProblemKind, detail: impl Into<String>) -> Self {
-        Self { kind, detail: detail.into(), place: Place::default(), scope: None, cause: None }
+        Self { kind, detail: detail.into(), place: Place::default(), scope: None, decision: None, cause: None }
     }
 
     pub fn not_found(detail: impl Into<String>) -> Self {
@@ -162,6 +168,7 @@ impl Problem {
     /// The host's own fault; what it is stands in the log alone.
     pub fn internal(cause: impl Into<String>) -> Self {
         let detail = "the operator finds the cause in the host's log, under this request id";
+        let cause: String = cause.into();
         Self { cause: Some(cause.into()), ..Self::new(ProblemKind::Internal, detail) }
     }
 
@@ -173,6 +180,16 @@ impl Problem {
     /// A change that was begun and goes on: whoever tries it again does it twice.
     pub fn undecided(detail: impl Into<String>) -> Self {
         Self::new(ProblemKind::Undecided, detail)
+    }
+
+    /// It is about a request for a decision.
+    pub fn of_decision(self, id: String) -> Self {
+        Self { decision: Some(id.into()), ..self }
+    }
+
+    /// Whether the stream did not judge in time.
+    pub fn is_late(&self) -> bool {
+        self.kind == ProblemKind::Late
     }
 
     /// Something is wrong at a place of the body.
@@ -240,6 +257,7 @@ impl Problem {
             detail: self.detail,
             request_id: request_id.to_owned(),
             scope: self.scope,
+            decision: self.decision.map(Into::into),
             line,
             column,
             member,
@@ -261,7 +279,7 @@ impl From<Error> for Problem {
             (Kind::Corrupt, _) => return Self::internal(error.chain()),
             (Kind::Outage | Kind::Stopped, _) => {
                 let detail = "something that the host needs does not answer, or has no room; it may later";
-                return Self { cause: Some(error.chain()), ..Self::unavailable(detail) };
+                return Self { cause: Some(error.chain().into()), ..Self::unavailable(detail) };
             }
         };
         Self::new(kind, error.chain())

@@ -1,11 +1,11 @@
 //! The stream that runs the rules, as the API sees it: how it is, and what it can be told.
 
-use std::sync::{Arc, mpsc};
+use std::sync::Arc;
 
 use serde::Serialize;
 use tamis_engine::meters::Measures;
 use tamis_engine::report::RuleGauge;
-use tamis_engine::{Command, Report};
+use tamis_engine::{Commands, Report};
 use tamis_model::position::Partition;
 use tamis_model::time::Millis;
 use tokio::sync::watch;
@@ -16,7 +16,7 @@ pub struct Streams {
     /// How it is.
     pub status: watch::Receiver<StreamStatus>,
     /// What it is told. It takes commands between batches.
-    pub commands: mpsc::Sender<Command>,
+    pub commands: Commands,
 }
 
 /// How a stream is.

@@ -98,6 +98,8 @@ named! {
         DeadLettersRedrive = "dead_letters.redrive",
         /// A run was asked for.
         RunStart = "run.start",
+        /// A decision was asked for. Only those that were refused are kept.
+        DecisionAsk = "decision.ask",
     }
 }
 
@@ -129,6 +131,7 @@ impl Action {
             Self::BacktestFinish => "finish backtest",
             Self::DeadLettersRedrive => "redrive",
             Self::RunStart => "start run of",
+            Self::DecisionAsk => "ask for a decision on",
         }
     }
 

@@ -27,6 +27,8 @@ named! {
         DeadLettersRedrive = "dead_letters:redrive",
         /// Start runs.
         RunsWrite = "runs:write",
+        /// Ask for decisions, which writes the events.
+        DecisionsWrite = "decisions:write",
         /// Look at the audit log.
         AuditRead = "audit:read",
         /// Look at tokens, make and revoke them.
@@ -50,7 +52,7 @@ named! {
     }
 }
 
-const ENGINEER: [Permission; 10] = [
+const ENGINEER: [Permission; 11] = [
     Permission::Read,
     Permission::DeadLettersRead,
     Permission::PluginsWrite,
@@ -61,6 +63,7 @@ const ENGINEER: [Permission; 10] = [
     Permission::BacktestsWrite,
     Permission::DeadLettersRedrive,
     Permission::RunsWrite,
+    Permission::DecisionsWrite,
 ];
 
 const REVIEWER: [Permission; 6] = [
@@ -77,7 +80,7 @@ impl Role {
     pub fn permissions(self) -> &'static [Permission] {
         match self {
             Self::Viewer => &[Permission::Read],
-            // An analyst may do what an engineer may, but for the last two.
+            // An analyst may do what an engineer may, but for the last three.
             Self::Analyst => &ENGINEER[..8],
             Self::Engineer => &ENGINEER,
             Self::Reviewer => &REVIEWER,
@@ -110,6 +113,7 @@ mod tests {
             ("backtests:write", [0, 1, 1, 1, 1]),
             ("dead_letters:redrive", [0, 0, 1, 0, 1]),
             ("runs:write", [0, 0, 1, 0, 1]),
+            ("decisions:write", [0, 0, 1, 0, 1]),
             ("audit:read", [0, 0, 0, 1, 1]),
             ("tokens:write", [0, 0, 0, 0, 1]),
         ];

@@ -1,6 +1,6 @@
 //! The clock: the only way in which the engine learns the time of day, so that tests hold it in their hands.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use tamis_model::time::Millis;
@@ -13,6 +13,40 @@ pub trait Clock: Send + Sync {
     fn now(&self) -> Millis;
     /// Waits.
     fn sleep(&self, duration_ms: u64);
+    /// Waits, until somebody wakes it at the latest. Whether somebody has.
+    fn wait(&self, duration_ms: u64, waker: &Waker) -> bool {
+        let woken = waker.take();
+        if !woken {
+            self.sleep(duration_ms);
+        }
+        woken
+    }
+}
+
+/// Wakes who waits: there is something to do. Clones are the same one.
+#[derive(Clone, Debug, Default)]
+pub struct Waker(Arc<(Mutex<bool>, Condvar)>);
+
+impl Waker {
+    /// Ends the wait at work, else the next one.
+    pub fn wake(&self) {
+        let (woken, condition) = &*self.0;
+        *woken.lock().unwrap_or_else(PoisonError::into_inner) = true;
+        condition.notify_one();
+    }
+
+    /// Whether somebody has woken it since it was asked last.
+    pub fn take(&self) -> bool {
+        std::mem::take(&mut *self.0.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn wait(&self, max: Duration) -> bool {
+        let (woken, condition) = &*self.0;
+        let guard = woken.lock().unwrap_or_else(PoisonError::into_inner);
+        let waited = condition.wait_timeout_while(guard, max, |woken| !*woken);
+        let (mut woken, _) = waited.unwrap_or_else(PoisonError::into_inner);
+        std::mem::take(&mut *woken)
+    }
 }
 
 /// What the machine's clock was ahead of, and when; one for the process.
@@ -33,6 +67,10 @@ impl Clock for SystemClock {
 
     fn sleep(&self, duration_ms: u64) {
         std::thread::sleep(Duration::from_millis(duration_ms));
+    }
+
+    fn wait(&self, duration_ms: u64, waker: &Waker) -> bool {
+        waker.wait(Duration::from_millis(duration_ms))
     }
 }
 
@@ -57,6 +95,20 @@ impl Ahead {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn who_waits_is_woken_even_if_it_was_not_waiting_yet() {
+        let waker = Waker::default();
+        assert!(!SystemClock.wait(1, &waker));
+        waker.wake();
+        waker.wake();
+        assert!(SystemClock.wait(u64::MAX, &waker));
+        assert!(!SystemClock.wait(1, &waker), "twice is once");
+        let other = waker.clone();
+        let waits = std::thread::spawn(move || SystemClock.wait(u64::MAX, &other));
+        waker.wake();
+        assert!(waits.join().unwrap());
+    }
 
     #[test]
     fn a_clock_that_is_set_back_goes_on_slowly_until_it_is_caught_up_with() {

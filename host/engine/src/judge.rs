@@ -65,6 +65,8 @@ pub(crate) struct Batch<'a> {
     pub columns: &'a [ArrayRef],
     /// Columns `id`, `order_id`, `customer_id`.
     pub identities: &'a [ArrayRef; 3],
+    /// The rows that somebody waits for.
+    pub awaited: &'a [u32],
 }
 
 /// A rule as one shard has it in a turn.
@@ -183,6 +185,12 @@ impl Seat<'_> {
         });
         let rows = (rows - groups.iter().filter(|group| **group == NOT_JUDGED).count()) as u64;
         let judging = Judging { input, columns: batch.columns, times: batch.rows.times, groups, keys };
+        // Whoever waits for a decision waits for alerts: what only emits rows says nothing of theirs.
+        for row in batch.awaited.iter().filter(|_| plan.manifest.output.is_none()) {
+            if groups.get(*row as usize) != Some(&NOT_JUDGED) && author.row_counts(&judging, *row) {
+                tray.judged(*row);
+            }
+        }
         let mut letters = Vec::new();
         for poisoned in &judged.poisoned {
             let PoisonedSubject::Row(row) = poisoned.subject else {

@@ -82,7 +82,7 @@ impl Meters {
 
 /// How long something took, each time.
 #[derive(Clone, Debug)]
-pub(crate) struct Durations {
+pub struct Durations {
     histogram: Histogram<u32>,
     sum_ns: u64,
 }
@@ -107,7 +107,8 @@ impl Durations {
         self.sum_ns = self.sum_ns.saturating_add(other.sum_ns);
     }
 
-    pub fn len(&self) -> u64 {
+    /// How many there were.
+    pub fn count(&self) -> u64 {
         self.histogram.len()
     }
 
@@ -131,7 +132,7 @@ impl Durations {
             count += *at_most;
             *at_most = count;
         }
-        Latencies { at_most, count: self.len(), sum: Duration::from_nanos(self.sum_ns).as_secs_f64() }
+        Latencies { at_most, count: self.count(), sum: Duration::from_nanos(self.sum_ns).as_secs_f64() }
     }
 }
 

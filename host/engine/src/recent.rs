@@ -43,6 +43,11 @@ impl RecentAlerts {
         true
     }
 
+    /// Whether an `alert_id` is known.
+    pub fn has(&self, alert_id: &str) -> bool {
+        u128::from_str_radix(alert_id, 16).is_ok_and(|id| self.known.contains(&id))
+    }
+
     /// The key is a place of the ring, the value which alert it was, and its id.
     fn say(&self, n: u64, entries: &mut Entries) {
         let place = place(n);

@@ -214,7 +214,7 @@ impl Progress<'_> {
             trial: run.plan.role.is_trial(),
             keys: run.kept.states.keys() as u64,
             state_bytes: run.kept.states.bytes(),
-            calls: latency.len(),
+            calls: latency.count(),
             call_ns_p50: latency.quantile_ns(0.5),
             call_ns_p99: latency.quantile_ns(0.99),
             call_latencies: latency.within(CALL_SECONDS),

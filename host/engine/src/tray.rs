@@ -20,6 +20,8 @@ use crate::report::Spent;
 pub(crate) struct Tray {
     pub items: Vec<(Place, Item)>,
     pub calls: Vec<Called>,
+    /// The rows that rules judged and that somebody waits for.
+    pub awaited: Vec<Place>,
     pub spent: Spent,
     /// Where what comes now belongs.
     at: Place,
@@ -28,14 +30,14 @@ pub(crate) struct Tray {
 /// Where something belongs: earlier fields first.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Place {
-    batch: u32,
+    pub batch: u32,
     /// Rows come before the timers that fire behind them.
     timers: bool,
     /// The index of the rule.
     pub rule: u32,
     kind: Kinds,
     /// The row of the batch; behind all rows what is about none.
-    row: u32,
+    pub row: u32,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -76,6 +78,11 @@ impl Tray {
     pub fn called(&mut self, judged: u64, poisoned: Vec<FailureReason>, tally: Tally) {
         let Place { batch, rule, .. } = self.at;
         self.calls.push(Called { batch, rule: rule as usize, judged, poisoned, tally });
+    }
+
+    /// Notes that a rule judged a row that somebody waits for.
+    pub fn judged(&mut self, row: u32) {
+        self.awaited.push(Place { row, ..self.at });
     }
 
     /// Takes dead letters.

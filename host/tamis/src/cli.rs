@@ -101,6 +101,8 @@ pub enum Command {
     },
     /// List the records that could not be decoded or judged, newest first, with the reason; or have them judged again.
     DeadLetters(DeadLetters),
+    /// Write events to a topic of a running host, and show what its rules say of them.
+    Decide(client::Decide),
     /// Topics in Kafka.
     #[command(subcommand)]
     Topics(Topics),
@@ -249,6 +251,9 @@ mod tests {
         check("dead-letters redrive --letter 17", false);
         check("dead-letters redrive --letter 0:17 --rule r", false);
         check("dead-letters redrive", false);
+        check("decide payments - --timeout-ms 1000 --idempotency-key k", true);
+        check("decide payments", false);
+        check("decide payments - --timeout-ms 0", false);
         check("schema check old new --compatibility forward", true);
         check("schema check old", false);
         check("schema check old new --compatibility none", false);

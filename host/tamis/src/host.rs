@@ -5,6 +5,7 @@ use std::sync::Arc;
 use tamis_catalog::Catalog;
 use tamis_connectors::influx::InfluxSettings;
 use tamis_connectors::{Influx, SqliteWarehouse};
+use tamis_engine::Decisions;
 use tamis_model::Result;
 use tamis_registry::Registry;
 
@@ -21,6 +22,8 @@ pub struct Host {
     pub warehouse: Arc<SqliteWarehouse>,
     /// Where aggregates go as a time series, if anywhere.
     pub influx: Option<Influx>,
+    /// Who waits for what its streams make of single records.
+    pub decisions: Decisions,
 }
 
 impl Host {
@@ -31,7 +34,7 @@ impl Host {
         let warehouse = Arc::new(SqliteWarehouse::open(&plan.home.warehouse()).await?);
         let registry = plan.registry(catalog).await?;
         let influx = influx.map(|target| Influx::start(InfluxSettings::new(target)));
-        Ok(Self { plan: Arc::new(plan), registry, warehouse, influx })
+        Ok(Self { plan: Arc::new(plan), registry, warehouse, influx, decisions: Decisions::default() })
     }
 
     /// What is known.

@@ -17,7 +17,7 @@ use tamis_engine::outbox::Sinks;
 use tamis_engine::report::{Progress, Report};
 use tamis_engine::rules::{RuleSet, SHADOW_ALERTS};
 use tamis_engine::stream::{Command, Stream, StreamParts, StreamSettings};
-use tamis_engine::{CheckpointStore, Sink, Source, SystemClock, Watched};
+use tamis_engine::{CheckpointStore, Decisions, Sink, Source, SystemClock, Watched};
 use tamis_model::Result;
 use tamis_model::aggregate::AggregateRow;
 use tamis_model::alert::Alert;
@@ -32,6 +32,9 @@ use crate::plan::Plan;
 pub(crate) const PIPELINE: &str = "streams";
 /// The same for the topics of Kafka, whose positions are others.
 const KAFKA_PIPELINE: &str = "streams-kafka";
+
+/// The owner of topics of the home into which the host itself puts events: those of decisions, and the demo's.
+pub(crate) const INLET: &str = "inlet";
 
 /// More shards than this gain nothing: what they share would hold them up.
 const SHARDS_MAX: usize = 32;
@@ -65,6 +68,8 @@ pub struct StreamRun<'a> {
     pub also: Vec<(String, Box<dyn Sink<Alert>>)>,
     /// Who sees every row of aggregates besides the lake.
     pub influx: Option<Influx>,
+    /// Who waits for what it makes of single records.
+    pub decisions: Decisions,
 }
 
 impl StreamRun<'_> {
@@ -76,7 +81,7 @@ impl StreamRun<'_> {
         commands: &Receiver<Command>,
         observer: &mut dyn FnMut(&Progress<'_>),
     ) -> Result<Finished> {
-        let Self { plan, rules, until, also, influx } = self;
+        let Self { plan, rules, until, also, influx, decisions } = self;
         if let Some(kafka) = &plan.kafka {
             KafkaTopics::new(kafka.connection.clone()).require(&topics(plan, &rules))?;
         }
@@ -97,6 +102,7 @@ impl StreamRun<'_> {
             sinks: sinks(plan, pipeline, records, Stores { warehouse, runtime, also, influx })?,
             checkpoints,
             clock: Arc::new(SystemClock),
+            decisions,
         })?;
         let before = stream.report().clone();
         let report = stream.run(commands, observer)?;

@@ -5,16 +5,18 @@ use tamis_engine::report::{Counts, RuleCounts, Spent};
 use tamis_model::time::Millis;
 
 use super::text::{Exposition, Kind};
+use crate::decisions::Desk;
 use crate::streams::{StreamState, StreamStatus};
 
 /// Everything, as it was at the last look at the stream.
-pub(super) fn exposition(status: &StreamStatus, influx: Option<InfluxCounts>, now: Millis) -> String {
+pub(super) fn exposition(status: &StreamStatus, desk: &Desk, influx: Option<InfluxCounts>, now: Millis) -> String {
     let mut out = Exposition::default();
     host(&mut out, status);
     topics(&mut out, status, now);
     rules(&mut out, &status.report.counts);
     gauges(&mut out, status);
     stream(&mut out, status);
+    decisions(&mut out, desk);
     if let Some(counts) = influx {
         points(&mut out, counts);
     }
@@ -136,6 +138,15 @@ fn stream(out: &mut Exposition, status: &StreamStatus) {
     ] {
         spent.sample(&[("part", &part)], ns as f64 / 1e9);
     }
+}
+
+fn decisions(out: &mut Exposition, desk: &Desk) {
+    let (counts, answered) = desk.measures();
+    let mut decisions =
+        out.family(Kind::Counter, "tamis_decisions_total", "Requests for decisions, by what became of them.");
+    counts.iter().for_each(|(fate, count)| decisions.sample(&[("outcome", &fate.name())], count));
+    let help = "From a request for a decision to its answer; those that were answered before are not in it.";
+    out.family(Kind::Histogram, "tamis_decision_seconds", help).latencies(&[], &answered);
 }
 
 fn points(out: &mut Exposition, counts: InfluxCounts) {

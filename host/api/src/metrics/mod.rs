@@ -33,5 +33,5 @@ pub fn router(api: Arc<Api>) -> Router {
 pub(crate) fn answer(api: &Api) -> impl IntoResponse + use<> {
     let status = api.streams.status.borrow().clone();
     let influx = api.influx.as_ref().map(tamis_connectors::Influx::counts);
-    ([(header::CONTENT_TYPE, CONTENT_TYPE)], families::exposition(&status, influx, api.clock.now()))
+    ([(header::CONTENT_TYPE, CONTENT_TYPE)], families::exposition(&status, &api.decisions, influx, api.clock.now()))
 }

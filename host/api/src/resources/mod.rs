@@ -4,6 +4,7 @@ mod alerts;
 mod audit;
 mod backtests;
 mod dead_letters;
+mod decisions;
 mod events;
 mod health;
 mod lists;
@@ -36,6 +37,7 @@ pub(crate) fn all(routes: Routes) -> Routes {
         operational_alerts::routes,
         dead_letters::routes,
         redrive::routes,
+        decisions::routes,
         backtests::routes,
         tokens::routes,
         audit::routes,

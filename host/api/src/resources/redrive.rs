@@ -253,7 +253,9 @@ async fn judge(app: &App, records: Vec<Redrive>) -> Result<Vec<Redriven>, (Attem
     let (reply, answer) = oneshot::channel();
     // Whoever asked may be gone.
     let reply = Box::new(move |result| drop(reply.send(result)));
-    app.api.streams.commands.send(Command::Redrive(records, reply)).map_err(|_| unasked())?;
+    if !app.api.streams.commands.send(Command::Redrive(records, reply)) {
+        return Err(unasked());
+    }
     match answer.await {
         Ok(Ok(redriven)) => Ok(redriven),
         Ok(Err(error)) if error.can_retry() => Err(unasked()),

@@ -1,17 +1,21 @@
 //! A home with everything that the API works on: the catalogue and the registry are real, the stream does as it is told.
 
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, mpsc};
+use std::sync::{Arc, Mutex};
 
 use axum::Router;
 use axum::body::Bytes;
-use tamis_api::{Api, Asked, BacktestRequest, Jobs, RunRequest, StreamState, StreamStatus, Streams, TokenRequest};
+use tamis_api::{
+    Api, Asked, BacktestRequest, Desk, Jobs, RunRequest, StreamState, StreamStatus, Streams, TokenRequest,
+};
 use tamis_catalog::roles::{Permission, Role};
 use tamis_catalog::{Actor, Catalog, Change, Conflict};
-use tamis_connectors::SqliteWarehouse;
-use tamis_connectors::topics::Topics;
+use tamis_connectors::topics::{Topics, WriterSettings};
+use tamis_connectors::{SqliteWarehouse, TopicWriter};
 use tamis_engine::stream::{Redrive, Redriven};
-use tamis_engine::{Clock, Command};
+use tamis_engine::{Clock, Command, Commands, Decisions, Sink, Waker};
+use tamis_model::record::Record;
 use tamis_model::time::Millis;
 use tamis_model::topic::TopicSchema;
 use tamis_model::{Error, Kind};
@@ -26,7 +30,7 @@ use crate::contract::Contract;
 /// 2026-03-20T12:00:00Z.
 pub const NOON: Millis = 1_774_008_000_000;
 const DAY_MS: Millis = 24 * 60 * 60 * 1_000;
-const PAYMENTS: &str = include_str!("../../../../schemas/topics/payments.schema.json");
+pub const PAYMENTS: &str = include_str!("../../../../schemas/topics/payments.schema.json");
 
 /// What the stream does with what it is told.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -49,6 +53,8 @@ pub struct Home {
     pub obeys: Arc<Mutex<Obeys>>,
     /// What the stream was told to judge again.
     pub redriven: Arc<Mutex<Vec<Redrive>>>,
+    /// Who waits for decisions.
+    pub decisions: Decisions,
     pub router: Router,
     pub contract: Arc<Contract>,
     tokens: AtomicUsize,
@@ -85,6 +91,7 @@ impl Home {
         let status = watch::Sender::new(StreamStatus { state: StreamState::Running, ..StreamStatus::starting(NOON) });
         let (obeys, redriven) = (Arc::new(Mutex::new(Obeys::Takes)), Arc::<Mutex<Vec<Redrive>>>::default());
         tokio::spawn(follow(registry.clone(), status.clone(), Arc::clone(&obeys)));
+        let decisions = Decisions::default();
         let api = Api {
             registry: registry.clone(),
             streams: Streams {
@@ -95,12 +102,13 @@ impl Home {
             topics: Topics::Folder(at("topics")),
             influx: None,
             jobs: jobs(&registry),
+            decisions: desk(&decisions, at("topics")),
             clock: Arc::<TestClock>::clone(&clock),
         };
         let router = tamis_api::router(Arc::new(api));
         let contract = Arc::new(contract(&router).await);
         let tokens = AtomicUsize::new(0);
-        Self { folder, registry, warehouse, clock, status, obeys, redriven, router, contract, tokens }
+        Self { folder, registry, warehouse, clock, status, obeys, redriven, decisions, router, contract, tokens }
     }
 
     pub fn catalog(&self) -> &Catalog {
@@ -185,9 +193,18 @@ async fn follow(registry: Registry, status: watch::Sender<StreamStatus>, obeys: 
     }
 }
 
+/// Writes to topics in a folder.
+fn desk(decisions: &Decisions, topics: PathBuf) -> Desk {
+    let open = move || {
+        let writer = TopicWriter::open(&topics, "inlet", WriterSettings::default())?;
+        Ok(Box::new(writer) as Box<dyn Sink<Record>>)
+    };
+    Desk::start(decisions.clone(), Box::new(open))
+}
+
 /// A stream that judges what is redriven by its text: `good`, `bad`; anything else is nobody's.
-fn stream(redriven: Arc<Mutex<Vec<Redrive>>>, obeys: Arc<Mutex<Obeys>>) -> mpsc::Sender<Command> {
-    let (commands, received) = mpsc::channel();
+fn stream(redriven: Arc<Mutex<Vec<Redrive>>>, obeys: Arc<Mutex<Obeys>>) -> Commands {
+    let (commands, received) = Commands::new(Waker::default());
     let judge = |record: &Redrive| {
         let line = String::from_utf8_lossy(&record.line);
         match () {

@@ -5,8 +5,10 @@ mod client;
 mod components;
 mod contract;
 mod home;
+mod judge;
 mod populated;
 
+mod decisions;
 mod document;
 mod events;
 mod health;

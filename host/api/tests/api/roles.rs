@@ -97,6 +97,12 @@ fn rows() -> Vec<Row> {
             json!({"rule": "card-testing", "from": "2026-03-18T00:00:00Z", "to": "2026-03-19T00:00:00Z"}),
         ),
         row("cancel_backtest", P::BacktestsWrite, "/backtests/backtest-1"),
+        sends(
+            "decide",
+            P::DecisionsWrite,
+            "/decisions/payments",
+            json!({"records": [{"value": {"payment_id": "p1"}}]}),
+        ),
         row("list_tokens", P::TokensWrite, "/tokens"),
         sends(
             "create_token",

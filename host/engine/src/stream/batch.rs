@@ -9,6 +9,7 @@ use tamis_model::time::{Millis, rfc3339_millis};
 use tamis_model::{Error, Kind, Result};
 
 use super::Stream;
+use super::deciding::Marks;
 use super::reader::Pending;
 use super::turn::{Piece, PieceRows};
 use crate::decode::{Decoded, Origin, Refused};
@@ -39,14 +40,21 @@ impl Stream {
             self.reader.pending = Some(Pending { slot, from: next });
         }
         let now = self.clock.now();
+        let marks = Marks::find(&self.decisions, &self.reader.chunk, from, next);
         let mut pieces = Vec::with_capacity(decoded.len());
         for (decoded, hashes) in decoded {
+            let awaited = marks.awaited(&self.decisions, &self.reader.chunk, &decoded);
             let timely = self.admit(slot, now, &decoded);
+            self.note_refused(slot, now, &awaited, &decoded, &timely);
             let topic = &self.plan.topics[self.reader.slots[slot].topic];
             let hashes = Some(hashes).filter(|_| timely.refused.is_empty());
             let hashes =
                 |columns: &[ArrayRef]| hashes.unwrap_or_else(|| hash_keys(&topic.groupings, columns, &self.hasher));
-            let rows = PieceRows::new(topic, decoded, timely, hashes)?;
+            let mut rows = PieceRows::new(topic, decoded, timely, hashes)?;
+            if let Some(rows) = &mut rows {
+                let partition = &self.reader.slots[slot].partition;
+                rows.watch(&mut self.deciding, pieces.len(), partition, &awaited);
+            }
             if let (Some(router), Some(rows)) = (&mut self.router, &rows) {
                 let partition = &self.reader.slots[slot].partition;
                 router.take(partition, &topic.routes, &rows.to_hand_on(&self.reader.chunk), now);
@@ -191,6 +199,16 @@ impl Timely {
     fn admit(&mut self, behind_ms: i64) {
         self.behind_ms.push(behind_ms);
         self.late_count += u64::from(behind_ms > 0);
+    }
+
+    /// Whether an admitted row lies behind its partition's watermark.
+    pub fn is_late(&self, row: usize) -> bool {
+        self.behind_ms[row] > 0
+    }
+
+    /// The rows that are refused for their time.
+    pub fn refused(&self) -> &[usize] {
+        &self.refused
     }
 
     /// Whether no row is admitted.

@@ -8,6 +8,7 @@
 
 mod batch;
 mod checkpointing;
+mod deciding;
 mod parts;
 mod reader;
 mod redrive;
@@ -25,11 +26,13 @@ use tamis_model::time::Millis;
 use tamis_model::topic::TopicSchema;
 use tamis_model::{Error, Result};
 
-pub use self::parts::{Command, Redrive, RedriveRule, Redriven, Reply, Step, StreamParts, StreamSettings};
+use self::deciding::Deciding;
+pub use self::parts::{Command, Commands, Redrive, RedriveRule, Redriven, Reply, Step, StreamParts, StreamSettings};
 use self::reader::{Pending, Reader};
 use self::turn::Bench;
 use crate::checkpoint::CheckpointStore;
 use crate::clock::Clock;
+use crate::decisions::Decisions;
 use crate::exchange::{Exchange, Part, Router};
 use crate::judge::RuleRun;
 use crate::kept::Kept;
@@ -43,7 +46,7 @@ use crate::sink::Settle;
 use crate::source::{Read, Source};
 use crate::watermark::TopicTime;
 
-/// How long an idle stream waits at most before it looks again.
+/// How long an idle stream waits at most before it looks again, unless it is woken.
 const IDLE_MS_MAX: u64 = 20;
 
 /// What is next.
@@ -79,6 +82,8 @@ pub struct Stream {
     /// By the index of the topic.
     times: Vec<TopicTime>,
     outbox: Outbox,
+    decisions: Decisions,
+    deciding: Deciding,
     report: Report,
     meters: Meters,
     /// What versions left that are in the set and cannot be started.
@@ -103,7 +108,7 @@ impl Stream {
     /// Goes on at the last checkpoint: commits its output again, restores state, opens the source at its positions.
     /// Without one it takes the first, so that everything written later can be undone.
     pub fn open(parts: StreamParts) -> Result<Self> {
-        let StreamParts { settings, source, schemas, rules, sinks, checkpoints, clock } = parts;
+        let StreamParts { settings, source, schemas, rules, sinks, checkpoints, clock, decisions } = parts;
         if settings.rows_max == 0 {
             return Err(Error::invalid("open", "stream", "a batch must have room for a row"));
         }
@@ -136,6 +141,8 @@ impl Stream {
             reader: Reader::default(),
             positions: Positions::default(),
             outbox: Outbox::default(),
+            decisions,
+            deciding: Deciding::default(),
             meters: Meters::default(),
             resting: Vec::new(),
             trips: Vec::new(),
@@ -239,8 +246,8 @@ impl Stream {
                 if !self.changed {
                     self.sinks.settle(Settle::Due)?;
                 }
-                self.clock.sleep(self.idle_ms);
-                self.idle_ms = (self.idle_ms * 2).min(IDLE_MS_MAX);
+                let woken = self.clock.wait(self.idle_ms, self.decisions.waker());
+                self.idle_ms = if woken { 1 } else { (self.idle_ms * 2).min(IDLE_MS_MAX) };
                 self.discover()?;
                 self.reader.ask_again();
                 Step::Waited
@@ -341,6 +348,7 @@ impl Stream {
             self.outbox.hand_on(router.drain());
         }
         timed(&mut self.report.spent.sinks_ns, || self.outbox.flush(&mut self.sinks))?;
+        self.deciding.tell(&self.decisions);
         let Self { outbox, meters, settings, clock, .. } = self;
         if outbox.triggers.is_empty() {
             return Ok(());

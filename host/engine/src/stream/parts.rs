@@ -1,13 +1,15 @@
 //! What a stream is made of, what it can be told and what it tells.
 
 use std::sync::Arc;
+use std::sync::mpsc::{Receiver, Sender, channel};
 
 use tamis_model::Result;
 use tamis_model::position::Partition;
 use tamis_model::topic::TopicSchema;
 
 use crate::checkpoint::CheckpointStore;
-use crate::clock::Clock;
+use crate::clock::{Clock, Waker};
+use crate::decisions::Decisions;
 use crate::exchange::Part;
 use crate::outbox::Sinks;
 use crate::rules::RuleSet;
@@ -66,6 +68,8 @@ pub struct StreamParts {
     pub checkpoints: Box<dyn CheckpointStore>,
     /// The time of day.
     pub clock: Arc<dyn Clock>,
+    /// Who waits for what it makes of single records, and who wakes it.
+    pub decisions: Decisions,
 }
 
 /// What a running stream can be told.
@@ -76,6 +80,28 @@ pub enum Command {
     Redrive(Vec<Redrive>, Reply<Vec<Redriven>>),
     /// Take a checkpoint and return. No window closes.
     Stop,
+}
+
+/// Where a running stream is told something. Clones are the same place.
+#[derive(Clone)]
+pub struct Commands {
+    sender: Sender<Command>,
+    waker: Waker,
+}
+
+impl Commands {
+    /// With where the stream hears it, which `waker` wakes.
+    pub fn new(waker: Waker) -> (Self, Receiver<Command>) {
+        let (sender, received) = channel();
+        (Self { sender, waker }, received)
+    }
+
+    /// Tells the stream something; it need not wait for a record to hear it. False when it has ended.
+    pub fn send(&self, command: Command) -> bool {
+        let sent = self.sender.send(command).is_ok();
+        self.waker.wake();
+        sent
+    }
 }
 
 /// Where the answer to a command goes.

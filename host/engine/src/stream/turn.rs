@@ -14,6 +14,7 @@ use tamis_model::{Result, position::Partition};
 
 use super::Stream;
 use super::batch::{Timely, Trial};
+use super::deciding::{Awaited, Deciding};
 use crate::alerts::Author;
 use crate::breaker::Tally;
 use crate::decode::Decoded;
@@ -47,6 +48,8 @@ pub(super) struct PieceRows {
     identities: [ArrayRef; 3],
     /// By the topic's way of grouping the hash of each row's key.
     hashes: Vec<Vec<u64>>,
+    /// The rows that somebody waits for.
+    awaited: Vec<u32>,
 }
 
 impl PieceRows {
@@ -63,11 +66,14 @@ impl PieceRows {
         let columns = timely.keep(&mut decoded)?;
         let hashes = hashes(&columns);
         let identities = identities(topic, &columns, decoded.times.len());
-        Ok(Some(Self { decoded, columns, timely, identities, hashes }))
+        Ok(Some(Self { decoded, columns, timely, identities, hashes, awaited: Vec::new() }))
     }
-}
 
-impl PieceRows {
+    /// Takes note of those that somebody waits for.
+    pub fn watch(&mut self, deciding: &mut Deciding, piece: usize, partition: &Partition, awaited: &[Awaited]) {
+        self.awaited = deciding.admit(piece, partition, &self.decoded, &self.timely, awaited);
+    }
+
     /// The rows as the exchange takes them.
     pub fn to_hand_on<'a>(&'a self, chunk: &'a Chunk) -> router::Rows<'a> {
         router::Rows { chunk, columns: &self.columns, origins: &self.decoded.origins, before: &self.timely.before }
@@ -154,12 +160,13 @@ impl Stream {
 
     /// Takes what the shards made, in one order.
     fn clear_trays(&mut self) {
-        let Self { runs, benches, outbox, report, .. } = self;
+        let Self { runs, benches, outbox, report, deciding, .. } = self;
         // A batch is one to the breaker, however many calls it took.
         let mut tallies: BTreeMap<(u32, usize), Tally> = BTreeMap::new();
         let mut trays: Vec<Tray> = benches.iter_mut().map(|bench| std::mem::take(&mut bench.tray)).collect();
         for tray in &mut trays {
             report.spent.add(tray.spent);
+            tray.awaited.drain(..).for_each(|place| deciding.judged(place));
             for called in tray.calls.drain(..) {
                 let counts = report.counts.of_rule(&runs[called.rule].plan);
                 counts.judged += called.judged;
@@ -175,8 +182,10 @@ impl Stream {
             any_stopped |= runs[rule].watch(tally);
         }
         for (place, item) in tray::sorted(&mut trays) {
+            deciding.take(place, &item, &outbox.recent);
             outbox.take(&runs[place.rule as usize].plan, item, &mut report.counts);
         }
+        deciding.finish(runs, report.revision);
         if any_stopped {
             self.take_stock();
         }
@@ -220,7 +229,8 @@ impl Turn<'_> {
             times: &decoded.times,
             attempt: self.attempt,
         };
-        let batch = Batch { rows, columns: &piece.columns, identities: &piece.identities };
+        let (identities, awaited) = (&piece.identities, &piece.awaited[..]);
+        let batch = Batch { rows, columns: &piece.columns, identities, awaited };
         groups.resize_with(topic.groupings.len().max(groups.len()), Groups::default);
         let mut spent_ns = 0;
         timed(&mut spent_ns, || {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use proptest::prelude::*;
 use tamis_engine::exchange::{Demux, Exchange, Part};
 use tamis_engine::memory::{ManualClock, MemoryCheckpoints, MemorySink, MemoryTopics};
-use tamis_engine::{RulePlan, RuleSet, Sink, Sinks, Source, Stream, StreamParts, StreamSettings};
+use tamis_engine::{Decisions, RulePlan, RuleSet, Sink, Sinks, Source, Stream, StreamParts, StreamSettings};
 use tamis_model::Result;
 use tamis_model::alert::Alert;
 use tamis_model::position::{Partition, Positions};
@@ -159,6 +159,7 @@ fn open(world: &World, partitions: u32, task: &Task, chunk_records: usize) -> St
         },
         checkpoints: Box::new(task.checkpoints.clone()),
         clock: Arc::new(clock),
+        decisions: Decisions::default(),
     })
     .unwrap()
 }

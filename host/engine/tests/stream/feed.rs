@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use tamis_engine::memory::{ManualClock, MemoryCheckpoints, MemorySink, MemoryTopics};
-use tamis_engine::{CheckpointStore, RulePlan, RuleSet, Sink, Sinks, Step, Stream, StreamParts, StreamSettings};
+use tamis_engine::{
+    CheckpointStore, Decisions, RulePlan, RuleSet, Sink, Sinks, Step, Stream, StreamParts, StreamSettings,
+};
 use tamis_model::Result;
 use tamis_model::aggregate::AggregateRow;
 use tamis_model::alert::Alert;
@@ -53,6 +55,7 @@ pub struct World {
     pub aggregates: MemorySink<AggregateRow>,
     pub checkpoints: MemoryCheckpoints,
     pub clock: ManualClock,
+    pub decisions: Decisions,
 }
 
 /// How a stream reads.
@@ -82,6 +85,7 @@ impl World {
             aggregates: MemorySink::new(),
             checkpoints: MemoryCheckpoints::new(),
             clock: ManualClock::new(NOON),
+            decisions: Decisions::default(),
         }
     }
 
@@ -136,6 +140,7 @@ impl World {
             sinks,
             checkpoints,
             clock: Arc::new(self.clock.clone()),
+            decisions: self.decisions.clone(),
         })
     }
 

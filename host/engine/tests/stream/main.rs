@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a test stops at the first failure, in its helpers too")]
 
 mod alerts;
+mod decisions;
 mod exchange;
 mod feed;
 mod measures;

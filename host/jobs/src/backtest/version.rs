@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use tamis_engine::memory::MemoryCheckpoints;
 use tamis_engine::rules::{OnFailure, Role, RulePlan};
-use tamis_engine::{RuleSet, Step, Stream, StreamParts, StreamSettings};
+use tamis_engine::{Decisions, RuleSet, Step, Stream, StreamParts, StreamSettings};
 use tamis_model::Result;
 
 use super::code::{Meter, metered};
@@ -53,6 +53,7 @@ impl VersionRun {
             sinks: output.sinks(side, comparison),
             checkpoints: Box::new(MemoryCheckpoints::new()),
             clock: Arc::clone(&context.clock),
+            decisions: Decisions::default(),
         })?;
         Ok(Self { plan, side, stream, meter, output, took: Duration::ZERO, finished: false })
     }

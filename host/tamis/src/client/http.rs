@@ -38,6 +38,8 @@ pub(super) struct Answer {
 pub(super) enum Body {
     None,
     Json(Value),
+    /// JSON as it stands.
+    Text(String),
     Component(Vec<u8>),
 }
 
@@ -98,22 +100,28 @@ impl Client {
         self.send(Method::PUT, path, body, Some(("if-none-match", "*")))
     }
 
+    /// Asks for decisions; a request with the same key is the same one.
+    pub fn decide(&self, path: &str, body: Body, key: Option<&str>) -> Result<Answer> {
+        self.send(Method::POST, path, body, key.map(|key| ("idempotency-key", key)))
+    }
+
     /// Changes something that is as `if_match` says, or asks for something.
     pub fn call(&self, method: Method, path: &str, body: Body, if_match: Option<&str>) -> Result<Answer> {
         self.send(method, path, body, if_match.map(|tag| ("if-match", tag)))
     }
 
     /// Sends a request. An answer that is no success is an error with what the host says of it.
-    fn send(&self, method: Method, path: &str, body: Body, condition: Option<(&str, &str)>) -> Result<Answer> {
+    fn send(&self, method: Method, path: &str, body: Body, header: Option<(&str, &str)>) -> Result<Answer> {
         let url = format!("{}{path}", self.base);
         let mut request =
             Request::builder().method(method).uri(&url).header("authorization", format!("Bearer {}", self.token));
-        if let Some((name, value)) = condition {
+        if let Some((name, value)) = header {
             request = request.header(name, value);
         }
         let (content_type, bytes) = match body {
             Body::None => (None, Vec::new()),
             Body::Json(value) => (Some("application/json"), value.to_string().into_bytes()),
+            Body::Text(text) => (Some("application/json"), text.into_bytes()),
             Body::Component(bytes) => (Some("application/wasm"), bytes),
         };
         if let Some(content_type) = content_type {

@@ -3,6 +3,7 @@
 
 mod audit;
 mod dead_letters;
+mod decisions;
 mod http;
 mod lists;
 mod plugins;
@@ -18,6 +19,7 @@ use tamis_model::Result;
 
 pub use audit::Audit;
 pub use dead_letters::Command as DeadLettersCommand;
+pub use decisions::Decide;
 pub use lists::Command as ListCommand;
 pub use plugins::Push;
 pub use rules::Command as RuleCommand;
@@ -67,6 +69,11 @@ pub fn push(server: &Server, push: &Push, json: bool) -> Result<ExitCode> {
 /// `tamis audit`.
 pub fn audit(audit: &Audit, json: bool) -> Result<ExitCode> {
     audit::list(&Client::new(&audit.server)?, audit, json)
+}
+
+/// `tamis decide`.
+pub fn decide(decide: &Decide, json: bool) -> Result<ExitCode> {
+    decisions::decide(&Client::new(&decide.server)?, decide, json)
 }
 
 /// `tamis dead-letters redrive`.

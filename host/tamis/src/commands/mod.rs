@@ -65,6 +65,7 @@ pub fn run(cli: Cli) -> Result<ExitCode> {
             let filter = LetterFilter { reason, rule, topic, since: None };
             listed(&runtime()?.block_on(dead_letters::list(&home, &filter, limit))?, cli.json)
         }
+        Command::Decide(decide) => crate::client::decide(&decide, cli.json),
         Command::Audit(audit) => crate::client::audit(&audit, cli.json),
         Command::Topics(Topics::Create) => topics::create(home, kafka, cli.json),
         Command::Backtest(arguments) => {

@@ -18,7 +18,7 @@ use tamis_engine::memory::MemoryCheckpoints;
 use tamis_engine::report::Report;
 use tamis_engine::rules::{OnFailure, Role, RulePlan, RuleSet};
 use tamis_engine::stream::{Stream, StreamParts, StreamSettings};
-use tamis_engine::{CheckpointStore, Clock, Sink, Sinks, Source, SystemClock, Unstaged};
+use tamis_engine::{CheckpointStore, Clock, Decisions, Sink, Sinks, Source, SystemClock, Unstaged};
 use tamis_jobs::replay::{Edge, Graft, Known, Redirected, Stretch, Written};
 use tamis_model::accounting::RowCounts;
 use tamis_model::aggregate::AggregateRow;
@@ -195,6 +195,7 @@ impl Replay<'_> {
             sinks,
             checkpoints,
             clock: Arc::new(SystemClock),
+            decisions: Decisions::default(),
         })?;
         let (_keep, commands) = channel();
         let report = stream.run(&commands, &mut |_| {})?;

@@ -128,7 +128,7 @@ pub(crate) fn run_streams(
     commands: &Receiver<Command>,
     observer: &mut dyn FnMut(&Progress<'_>),
 ) -> Result<Report> {
-    let Host { plan, registry, warehouse, influx } = host;
+    let Host { plan, registry, warehouse, influx, decisions } = host;
     let catalog = registry.catalog();
     let rules = runtime.block_on(registry.rule_set())?;
     let started = SystemClock.now();
@@ -144,7 +144,7 @@ pub(crate) fn run_streams(
         }
         observer(progress);
     };
-    let run = StreamRun { plan, rules, until, also, influx: influx.clone() };
+    let run = StreamRun { plan, rules, until, also, influx: influx.clone(), decisions: decisions.clone() };
     let result = run.run(Arc::clone(warehouse), runtime.clone(), commands, observe).and_then(|finished| {
         runtime.block_on(catalog.record_source(&id, &accounts(&finished), &[]))?;
         Ok(finished.report)

@@ -47,7 +47,7 @@ impl Inlet {
     pub fn of_home(home: &Home) -> Result<Self> {
         let partitions = TOPICS.iter().map(|(topic, partitions)| ((*topic).to_owned(), *partitions)).collect();
         let settings = WriterSettings { partitions, ..WriterSettings::default() };
-        Ok(Self::Home(Box::new(TopicWriter::open(home.topics(), "demo", settings)?)))
+        Ok(Self::Home(Box::new(TopicWriter::open(home.topics(), streams::INLET, settings)?)))
     }
 
     /// Takes an event to the partition of its key.
@@ -59,15 +59,7 @@ impl Inlet {
                 topics.append(topic, partition, event.timestamp, Some(key), Some(event.value.as_bytes())).map(drop)
             }
             Self::Kafka { waiting, .. } => {
-                waiting.push(Record {
-                    topic: topic.to_owned(),
-                    partition: None,
-                    timestamp: event.timestamp,
-                    key: Some(key.to_vec()),
-                    value: Some(event.value.clone().into_bytes()),
-                    value_is_json: true,
-                    headers: Vec::new(),
-                });
+                waiting.push(event.record(topic));
                 if waiting.len() < BATCH { Ok(()) } else { self.hand_over() }
             }
         }

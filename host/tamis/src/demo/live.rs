@@ -4,31 +4,27 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use tamis_api::Desk;
 use tamis_engine::{Clock, SystemClock};
 use tamis_model::Result;
 
 use super::Scale;
-use super::inlet::Inlet;
 use super::payments::Payments;
-use crate::plan::Plan;
 
 /// Between two shoppers.
 const PAUSE: Duration = Duration::from_millis(200);
 const SHOPPERS_BETWEEN_TESTERS: u64 = 25;
 
-/// Appends payments until `stop` is set.
-pub fn trickle(plan: &Plan, seed: u64, scale: Scale, stop: &Arc<AtomicBool>) -> Result<()> {
+/// Writes payments until `stop` is set: at the desk of decisions, as a topic of a home has one writer.
+pub fn trickle(desk: &Desk, seed: u64, scale: Scale, stop: &Arc<AtomicBool>) -> Result<()> {
     let started = SystemClock.now();
     let mut payments = Payments::new(seed ^ started.unsigned_abs(), scale, &format!("live-{started}"));
-    let mut inlet = Inlet::of(plan)?;
     for shopper in (1..).take_while(|_| !stop.load(Ordering::Relaxed)) {
         let now = SystemClock.now();
         // Whoever watches shall not wait long for somebody who tries cards.
         let tester = shopper % SHOPPERS_BETWEEN_TESTERS == 0;
-        for event in if tester { payments.card_tester(now) } else { payments.attempts(now) } {
-            inlet.take("payments", &event)?;
-        }
-        inlet.flush()?;
+        let events = if tester { payments.card_tester(now) } else { payments.attempts(now) };
+        desk.write(events.iter().map(|event| event.record("payments")).collect())?;
         std::thread::sleep(PAUSE);
     }
     Ok(())

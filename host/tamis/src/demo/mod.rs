@@ -17,6 +17,7 @@ mod run;
 mod summary;
 mod switch;
 
+use tamis_model::record::Record;
 use tamis_model::time::Millis;
 
 pub use generate::{Marker, generate};
@@ -51,6 +52,21 @@ pub struct Event {
     pub key: String,
     /// Its JSON.
     pub value: String,
+}
+
+impl Event {
+    /// As a record of a topic.
+    fn record(&self, topic: &str) -> Record {
+        Record {
+            topic: topic.to_owned(),
+            partition: None,
+            timestamp: self.timestamp,
+            key: Some(self.key.clone().into_bytes()),
+            value: Some(self.value.clone().into_bytes()),
+            value_is_json: true,
+            headers: Vec::new(),
+        }
+    }
 }
 
 fn cents(amount: i64) -> String {

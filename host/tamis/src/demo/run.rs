@@ -9,6 +9,7 @@ use std::thread::ScopedJoinHandle;
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressStyle};
+use tamis_api::Desk;
 use tamis_engine::report::Report;
 use tamis_engine::{Sink, Unstaged};
 use tamis_jobs::nightly::{JobEvent, NightlyReport, Observer};
@@ -160,7 +161,7 @@ fn trickle(host: &Host, runtime: &Runtime, demo: &Demo) -> Result<()> {
     let said = runtime.block_on(serving.say(host, false));
     let live = said.and_then(|()| {
         summary::line("Live payments now; alerts appear as they fire. Ctrl-C ends it.")?;
-        live_until(&mut signals, host, runtime, demo)
+        live_until(&mut signals, serving.desk(), runtime, demo)
     });
     serving.end(runtime).and(live)
 }
@@ -173,10 +174,10 @@ async fn has_finished<T>(thread: &ScopedJoinHandle<'_, T>) {
 }
 
 /// Payments until a signal comes, or none can be made.
-fn live_until(signals: &mut Signals, host: &Host, runtime: &Runtime, demo: &Demo) -> Result<()> {
+fn live_until(signals: &mut Signals, desk: &Desk, runtime: &Runtime, demo: &Demo) -> Result<()> {
     let ended = Arc::new(AtomicBool::new(false));
     std::thread::scope(|scope| {
-        let generator = scope.spawn(|| live::trickle(&host.plan, demo.seed, Scale(demo.scale), &ended));
+        let generator = scope.spawn(|| live::trickle(desk, demo.seed, Scale(demo.scale), &ended));
         runtime.block_on(async {
             tokio::select! {
                 () = signals.came() => {}

@@ -2,6 +2,7 @@
 
 mod announce;
 mod beside;
+mod decisions;
 mod first_token;
 mod jobs;
 mod rules;
@@ -13,12 +14,11 @@ use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::Sender;
 use std::time::{Duration, Instant};
 
-use tamis_api::Api;
+use tamis_api::{Api, Desk};
 use tamis_connectors::ProcessLock;
-use tamis_engine::{Clock, Command, SystemClock};
+use tamis_engine::{Clock, SystemClock};
 use tamis_model::Result;
 use tamis_model::error::Context;
 use tokio::runtime::{Handle, Runtime};
@@ -88,6 +88,7 @@ pub(crate) struct Serving {
     /// Where the metrics are without a token.
     metrics: Option<SocketAddr>,
     streams: Supervised,
+    api: Arc<Api>,
     /// It ends when `stop` is set.
     beside: Vec<Working>,
     shutdown: watch::Sender<bool>,
@@ -128,6 +129,7 @@ impl Serving {
             topics: host.plan.topics(),
             influx: host.influx.clone(),
             jobs: jobs::jobs(host, &context),
+            decisions: decisions::desk(host),
             clock: Arc::new(SystemClock),
         };
         let api = Arc::new(api);
@@ -137,8 +139,8 @@ impl Serving {
             address
         });
         let (url, Socket { listener, tls, address }) = (socket.url(), socket);
-        tasks.push(spawn(tamis_api::serve(listener, tls, tamis_api::router(api), over(ended))));
-        Ok(Self { address, url, metrics, streams, beside, shutdown, stop, tasks })
+        tasks.push(spawn(tamis_api::serve(listener, tls, tamis_api::router(Arc::clone(&api)), over(ended))));
+        Ok(Self { address, url, metrics, streams, api, beside, shutdown, stop, tasks })
     }
 
     /// Says where it is and, when there was no other way in, with which token one comes in: nobody can find that again.
@@ -157,6 +159,11 @@ impl Serving {
             ),
         };
         crate::table::print_text(&text).outage("write to", "standard output")
+    }
+
+    /// Where events go in.
+    pub fn desk(&self) -> &Desk {
+        &self.api.decisions
     }
 
     /// Ends everything at once: the stream with a checkpoint, and the API takes no more requests and lets those at work
@@ -189,9 +196,4 @@ fn spawn(served: impl Future<Output = Result<()>> + Send + 'static) -> tokio::ta
 async fn over(mut ended: watch::Receiver<bool>) {
     // A sender that is gone has nothing more to say either.
     let _ = ended.wait_for(|ended| *ended).await;
-}
-
-/// Tells a stream something; false when it has ended.
-fn tell(commands: &Sender<Command>, command: Command) -> bool {
-    commands.send(command).is_ok()
 }

@@ -1,22 +1,19 @@
 //! From the catalogue to the stream: whatever is changed of the rules, the stream is told.
 
-use std::sync::mpsc::Sender;
 use std::time::Duration;
 
 use tamis_api::StreamStatus;
-use tamis_engine::Command;
+use tamis_engine::{Command, Commands};
 use tamis_model::{Error, Kind, Result};
 use tamis_registry::Registry;
 use tokio::sync::{oneshot, watch};
-
-use super::tell;
 
 /// Between two tries, and between two looks for what another process may have changed: a run that sows, a person at the home.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 
 /// Tells the stream of every change, until it has ended. A set that the stream refuses is not sent again; the one before it goes on, and
 /// whoever asked finds the reason in the status.
-pub(super) async fn follow(registry: Registry, status: watch::Sender<StreamStatus>, commands: Sender<Command>) {
+pub(super) async fn follow(registry: Registry, status: watch::Sender<StreamStatus>, commands: Commands) {
     let mut revisions = registry.revisions();
     let mut last_refused = 0;
     let mut trouble = None;
@@ -66,13 +63,13 @@ enum Refusal {
     Stream(Error),
 }
 
-async fn hand_over(registry: &Registry, commands: &Sender<Command>) -> Result<(), Refusal> {
+async fn hand_over(registry: &Registry, commands: &Commands) -> Result<(), Refusal> {
     let rules = registry.rule_set().await.map_err(Refusal::Registry)?;
     let (reply, answer) = oneshot::channel();
     // Whoever asked may be gone.
     let reply = Box::new(move |result| drop(reply.send(result)));
     let gone = || Error::new(Kind::Outage, "tell", "the stream, which has ended");
-    if !tell(commands, Command::Rules(rules, reply)) {
+    if !commands.send(Command::Rules(rules, reply)) {
         return Err(Refusal::Stream(gone()));
     }
     answer.await.unwrap_or_else(|_| Err(gone())).map_err(Refusal::Stream)
@@ -80,8 +77,6 @@ async fn hand_over(registry: &Registry, commands: &Sender<Command>) -> Result<()
 
 #[cfg(test)]
 mod tests {
-    use std::sync::mpsc::channel;
-
     use tamis_catalog::{Actor, Catalog, Change};
     use tamis_engine::RuleSet;
 
@@ -96,7 +91,7 @@ mod tests {
         let home = Home::new(folder.path());
         let metadata = home.metadata();
         let host = Host::open(Plan::new(home, Some(b"pepper")).unwrap()).await.unwrap();
-        let (commands, received) = channel();
+        let (commands, received) = Commands::new(host.decisions.waker().clone());
         let status = watch::Sender::new(StreamStatus::starting(0));
         let follower = tokio::spawn(follow(host.registry.clone(), status.clone(), commands));
         let other = Catalog::open(&metadata).await.unwrap();

@@ -1,21 +1,20 @@
 //! The stream under supervision: it is opened again after an outage, and waits for people when a retry cannot help.
 
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use tamis_api::{StreamState, StreamStatus, Streams};
 use tamis_connectors::ProcessLock;
 use tamis_engine::report::Progress;
-use tamis_engine::{Clock, Command, Sink, SystemClock};
+use tamis_engine::{Clock, Command, Commands, Sink, SystemClock};
 use tamis_model::alert::Alert;
 use tamis_model::{Error, Kind, Result};
 use tokio::runtime::Handle;
 use tokio::sync::watch;
 
 use super::announce::Announcer;
-use super::tell;
 use crate::commands::run_streams;
 use crate::group::{self, Doing, Seen};
 use crate::host::Host;
@@ -36,7 +35,7 @@ pub(crate) type Also = Box<dyn Fn() -> Vec<(String, Box<dyn Sink<Alert>>)> + Sen
 /// The stream on its own thread.
 pub(crate) struct Supervised {
     pub status: watch::Sender<StreamStatus>,
-    commands: Sender<Command>,
+    commands: Commands,
     thread: JoinHandle<()>,
 }
 
@@ -44,7 +43,7 @@ impl Supervised {
     /// Starts it. The thread is none of `runtime`: sinks block on that.
     pub fn start(host: &Host, held: ProcessLock, runtime: &Handle, also: Also) -> Self {
         let status = watch::Sender::new(StreamStatus::starting(SystemClock.now()));
-        let (commands, received) = channel();
+        let (commands, received) = Commands::new(host.decisions.waker().clone());
         let supervisor = Supervisor {
             host: host.clone(),
             held,
@@ -65,7 +64,8 @@ impl Supervised {
 
     /// Tells it to end: when the batch at work has, with a checkpoint.
     pub fn stop(&self) {
-        tell(&self.commands, Command::Stop);
+        // One that has ended needs not be told.
+        let _ = self.commands.send(Command::Stop);
     }
 
     /// Waits until one that was told to end has.
@@ -259,7 +259,7 @@ mod tests {
         let (folder, runtime) = (tempfile::tempdir().unwrap(), runtime().unwrap());
         let plan = Plan::new(Home::new(folder.path()), Some(b"pepper")).unwrap();
         let host = runtime.block_on(Host::open(plan)).unwrap();
-        let (commands, received) = channel();
+        let (commands, received) = Commands::new(host.decisions.waker().clone());
         let status = watch::Sender::new(StreamStatus::starting(0));
         let runtime = runtime.handle().clone();
         let announcer = Announcer::new(host.catalog().clone(), runtime.clone());
@@ -270,7 +270,7 @@ mod tests {
         let check = |revisions: &[u64], pause: Option<Duration>, waits: bool| {
             for revision in revisions {
                 let rules = RuleSet { revision: *revision, rules: Vec::new() };
-                commands.send(Command::Rules(rules, Box::new(|reply| assert!(reply.is_err())))).unwrap();
+                assert!(commands.send(Command::Rules(rules, Box::new(|reply| assert!(reply.is_err())))));
             }
             let began = Instant::now();
             assert!(supervisor.wait(pause, 7) == Next::Again);
@@ -280,7 +280,7 @@ mod tests {
         check(&[7, 7], Some(pause), true);
         check(&[7, 8], Some(pause), false);
         check(&[7, 8], None, false);
-        commands.send(Command::Stop).unwrap();
+        assert!(commands.send(Command::Stop));
         assert!(supervisor.wait(None, 7) == Next::End);
     }
 }

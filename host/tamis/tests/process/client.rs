@@ -8,7 +8,7 @@ use crate::feed;
 use crate::process::{Api, Home, SERVE, Served, terminate};
 
 /// What a command that speaks to `url` printed, or what it complained of.
-fn tamis(home: &Home, token: &str, url: &str, arguments: &[&str]) -> Result<Vec<Value>, String> {
+pub fn tamis(home: &Home, token: &str, url: &str, arguments: &[&str]) -> Result<Vec<Value>, String> {
     let mut command = home.command(arguments);
     let output = command.env("TAMIS_TOKEN", token).env("TAMIS_SERVER", url).stderr(Stdio::piped()).output().unwrap();
     let text = |bytes| String::from_utf8(bytes).unwrap();

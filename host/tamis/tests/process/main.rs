@@ -3,6 +3,7 @@
 
 mod chaos;
 mod client;
+mod decisions;
 mod disk;
 mod ends;
 mod feed;

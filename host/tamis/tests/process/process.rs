@@ -155,6 +155,19 @@ impl Api {
         self.try_ask(token, method, path, body, tag).unwrap_or_else(|error| panic!("{method} {path}: {error}"))
     }
 
+    /// Asks the API with headers of one's own.
+    pub fn ask_with(
+        &self,
+        token: &str,
+        method: &str,
+        path: &str,
+        body: Option<&Value>,
+        headers: &[(&str, &str)],
+    ) -> Answer {
+        let answer = self.try_ask_with(token, method, path, body, headers);
+        answer.unwrap_or_else(|error| panic!("{method} {path}: {error}"))
+    }
+
     /// The same, of a host that may be gone.
     pub fn try_ask(
         &self,
@@ -164,10 +177,22 @@ impl Api {
         body: Option<&Value>,
         tag: Option<&str>,
     ) -> Result<Answer, ureq::Error> {
+        let headers: Vec<_> = tag.map(|tag| ("if-match", tag)).into_iter().collect();
+        self.try_ask_with(token, method, path, body, &headers)
+    }
+
+    fn try_ask_with(
+        &self,
+        token: &str,
+        method: &str,
+        path: &str,
+        body: Option<&Value>,
+        headers: &[(&str, &str)],
+    ) -> Result<Answer, ureq::Error> {
         let mut request = Request::builder().method(Method::from_bytes(method.as_bytes()).unwrap());
         request = request.uri(format!("{}{path}", self.url)).header("authorization", format!("Bearer {token}"));
-        if let Some(tag) = tag {
-            request = request.header("if-match", tag);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
         }
         if body.is_some() {
             request = request.header("content-type", "application/json");

@@ -10,7 +10,7 @@ use tamis_connectors::{
     AggregateFiles, AlertFiles, AlertRows, FileCheckpoints, SqliteWarehouse, TopicReader, TopicWriter,
 };
 use tamis_engine::outbox::Sinks;
-use tamis_engine::{Role, RulePlan, RuleSet, Sink, Stream, StreamParts, StreamSettings, SystemClock};
+use tamis_engine::{Decisions, Role, RulePlan, RuleSet, Sink, Stream, StreamParts, StreamSettings, SystemClock};
 use tamis_model::Result;
 use tamis_model::alert::Alert;
 use tamis_model::pseudonym::Pepper;
@@ -137,6 +137,7 @@ impl<'a> World<'a> {
             },
             checkpoints: Box::new(fused("checkpoints", FileCheckpoints::open(home.join("checkpoints"))?, fuse)),
             clock: Arc::new(SystemClock),
+            decisions: Decisions::default(),
         })
     }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use serde_json::Value as Json;
 use tamis_engine::memory::{ManualClock, MemoryCheckpoints, MemorySink, MemoryTopics};
-use tamis_engine::{RulePlan, RuleSet, Sinks, Step, Stream, StreamParts, StreamSettings};
+use tamis_engine::{Decisions, RulePlan, RuleSet, Sinks, Step, Stream, StreamParts, StreamSettings};
 use tamis_model::aggregate::AggregateRow;
 use tamis_model::alert::Alert;
 use tamis_model::dead_letter::DEAD_LETTERS;
@@ -112,6 +112,7 @@ impl Engine {
                 },
                 checkpoints: Box::new(checkpoints.clone()),
                 clock: Arc::new(ManualClock::new(START)),
+                decisions: Decisions::default(),
             };
             Stream::open(parts).unwrap_or_else(|error| panic!("{}", error.chain()))
         };

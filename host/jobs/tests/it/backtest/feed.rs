@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use tamis_connectors::topics::{ReaderSettings, TopicReader, TopicWriter, Topics, WriterSettings};
 use tamis_engine::memory::{ManualClock, MemoryCheckpoints, MemorySink};
 use tamis_engine::rules::RulePlan;
-use tamis_engine::{RuleSet, Sinks, Step, Stream, StreamParts, StreamSettings};
+use tamis_engine::{Decisions, RuleSet, Sinks, Step, Stream, StreamParts, StreamSettings};
 use tamis_jobs::backtest::{Backtest, BacktestContext, BacktestReport, Bounds, Margins, Window, backtest};
 use tamis_model::aggregate::AggregateRow;
 use tamis_model::alert::Alert;
@@ -102,6 +102,7 @@ impl Shop {
             },
             checkpoints: Box::new(MemoryCheckpoints::new()),
             clock: Arc::new(ManualClock::new(NOON)),
+            decisions: Decisions::default(),
         })
         .unwrap();
         while stream.step().unwrap() != Step::Finished {}

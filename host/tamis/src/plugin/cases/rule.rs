@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde::Deserialize;
 use serde_json::Value;
 use tamis_engine::memory::{MemoryCheckpoints, MemorySink, MemoryTopics};
-use tamis_engine::{RulePlan, RuleSet, Sinks, Step, Stream, StreamParts, StreamSettings, SystemClock};
+use tamis_engine::{Decisions, RulePlan, RuleSet, Sinks, Step, Stream, StreamParts, StreamSettings, SystemClock};
 use tamis_model::aggregate::AggregateRow;
 use tamis_model::alert::Alert;
 use tamis_model::dead_letter::DEAD_LETTERS;
@@ -92,6 +92,7 @@ fn judge(rule: &Arc<RulePlan>, case: &Case, topics: &[TopicSchema], rows_max: us
         sinks,
         checkpoints: Box::new(MemoryCheckpoints::new()),
         clock: Arc::new(SystemClock),
+        decisions: Decisions::default(),
     })?;
     while stream.step()? != Step::Finished {}
     let alerts = alerts.content().iter().map(serde_json::to_value).collect::<Result<_, _>>();
