@@ -13,7 +13,6 @@ use serde_json::Value;
 use tamis::demo::{Event, Scale, payments};
 use tamis_connectors::kafka::{KafkaSink, KafkaSource, KafkaSourceSettings};
 use tamis_engine::{Chunk, Clock, Read, Sink, Source, SystemClock};
-use tamis_model::position::Positions;
 use tamis_services::process::{terminate, wait};
 
 use super::cluster::{READ, Topics, record};
@@ -24,9 +23,9 @@ use super::{TEN_RULES, say};
 /// Payments a second.
 const RATE: u64 = 5_000;
 /// Of these the alerts are not counted: the host has just started.
-const WARM_UP: Duration = Duration::from_secs(5);
+const WARM_UP: Duration = Duration::from_secs(10);
 /// How long alerts are waited for after the last payment, and how long the host may take to end.
-const REST: Duration = Duration::from_secs(5);
+const REST: Duration = Duration::from_secs(60);
 const END: Duration = Duration::from_secs(60);
 const PAUSE: Duration = Duration::from_micros(200);
 const SEED: u64 = 11;
@@ -48,8 +47,7 @@ struct Feed {
 pub fn measure(topics: &Topics, delivery: &str, seconds: u64) -> Result<()> {
     let feed = Feed::new(seconds * RATE)?;
     let home = Home::new(topics.bootstrap(), &TEN_RULES, delivery)?;
-    // What is in the topics already was judged by others.
-    home.run(&["run", "streams", "--until-end"])?;
+    home.run(&["topics", "create"])?;
     let mut serve = home.command(&["serve", "--listen", "127.0.0.1:0"]);
     let mut host = Killed(serve.stdout(Stdio::piped()).spawn().context("cannot run tamis")?);
     let mut said = String::new();
@@ -59,12 +57,11 @@ pub fn measure(topics: &Topics, delivery: &str, seconds: u64) -> Result<()> {
     let alerts = topics.of_tamis()?;
     let mut source = KafkaSource::new(topics.connection(), KafkaSourceSettings::new(alerts.clone(), "latency"));
     source.open(&topics.ends(&alerts)?)?;
-    let (began, ended) = (Instant::now(), AtomicBool::new(false));
+    let (began, written_all) = (Instant::now(), AtomicBool::new(false));
     let seen = thread::scope(|scope| {
-        let reader = scope.spawn(|| feed.listen(&mut source, began, &ended));
+        let reader = scope.spawn(|| feed.listen(&mut source, began, &written_all));
         let written = feed.write(topics, began);
-        thread::sleep(REST);
-        ended.store(true, Ordering::Relaxed);
+        written_all.store(true, Ordering::Relaxed);
         let seen = reader.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
         written.and(seen)
     })?;
@@ -107,11 +104,12 @@ impl Feed {
         Ok(())
     }
 
-    /// Reads alerts as they come.
-    fn listen(&self, source: &mut KafkaSource, began: Instant, ended: &AtomicBool) -> Result<Seen> {
+    /// Reads alerts as they come, until those that are due have all come.
+    fn listen(&self, source: &mut KafkaSource, began: Instant, written_all: &AtomicBool) -> Result<Seen> {
         let (mut seen, mut chunk) = (Seen::default(), Chunk::default());
         let partitions = source.partitions()?;
-        while !ended.load(Ordering::Relaxed) {
+        let mut deadline = None;
+        loop {
             let mut any = false;
             for partition in &partitions {
                 if let Read::Records = source.read(partition, &mut chunk)? {
@@ -123,8 +121,13 @@ impl Feed {
             if !any {
                 thread::sleep(PAUSE);
             }
+            if written_all.load(Ordering::Relaxed) {
+                let deadline = *deadline.get_or_insert_with(|| Instant::now() + REST);
+                if (seen.flagged == self.flagged && !any) || Instant::now() > deadline {
+                    return Ok(seen);
+                }
+            }
         }
-        Ok(seen)
     }
 
     fn see(&self, alert: &[u8], now: Duration, seen: &mut Seen) -> Result<()> {

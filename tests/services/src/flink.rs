@@ -40,10 +40,10 @@ impl Flink {
         Ok(())
     }
 
-    /// A virtual machine with Flink and the classes of a folder. Warnings and errors go to standard error.
+    /// A virtual machine with Flink and the classes of a folder. Errors go to standard error.
     pub fn java(&self, classes: &Path, heap_mb: u32) -> Command {
         let mut java = Command::new("java");
-        java.arg(format!("-Xmx{heap_mb}m")).arg("-Dorg.slf4j.simpleLogger.defaultLogLevel=warn");
+        java.arg(format!("-Xmx{heap_mb}m")).arg("-Dorg.slf4j.simpleLogger.defaultLogLevel=error");
         java.args(OPENED.map(|package| format!("--add-opens=java.base/{package}=ALL-UNNAMED")));
         java.arg("-cp").arg(format!("{}:{}", classes.display(), self.class_path));
         java

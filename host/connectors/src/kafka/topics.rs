@@ -76,7 +76,7 @@ impl KafkaTopics {
             })
             .collect();
         let created = self.make(&admin, &new)?;
-        self.known(admin.inner(), names)?;
+        self.known(admin.inner(), names, &created)?;
         self.describe(&admin, names, &created)
     }
 
@@ -90,8 +90,8 @@ impl KafkaTopics {
             .set("segment.bytes", "67108864")
             .set("min.cleanable.dirty.ratio", "0.3");
         let admin = self.admin()?;
-        self.make(&admin, &[new])?;
-        self.known(admin.inner(), &[name.to_owned()])
+        let created = self.make(&admin, &[new])?;
+        self.known(admin.inner(), &[name.to_owned()], &created)
     }
 
     /// The first offset of a partition, and the one behind its last record, once no transaction is open there.
@@ -133,15 +133,29 @@ impl KafkaTopics {
         Ok(created)
     }
 
-    /// Waits until the brokers have told each other of them.
-    fn known(&self, client: &Client<Quiet>, names: &[String]) -> Result<()> {
+    /// Waits until the brokers have told each other of them, and those that lead the new ones answer for them.
+    fn known(&self, client: &Client<Quiet>, names: &[String], created: &BTreeSet<String>) -> Result<()> {
         let deadline = Instant::now() + REQUEST_MAX;
         loop {
-            match self.require_of(client, names) {
-                Err(error) if error.kind() == Kind::Missing && Instant::now() < deadline => thread::sleep(LOOK_EVERY),
+            match self.require_of(client, names).and_then(|()| self.answer(client, created)) {
+                Err(error) if (error.kind() == Kind::Missing || error.can_retry()) && Instant::now() < deadline => {
+                    thread::sleep(LOOK_EVERY);
+                }
                 done => return done,
             }
         }
+    }
+
+    /// Fails when a partition of one of these topics cannot be read yet.
+    fn answer(&self, client: &Client<Quiet>, names: &BTreeSet<String>) -> Result<()> {
+        for (topic, numbers) in self.partitions(client)?.iter().filter(|(topic, _)| names.contains(topic)) {
+            for number in numbers {
+                client
+                    .fetch_watermarks(topic, number.cast_signed(), REQUEST_MAX)
+                    .map_err(|error| failed("find the ends of", format!("{topic}/{number}"), error))?;
+            }
+        }
+        Ok(())
     }
 
     /// Fails when one of these topics is not there, and says how it is made.
