@@ -160,7 +160,8 @@ fn bench(args: &[OsString]) -> Result<()> {
 fn bench_kafka(kafka: bool, peers: bool, events: u64, args: &[OsString]) -> Result<()> {
     let components = Components::build()?;
     run("host", cargo(["build", "--release", "--workspace", "--bins"]))?;
-    let mut benchmark = components.known_to(cargo(["bench", "--profile=release", "--workspace", "--bench=kafka", "--"]));
+    let mut benchmark =
+        components.known_to(cargo(["bench", "--profile=release", "--workspace", "--bench=kafka", "--"]));
     benchmark.args(kafka.then_some("--kafka")).args(peers.then_some("--peers")).arg(format!("--events={events}"));
     benchmark.args(args).env("TAMIS_HOST", components.host_path());
     run("benchmark", benchmark)

@@ -108,9 +108,8 @@ fn when(looks: &[Look], alerts: f64) -> Look {
 impl Figures {
     /// The titles of the rows.
     pub fn head() -> String {
-        let titles = [
-            "first alert s", "all s", "events/s", "2nd half/s", "CPU s/M", "2nd half", "broker s/M", "MiB", "alerts",
-        ];
+        let titles =
+            ["first alert s", "all s", "events/s", "2nd half/s", "CPU s/M", "2nd half", "broker s/M", "MiB", "alerts"];
         let titles: Vec<_> = titles.iter().map(|title| format!("{title:>13}")).collect();
         format!("{:<32}{}", "", titles.concat())
     }

@@ -15,7 +15,8 @@ pub const VERSION: &str = "2.2.0";
 const POM: &str = include_str!("../flink/pom.xml");
 const COMPILE: Duration = Duration::from_secs(120);
 /// What Flink's own scripts open to it from Java 17 on, as far as SQL needs it.
-const OPENED: [&str; 6] = ["java.lang", "java.lang.reflect", "java.net", "java.time", "java.util", "java.util.concurrent"];
+const OPENED: [&str; 6] =
+    ["java.lang", "java.lang.reflect", "java.net", "java.time", "java.util", "java.util.concurrent"];
 
 /// An installation.
 #[derive(Clone, Debug)]
