@@ -56,6 +56,15 @@ enum Task {
     Test,
     /// Run the benchmarks; ARGS go to criterion
     Bench {
+        /// Streams through a Kafka that is started for it, and no other benchmark
+        #[arg(long)]
+        kafka: bool,
+        /// Ten rules in Tamis and in Flink SQL beside it, on the same topics, and no other benchmark
+        #[arg(long)]
+        peers: bool,
+        /// About how many payments and orders are judged of these topics
+        #[arg(long, default_value_t = 3_000_000)]
+        events: u64,
         /// What criterion takes, a filter for example
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         args: Vec<OsString>,
@@ -86,7 +95,8 @@ fn perform(task: Task) -> Result<()> {
         Task::Demo { kafka, args } => demo(kafka, &args),
         Task::Kafka { brokers } => kafka(brokers),
         Task::Test => test(),
-        Task::Bench { args } => bench(&args),
+        Task::Bench { kafka, peers, events, args } if kafka || peers => bench_kafka(kafka, peers, events, &args),
+        Task::Bench { args, .. } => bench(&args),
         Task::Deny => deny(),
     }
 }
@@ -155,6 +165,17 @@ fn bench(args: &[OsString]) -> Result<()> {
     let mut benchmarks = components.known_to(cargo(["bench", "--profile=release", "--workspace", "--bench=*", "--"]));
     benchmarks.args(args);
     run("benchmarks", benchmarks)
+}
+
+/// The benchmark that runs the host as a process, against a broker.
+fn bench_kafka(kafka: bool, peers: bool, events: u64, args: &[OsString]) -> Result<()> {
+    let components = Components::build()?;
+    run("host", cargo(["build", "--release", "--workspace", "--bins"]))?;
+    let mut benchmark =
+        components.known_to(cargo(["bench", "--profile=release", "--workspace", "--bench=kafka", "--"]));
+    benchmark.args(kafka.then_some("--kafka")).args(peers.then_some("--peers")).arg(format!("--events={events}"));
+    benchmark.args(args).env("TAMIS_HOST", components.host_path());
+    run("benchmark", benchmark)
 }
 
 fn deny() -> Result<()> {

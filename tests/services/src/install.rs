@@ -15,6 +15,14 @@ const INVENTORY: &str = "installed";
 /// How long an installation by another process is waited for.
 const WAIT: Duration = Duration::from_secs(900);
 
+/// The folder of an installation, by a path that holds from everywhere.
+pub fn folder(name: &str) -> Result<PathBuf> {
+    let services = crate::folder();
+    fs::create_dir_all(&services).with_context(|| format!("cannot make folder {}", services.display()))?;
+    let services = services.canonicalize().with_context(|| format!("cannot resolve {}", services.display()))?;
+    Ok(services.join(name))
+}
+
 /// Calls `fill` with the empty folder, unless everything that an earlier call put there is still there. `recipe` is what it is
 /// made from, kept beside it as the file `recipe.0`: another one is another installation. Who asks meanwhile waits.
 pub fn once(folder: &Path, recipe: (&str, &str), fill: impl FnOnce() -> Result<()>) -> Result<()> {

@@ -1,14 +1,16 @@
 //! Real services for tests, demo and benchmarks, without a container engine: Apache Kafka, a proxy before it that fails on
-//! demand, and `promtool`.
+//! demand, Apache Flink to be measured beside, and `promtool`.
 //!
 //! What they are made of is installed once, in a folder below Cargo's target folder; `cargo xtask setup` and `cargo xtask test` do
-//! that first, so that tests need no network. Everything that is started ends with the process that started it.
+//! that first for what tests need, so that they need no network. Everything that is started ends with the process that started it.
 
 pub mod apt;
+pub mod flink;
 mod install;
 pub mod kafka;
+mod maven;
 mod port;
-mod process;
+pub mod process;
 pub mod prometheus;
 pub mod proxy;
 

@@ -75,7 +75,7 @@ impl KafkaTopics {
             })
             .collect();
         let created = self.make(&admin, &new)?;
-        self.known(names)?;
+        self.known(names, &created)?;
         self.describe(&admin, names, &created)
     }
 
@@ -91,7 +91,7 @@ impl KafkaTopics {
         let admin = self.admin()?;
         let names = [name.to_owned()];
         let created = self.make(&admin, &[new])?;
-        self.known(&names)?;
+        self.known(&names, &created)?;
         if created.contains(name) {
             return Ok(());
         }
@@ -155,16 +155,30 @@ impl KafkaTopics {
         Ok(created)
     }
 
-    /// Waits until the brokers have told each other of them.
-    fn known(&self, names: &[String]) -> Result<()> {
+    /// Waits until the brokers have told each other of them, and those that lead the new ones answer for them.
+    fn known(&self, names: &[String], created: &BTreeSet<String>) -> Result<()> {
         let consumer = self.consumer()?;
         let deadline = Instant::now() + REQUEST_MAX;
         loop {
-            match self.require_of(&consumer, names) {
-                Err(error) if error.kind() == Kind::Missing && Instant::now() < deadline => thread::sleep(LOOK_EVERY),
+            match self.require_of(&consumer, names).and_then(|()| self.answer(&consumer, created)) {
+                Err(error) if (error.kind() == Kind::Missing || error.can_retry()) && Instant::now() < deadline => {
+                    thread::sleep(LOOK_EVERY);
+                }
                 done => return done,
             }
         }
+    }
+
+    /// Fails when a partition of one of these topics cannot be read yet.
+    fn answer(&self, consumer: &BaseConsumer<Quiet>, names: &BTreeSet<String>) -> Result<()> {
+        for (topic, numbers) in self.partitions(consumer)?.iter().filter(|(topic, _)| names.contains(topic)) {
+            for number in numbers {
+                consumer
+                    .fetch_watermarks(topic, number.cast_signed(), REQUEST_MAX)
+                    .map_err(|error| failed("find the ends of", format!("{topic}/{number}"), error))?;
+            }
+        }
+        Ok(())
     }
 
     /// Fails when one of these topics is not there, and says how it is made.

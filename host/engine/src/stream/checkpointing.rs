@@ -58,7 +58,7 @@ impl Stream {
         self.sinks.commit(&checkpoint.staged)?;
         self.noted = checkpoint.positions;
         self.sinks.settle(Settle::Due)?;
-        self.source.release(&checkpoint.positions)
+        self.source.release(&self.noted)
     }
 
     /// The positions, with what the source notes.

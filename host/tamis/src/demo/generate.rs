@@ -9,8 +9,8 @@ use tamis_model::error::Context;
 use tamis_model::{Error, Result};
 
 use super::inlet::{Inlet, TOPICS};
-use super::payments::Payments;
-use super::{DAY, Scale, crm, incidents, kyc, nginx, orders, payments};
+use super::payments::{self, Payments};
+use super::{DAY, Event, Scale, crm, incidents, kyc, nginx};
 use crate::home::Home;
 use crate::plan::Plan;
 
@@ -44,6 +44,16 @@ pub(super) fn generate_for(plan: &Plan, day: Day, new: bool, observer: &mut dyn 
     if new { day.records(&mut Inlet::of(plan)?, observer) } else { Ok(()) }
 }
 
+/// The payments of a day, in the order in which they arrive.
+pub fn payments(seed: u64, scale: Scale) -> impl Iterator<Item = Event> {
+    incidents::among(Payments::new(seed, scale, "pay").day(), incidents::of_payments(seed, scale))
+}
+
+/// The same of orders.
+pub fn orders(seed: u64, scale: Scale) -> impl Iterator<Item = Event> {
+    incidents::among(super::orders::day(seed, scale), incidents::of_orders(seed, scale))
+}
+
 /// A day that can be generated.
 #[derive(Clone, Copy)]
 pub(super) struct Day {
@@ -74,11 +84,10 @@ impl Day {
     /// Its records, topic by topic.
     fn records(self, inlet: &mut Inlet, observer: &mut dyn FnMut(u64, u64)) -> Result<()> {
         let Self { seed, scale } = self;
-        let total = scale.of(payments::PER_DAY + orders::PER_DAY + kyc::PER_DAY);
+        let total = scale.of(payments::PER_DAY + super::orders::PER_DAY + kyc::PER_DAY);
         let mut done = 0;
-        let payments = incidents::among(Payments::new(seed, scale, "pay").day(), incidents::of_payments(seed, scale));
-        let orders = incidents::among(orders::day(seed, scale), incidents::of_orders(seed, scale));
-        let events = payments.map(|event| ("payments", event)).chain(orders.map(|event| ("orders", event)));
+        let events = payments(seed, scale).map(|event| ("payments", event));
+        let events = events.chain(orders(seed, scale).map(|event| ("orders", event)));
         for (topic, event) in events.chain(kyc::day(seed, scale).map(|event| ("kyc_decisions", event))) {
             inlet.take(topic, &event)?;
             done += 1;

@@ -20,7 +20,7 @@ mod switch;
 use tamis_model::record::Record;
 use tamis_model::time::Millis;
 
-pub use generate::{Marker, generate};
+pub use generate::{Marker, generate, orders, payments};
 pub use run::run;
 
 /// The day that is generated, UTC.

@@ -1,7 +1,7 @@
 //! A task: one stream of a slice, on a thread of its own.
 
 use std::fmt;
-use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::mpsc::{Receiver, Sender};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -11,7 +11,7 @@ use tamis_engine::exchange::{Demux, Exchange, Part};
 use tamis_engine::report::Progress;
 use tamis_engine::rules::RuleSet;
 use tamis_engine::stream::{Command, Stream, StreamParts, StreamSettings};
-use tamis_engine::{Sinks, Source, SystemClock};
+use tamis_engine::{Commands, Decisions, Sinks, Source, SystemClock};
 use tamis_model::position::Partition;
 use tamis_model::topic::TopicSchema;
 use tamis_model::{Error, Kind, Result};
@@ -49,18 +49,19 @@ impl fmt::Display for Task {
 /// A task at work.
 pub(super) struct Running {
     pub task: Task,
-    commands: Sender<Command>,
+    commands: Commands,
     seen: Arc<Mutex<Option<Seen>>>,
     thread: JoinHandle<Result<()>>,
 }
 
 impl Running {
     pub fn start(task: Task, rules: RuleSet) -> Self {
-        let (commands, received) = channel();
+        let decisions = Decisions::default();
+        let (commands, received) = Commands::new(decisions.waker().clone());
         let seen = Arc::new(Mutex::new(None));
         let thread = std::thread::spawn({
             let (task, seen) = (task.clone(), Arc::clone(&seen));
-            move || task.run(rules, &received, &seen)
+            move || task.run(rules, decisions, &received, &seen)
         });
         Self { task, commands, seen, thread }
     }
@@ -77,12 +78,12 @@ impl Running {
             let _ = result.map_err(|error| refused.send(error));
         });
         // One that has ended opens with them again.
-        let _ = self.commands.send(Command::Rules(rules, reply));
+        self.commands.send(Command::Rules(rules, reply));
     }
 
     /// Tells it to end, with a checkpoint.
     pub fn stop(&self) {
-        let _ = self.commands.send(Command::Stop);
+        self.commands.send(Command::Stop);
     }
 
     pub fn has_ended(&self) -> bool {
@@ -97,12 +98,18 @@ impl Running {
 }
 
 impl Task {
-    fn run(&self, rules: RuleSet, commands: &Receiver<Command>, seen: &Mutex<Option<Seen>>) -> Result<()> {
+    fn run(
+        &self,
+        rules: RuleSet,
+        decisions: Decisions,
+        commands: &Receiver<Command>,
+        seen: &Mutex<Option<Seen>>,
+    ) -> Result<()> {
         // Whoever had it before writes nothing any more from here on.
         let kafka = &self.kafka;
         let transactions = KafkaTransactions::open(&kafka.connection, &self.to_string(), kafka.transaction_max)?;
         let outcomes = Outcomes { transactions, topic: Topics::of(&self.kafka).outcomes };
-        let mut stream = Stream::open(self.parts(rules, &outcomes)?)?;
+        let mut stream = Stream::open(self.parts(rules, decisions, &outcomes)?)?;
         tracing::info!(task = %self, "runs here");
         let (mut looked, mut revision, mut failed) = (Instant::now(), None, Ok(()));
         let observer = &mut |progress: &Progress<'_>| {
@@ -117,7 +124,7 @@ impl Task {
         stream.run(commands, observer).map(drop).and(failed)
     }
 
-    fn parts(&self, rules: RuleSet, outcomes: &Outcomes) -> Result<StreamParts> {
+    fn parts(&self, rules: RuleSet, decisions: Decisions, outcomes: &Outcomes) -> Result<StreamParts> {
         let Self { kafka, part, schemas, .. } = self;
         let connection = &kafka.connection;
         let exchange = Topics::of(kafka).exchange;
@@ -168,6 +175,7 @@ impl Task {
             },
             checkpoints: Box::new(changelog),
             clock: Arc::new(SystemClock),
+            decisions,
         })
     }
 }

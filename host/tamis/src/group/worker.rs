@@ -54,7 +54,7 @@ struct Work {
 }
 
 enum State {
-    Runs(Running),
+    Runs(Box<Running>),
     /// It begins then, and why not now.
     Rests(Instant, Option<String>),
 }
@@ -171,7 +171,7 @@ impl Work {
 
     fn running(&self) -> impl Iterator<Item = &Running> {
         self.tasks.values().filter_map(|state| match state {
-            State::Runs(running) => Some(running),
+            State::Runs(running) => Some(&**running),
             State::Rests(..) => None,
         })
     }
@@ -207,8 +207,8 @@ impl Work {
             State::Runs(running) => Some(running),
             State::Rests(..) => None,
         });
-        let running: Vec<_> = running.inspect(Running::stop).collect();
-        running.into_iter().map(Running::join).fold(Ok(()), Result::and)
+        let running: Vec<_> = running.inspect(|running| running.stop()).collect();
+        running.into_iter().map(|running| running.join()).fold(Ok(()), Result::and)
     }
 
     /// Begins what is due, and looks for what has failed. An error where no retry can help.
@@ -219,7 +219,7 @@ impl Work {
                     let slice = Share { number: *slice, of: plan.slices };
                     let part = parts(&plan.template.kafka, slice)[*part].clone();
                     let task = Task { slice, part, ..plan.template.clone() };
-                    *state = State::Runs(Running::start(task, rules.clone()));
+                    *state = State::Runs(Box::new(Running::start(task, rules.clone())));
                 }
                 State::Runs(running) if running.has_ended() => {
                     let rests = State::Rests(Instant::now() + PAUSE, None);

@@ -7,8 +7,8 @@ use tamis_connectors::TopicWriter;
 use tamis_connectors::kafka::KafkaSink;
 use tamis_connectors::topics::{WriterSettings, overview};
 use tamis_engine::Sink;
-use tamis_model::Result;
 use tamis_model::record::Record;
+use tamis_model::{Error, Result};
 
 use crate::host::Host;
 use crate::plan::Plan;
@@ -23,6 +23,11 @@ pub(super) fn desk(host: &Host) -> Desk {
 fn open(plan: &Plan) -> Result<Box<dyn Sink<Record>>> {
     Ok(match &plan.kafka {
         None => Box::new(TopicWriter::open(plan.home.topics(), INLET, settings(plan)?)?),
+        Some(kafka) if kafka.shared => {
+            let reason =
+                "hosts of the group share the streams, and none of them hears of all that is judged of an event";
+            return Err(Error::invalid("decide", "events", reason));
+        }
         Some(kafka) => Box::new(KafkaSink::at_least_once(&kafka.connection)?),
     })
 }

@@ -5,27 +5,20 @@ mod cluster;
 mod tls;
 mod tool;
 
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 
 pub use cluster::{Cluster, Credentials, Options, Security};
 pub use tool::Tool;
 
-use crate::process::text_of;
-use crate::{apt, install};
+use crate::{apt, install, maven};
 
 /// What is installed.
 pub const VERSION: &str = "4.3.1";
 /// The jars, for Maven.
 const POM: &str = include_str!("../../kafka/pom.xml");
-/// The goal that resolves them, of the version that Debian's Maven takes.
-const COPY: &str = "org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy-dependencies";
-/// How long Maven may take.
-const RESOLVE: Duration = Duration::from_secs(600);
 
 /// An installation.
 #[derive(Clone, Debug)]
@@ -39,24 +32,16 @@ impl Kafka {
     /// The installation in [`crate::folder`], which is made when it is not there. It needs Java; to make it takes Maven and a network.
     pub fn install() -> Result<Self> {
         apt::provide("java", "default-jre-headless")?;
-        let services = crate::folder();
-        fs::create_dir_all(&services).with_context(|| format!("cannot make folder {}", services.display()))?;
-        let services = services.canonicalize().with_context(|| format!("cannot resolve {}", services.display()))?;
-        let folder = services.join(format!("kafka-{VERSION}"));
+        let folder = install::folder(&format!("kafka-{VERSION}"))?;
         install::once(&folder, ("pom.xml", POM), || {
-            resolve(&folder)?;
+            maven::resolve(&folder)?;
             Self::open(&folder)?.dump_classes()
         })?;
         Self::open(&folder)
     }
 
     fn open(folder: &Path) -> Result<Self> {
-        let jars = folder.join("jars");
-        let list = || format!("cannot list {}", jars.display());
-        let entries = jars.read_dir().with_context(list)?;
-        let mut paths = entries.map(|entry| Ok(entry?.path())).collect::<Result<Vec<_>>>().with_context(list)?;
-        paths.sort();
-        let class_path = std::env::join_paths(&paths).with_context(list)?.to_string_lossy().into_owned();
+        let class_path = maven::class_path(folder)?;
         Ok(Self { class_path, archive: folder.join("classes.jsa") })
     }
 
@@ -79,16 +64,6 @@ impl Kafka {
         java.args(["-cp", &self.class_path]).stdin(Stdio::null());
         java
     }
-}
-
-/// Copies the jars into `jars`.
-fn resolve(folder: &Path) -> Result<()> {
-    apt::provide("mvn", "maven")?;
-    let mut maven = Command::new("mvn");
-    maven.args(["--quiet", "--batch-mode", "--no-transfer-progress", "--file"]).arg(folder.join("pom.xml"));
-    maven.args([COPY, "-DincludeScope=runtime"]).arg(format!("-DoutputDirectory={}", folder.join("jars").display()));
-    text_of(maven, "", RESOLVE).context("cannot resolve the jars of Kafka")?;
-    Ok(())
 }
 
 #[cfg(test)]

@@ -1,0 +1,127 @@
+//! Streams through a real Kafka on this machine: `--kafka` measures Tamis, how much it judges and how soon its alerts are there; `--peers`
+//! measures Tamis and Flink SQL one after the other, with the same ten rules on the same topics.
+//!
+//! Without either it does nothing: `cargo bench` calls every benchmark, and this one takes minutes.
+
+mod cluster;
+mod latency;
+mod peers;
+mod run;
+mod tamis;
+
+use std::io::{Write, stdout};
+
+use anyhow::{Result, ensure};
+use clap::Parser;
+use tamis_services::kafka::{self, Kafka, Options};
+
+use cluster::Topics;
+use run::Figures;
+use tamis::Home;
+
+/// What `tests/peers/rules.sql` says too: six that judge single events, four that count by key in sliding windows.
+const TEN_RULES: [&str; 10] = [
+    "payment-direct-fraud",
+    "payment-high-amount",
+    "fraud-bin",
+    "geo-mismatch",
+    "bot-checkout",
+    "order-anomaly",
+    "card-testing",
+    "card-wallet",
+    "shared-device",
+    "shared-ip",
+];
+/// Those of the path benchmark from files.
+const THREE_RULES: [&str; 3] = ["payment-direct-fraud", "card-testing", "psp-error-rate"];
+/// What becomes of output that is written again.
+const DELIVERIES: [&str; 2] = ["at_least_once", "exactly_once"];
+/// A broker for tests is compiled quickly and badly, and has little memory.
+const BROKER: [&str; 2] = ["-XX:TieredStopAtLevel=4", "-Xmx1g"];
+
+#[derive(Parser)]
+struct Arguments {
+    /// Tamis alone
+    #[arg(long)]
+    kafka: bool,
+    /// Tamis and Flink SQL
+    #[arg(long)]
+    peers: bool,
+    /// How many payments and orders there are to judge, about
+    #[arg(long, default_value_t = 3_000_000)]
+    events: u64,
+    /// For how many seconds alerts are waited for
+    #[arg(long, default_value_t = 60)]
+    seconds: u64,
+    /// Cargo says it
+    #[arg(long, hide = true)]
+    bench: bool,
+    /// What other benchmarks take
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true, hide = true)]
+    _others: Vec<String>,
+}
+
+fn main() -> Result<()> {
+    let arguments = Arguments::parse();
+    if !arguments.kafka && !arguments.peers {
+        return Ok(());
+    }
+    let broker = start()?;
+    let topics = Topics::new(&broker);
+    let events = fill(&topics, arguments.events)?;
+    if arguments.kafka {
+        throughput(&broker, &topics, events)?;
+    }
+    if arguments.peers {
+        peers::compare(&broker, &topics, events)?;
+    }
+    drop(broker);
+    if arguments.kafka {
+        for delivery in DELIVERIES {
+            // Nothing is in its topics, so that the host has nothing to catch up with.
+            let broker = start()?;
+            latency::measure(&Topics::new(&broker), delivery, arguments.seconds)?;
+        }
+    }
+    Ok(())
+}
+
+fn start() -> Result<kafka::Cluster> {
+    let virtual_machine = BROKER.map(str::to_owned).to_vec();
+    kafka::Cluster::start(&Kafka::install()?, 1, Options { virtual_machine, ..Options::default() })
+}
+
+/// Makes and fills the topics, and reads them once: then their files are in memory, and the broker's code is compiled.
+fn fill(topics: &Topics, events: u64) -> Result<u64> {
+    Home::new(topics.bootstrap(), &TEN_RULES, DELIVERIES[0])?.run(&["topics", "create"])?;
+    Home::new(topics.bootstrap(), &THREE_RULES, DELIVERIES[0])?.run(&["topics", "create"])?;
+    let began = std::time::Instant::now();
+    let sent = topics.fill(events)?;
+    say(&format!("{sent} payments and orders written: {:.1} s", began.elapsed().as_secs_f64()))?;
+    let began = std::time::Instant::now();
+    let mut read = 0;
+    topics.read(&cluster::READ.map(str::to_owned), None, &mut |_| {
+        read += 1;
+        Ok(())
+    })?;
+    ensure!(read == sent, "{sent} were written, and {read} are there");
+    let seconds = began.elapsed().as_secs_f64();
+    say(&format!("read once, and nothing done with them: {:.0} events/s", sent as f64 / seconds))?;
+    Ok(sent)
+}
+
+fn throughput(broker: &kafka::Cluster, topics: &Topics, events: u64) -> Result<()> {
+    say(&Figures::head())?;
+    for (name, rules) in [("three rules", &THREE_RULES[..]), ("ten rules", &TEN_RULES[..])] {
+        for delivery in DELIVERIES {
+            let home = Home::new(topics.bootstrap(), rules, delivery)?;
+            let figures = run::measure(home.to_the_end(), broker, topics, &topics.of_tamis()?, events)?;
+            say(&figures.row(&format!("{name}, {delivery}")))?;
+        }
+    }
+    Ok(())
+}
+
+fn say(line: &str) -> Result<()> {
+    Ok(writeln!(stdout(), "{line}")?)
+}
