@@ -162,9 +162,7 @@ fn ends_in_kafka(plan: &Plan, kafka: &KafkaPlan, until: Until, shards: usize) ->
         Delivery::AtLeastOnce => "this home".to_owned(),
         Delivery::ExactlyOnce => format!("the topic of {name}"),
     };
-    let mark = plan.home.checkpoints(KAFKA_PIPELINE).with_extension("json");
-    let cluster = KafkaTopics::new(connection.clone()).cluster_id()?;
-    let mark = HomeMark::open(&mark, &cluster, &kept_in, tamis_jobs::nightly::run_id(&SystemClock))?;
+    let mark = home_mark(plan, kafka, KAFKA_PIPELINE, &kept_in)?;
     let (records, checkpoints): (_, Box<dyn CheckpointStore>) = match kafka.delivery {
         Delivery::AtLeastOnce => (
             KafkaSink::at_least_once(connection)?,
@@ -184,6 +182,13 @@ fn ends_in_kafka(plan: &Plan, kafka: &KafkaPlan, until: Until, shards: usize) ->
         AggregateFiles::deal_left(&plan.home.lake(), KAFKA_PIPELINE)?;
     }
     Ok(Ends { source: Box::new(source), records: mark.sink(records), checkpoints: Box::new(checkpoints) })
+}
+
+/// The home's mark for a pipeline over this cluster; an error when it is another cluster's.
+pub(crate) fn home_mark(plan: &Plan, kafka: &KafkaPlan, pipeline: &str, kept_in: &str) -> Result<HomeMark> {
+    let file = plan.home.checkpoints(pipeline).with_extension("json");
+    let cluster = KafkaTopics::new(kafka.connection.clone()).cluster_id()?;
+    HomeMark::open(&file, &cluster, kept_in, tamis_jobs::nightly::run_id(&SystemClock))
 }
 
 /// How topics are laid out that are written to.

@@ -20,7 +20,7 @@ use super::Topics;
 use super::outcome::Outcome;
 use crate::host::Host;
 use crate::kafka::KafkaPlan;
-use crate::streams::{Stores, sinks};
+use crate::streams::{Stores, home_mark, sinks};
 
 /// The name under which lake and warehouse know whose output it is.
 const PIPELINE: &str = "delivery";
@@ -75,6 +75,7 @@ impl Delivery {
         // Where records went to, their tasks have written.
         let records = Box::new(Unstaged(|_: &[Record]| Ok(())));
         let mut sinks = sinks(&host.plan, PIPELINE, records, stores)?;
+        home_mark(&host.plan, kafka, PIPELINE, "this home")?;
         let mut checkpoints = FileCheckpoints::open(host.plan.home.checkpoints(PIPELINE))?;
         let last = checkpoints.latest()?;
         if let Some(last) = &last {
