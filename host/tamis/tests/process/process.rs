@@ -127,6 +127,15 @@ impl Served {
     }
 }
 
+/// A test that fails leaves nothing running.
+impl Drop for Served {
+    fn drop(&mut self) {
+        // Most times it has ended.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
 impl Api {
     /// The API of a process that says in its first line where it is; none when it ends before that.
     pub fn said_by(output: &mut ChildStdout) -> Option<Self> {
