@@ -13,6 +13,7 @@ mod queue;
 mod settings;
 mod sink;
 mod source;
+mod taken;
 mod topics;
 mod transaction;
 

@@ -11,15 +11,15 @@ use std::time::{Duration, Instant};
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer, ConsumerContext, ConsumerGroupMetadata};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
-use tamis_engine::frame::Frames;
 use tamis_engine::{Chunk, Read, Source};
 use tamis_model::position::{Partition, Positions};
 use tamis_model::{Error, Kind, Result};
 
 use super::connection::{KafkaConnection, Quiet, REQUEST_MAX};
-use super::errors::{Refused, failed, failed_with, missing};
-use super::queue::{Arrived, PartitionQueue};
+use super::errors::{Refused, failed, missing};
+use super::queue::PartitionQueue;
 use super::settings::KafkaSourceSettings;
+use super::taken::{End, Taken};
 
 /// For so long a client is heard that gave no answer.
 const HEARING: Duration = Duration::from_millis(20);
@@ -56,29 +56,6 @@ impl KafkaGroup {
         let own = positions.0.iter().filter(|(partition, _)| self.topics.contains(&partition.topic));
         own.map(|(partition, next)| (partition, *next))
     }
-}
-
-/// A partition that is read.
-struct Taken {
-    partition: Partition,
-    queue: PartitionQueue,
-    /// Where it was taken up.
-    begin: i64,
-    /// The offset behind the last record that was read.
-    next: i64,
-    /// Where a bounded source ends.
-    end: Option<i64>,
-    /// The client has come to the partition's end and nothing was read since.
-    at_end: Option<End>,
-}
-
-/// A partition's end, as it was.
-#[derive(Clone, Copy)]
-struct End {
-    /// Behind the last record, and behind the marks of transactions.
-    offset: i64,
-    /// When the broker said so, or was asked last.
-    known: Instant,
 }
 
 impl KafkaSource {
@@ -271,50 +248,6 @@ impl KafkaSource {
     fn close(&mut self) {
         self.taken.clear();
         self.consumer = None;
-    }
-}
-
-impl Taken {
-    /// The records behind the last one that was read, marks of transactions among them; none = nothing was fetched yet.
-    fn lag(&self) -> Option<u64> {
-        let end = if self.at_end.is_some() { self.next } else { self.queue.end()? };
-        Some(u64::try_from(end - self.next).unwrap_or(0))
-    }
-
-    fn has_ended(&self) -> bool {
-        self.end.is_some_and(|end| self.next >= end || self.at_end.is_some())
-    }
-
-    /// Takes what has arrived, up to about `chunk_bytes`.
-    fn fill(&mut self, frames: &mut Frames<'_>, chunk_bytes: usize) -> Result<()> {
-        while frames.len() < chunk_bytes {
-            match self.queue.next() {
-                None => break,
-                Some(Arrived::Record(record)) => {
-                    self.at_end = None;
-                    if self.end.is_some_and(|end| record.offset() >= end) {
-                        self.next = record.offset();
-                        break;
-                    }
-                    frames.push(record.offset(), record.timestamp(), record.key(), record.value(), record.headers());
-                    self.next = record.offset() + 1;
-                }
-                // It stands behind the records before the end, and behind the marks of transactions.
-                Some(Arrived::End(offset)) => {
-                    self.at_end = Some(End { offset, known: Instant::now() });
-                    break;
-                }
-                Some(Arrived::Failed(code, words)) => {
-                    let object = format!("{} from offset {}: {words}", self.partition, self.next);
-                    let error = failed_with("read", object, code);
-                    if !error.can_retry() {
-                        return Err(error);
-                    }
-                    tracing::debug!("{}", error.chain());
-                }
-            }
-        }
-        Ok(())
     }
 }
 

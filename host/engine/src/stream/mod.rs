@@ -9,6 +9,7 @@
 mod batch;
 mod checkpointing;
 mod deciding;
+mod event;
 mod parts;
 mod reader;
 mod redrive;
@@ -27,8 +28,9 @@ use tamis_model::topic::TopicSchema;
 use tamis_model::{Error, Result};
 
 use self::deciding::Deciding;
+use self::event::Event;
 pub use self::parts::{Command, Commands, Redrive, RedriveRule, Redriven, Reply, Step, StreamParts, StreamSettings};
-use self::reader::{Pending, Reader};
+use self::reader::Reader;
 use self::turn::Bench;
 use crate::checkpoint::CheckpointStore;
 use crate::clock::Clock;
@@ -43,25 +45,11 @@ use crate::pool::Pool;
 use crate::report::{Progress, Report, timed};
 use crate::rules::{RuleSet, Trip};
 use crate::sink::Settle;
-use crate::source::{Read, Source};
+use crate::source::Source;
 use crate::watermark::TopicTime;
 
 /// How long an idle stream waits at most before it looks again, unless it is woken.
 const IDLE_MS_MAX: u64 = 20;
-
-/// What is next.
-enum Event {
-    CheckpointDue,
-    Rows(Pending),
-    CaughtUp(usize),
-    /// Nothing has arrived of this partition yet, which goes on holding back its topic.
-    Waiting(usize),
-    Passed(usize, Millis),
-    Ended(usize),
-    Idle,
-    EndOfInput,
-    Finished,
-}
 
 /// A stream of records through rules to alerts.
 ///
@@ -293,54 +281,6 @@ impl Stream {
     /// The versions that the host has stopped and that no observer was told of yet.
     pub fn trips(&self) -> &[Trip] {
         &self.trips
-    }
-
-    fn next_event(&mut self) -> Result<Event> {
-        if self.finished {
-            return Ok(Event::Finished);
-        }
-        let since_checkpoint = self.clock.now().saturating_sub(self.checkpointed_at);
-        if self.changed && since_checkpoint >= self.settings.checkpoint_interval_ms {
-            return Ok(Event::CheckpointDue);
-        }
-        if let Some(pending) = self.reader.pending.take() {
-            return Ok(Event::Rows(pending));
-        }
-        let times = &mut self.times;
-        let last_event =
-            |slot: &reader::Slot| times[slot.topic].partition(slot.partition.number).highest().unwrap_or(Millis::MIN);
-        let Some(slot) = self.reader.choose(last_event) else {
-            let at_end = self.settings.bounded && self.reader.all_ended();
-            return Ok(if at_end { Event::EndOfInput } else { Event::Idle });
-        };
-        let Reader { slots, chunk, .. } = &mut self.reader;
-        let partition = &slots[slot].partition;
-        let read = timed(&mut self.report.spent.read_ns, || self.source.read(partition, chunk))?;
-        match read {
-            Read::Records => {
-                self.idle_ms = 1;
-                self.times[slots[slot].topic].reading(partition.number);
-                Ok(Event::Rows(Pending { slot, from: 0 }))
-            }
-            Read::CaughtUp if self.settings.bounded => {
-                Err(Error::invalid("read to its end", partition, "its source is not bounded"))
-            }
-            Read::CaughtUp => Ok(Event::CaughtUp(slot)),
-            Read::Waiting => Ok(Event::Waiting(slot)),
-            Read::Passed(highest) => Ok(Event::Passed(slot, highest)),
-            Read::Ended => Ok(Event::Ended(slot)),
-        }
-    }
-
-    /// Finds the partitions that there are.
-    fn discover(&mut self) -> Result<()> {
-        for partition in self.source.partitions()? {
-            let topic = self.plan.topic(&partition.topic);
-            let topic = topic.ok_or_else(|| Error::invalid("read", &partition, "its topic has no schema here"))?;
-            self.times[topic].register(partition.number);
-            self.reader.add(&partition, topic);
-        }
-        Ok(())
     }
 
     fn flush(&mut self) -> Result<()> {

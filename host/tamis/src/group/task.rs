@@ -71,6 +71,12 @@ impl Running {
         self.seen.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    /// The revision of its rules; 0 before it has begun.
+    pub fn revision(&self) -> u64 {
+        let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        seen.as_ref().map_or(0, |seen| seen.report.revision)
+    }
+
     /// Tells it to go on with other rules; `refused` gets why it does not.
     pub fn tell(&self, rules: RuleSet, refused: Sender<Error>) {
         let reply = Box::new(move |result: Result<()>| {

@@ -118,9 +118,14 @@ impl Worker {
         work.look_after(&self.tasks, rules)
     }
 
-    /// The revision of the rules that all its tasks have.
+    /// The revision of the rules that all its tasks have; 0 while one of them has none yet.
     pub fn revision(&self) -> u64 {
-        self.seen().report.revision
+        let of_task = |state: &State| match state {
+            State::Runs(running) => running.revision(),
+            State::Rests(..) => 0,
+        };
+        let tasks = self.work.iter().flat_map(|work| work.tasks.values()).map(of_task);
+        tasks.chain(self.rules.as_ref().map(|rules| rules.revision)).min().unwrap_or(0)
     }
 
     /// How its tasks are.
