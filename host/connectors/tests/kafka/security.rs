@@ -47,7 +47,6 @@ fn tls_and_passwords() {
         }
     };
     check(connection(SaslMechanism::Plain, "guessed"), "Authentication failed");
-    check(connection(SaslMechanism::ScramSha512, "guessed"), "Authentication failed");
     let trusting =
         KafkaConnection { tls: Some(Tls::default()), ..connection(SaslMechanism::Plain, credentials.password) };
     check(trusting, "certificate");

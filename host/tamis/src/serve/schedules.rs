@@ -138,7 +138,7 @@ mod tests {
         };
         check(20, 2, None).await;
         check(20, 3, Some(Kind::Outage)).await;
-        check(WAITS_MAX as usize + 1, 2, None).await;
+        check(WAITS_MAX as usize + 1, 1, None).await;
         check(WAITS_MAX as usize + 3, 0, Some(Kind::Outage)).await;
         let panicked = guarded("silver", async { panic!("as the test wants it") }).await.unwrap_err();
         assert!(panicked.chain().contains("panicked"), "{}", panicked.chain());
