@@ -209,7 +209,7 @@ fn a_store_that_was_large_has_a_log_for_the_keys_that_are_left() {
         let states: StringsBuf = (0..keys.len()).map(|_| state).collect();
         store.write_back(keys, &hashes, &slots, states.as_strings(), &vec![NEVER; keys.len()]);
     };
-    let stays = |key: &u32| key % (EVER / LEFT as u32) == 0;
+    let stays = |key: &u32| key.is_multiple_of(EVER / LEFT as u32);
     write(&mut store, &mut (0..EVER), b"a");
     log.save(&mut store, true).unwrap();
     write(&mut store, &mut (0..EVER).filter(|key| !stays(key)), b"");
