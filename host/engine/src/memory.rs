@@ -3,6 +3,8 @@
 //! What a twin holds outlives it, as a disk outlives a process: clones share the content, and a "new
 //! process" is a new source, sink or store over the same content.
 
+mod checkpoints;
+
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -14,10 +16,9 @@ use tamis_model::position::{Partition, Positions};
 use tamis_model::time::Millis;
 use tamis_model::{Error, Kind, Result};
 
-use crate::checkpoint::{Checkpoint, CheckpointStore, Restored};
+pub use self::checkpoints::MemoryCheckpoints;
 use crate::clock::Clock;
 use crate::decode::json::record_parts;
-use crate::entries::{Block, Entries};
 use crate::sink::Sink;
 use crate::source::{Chunk, Framing, Read, Source};
 
@@ -195,73 +196,6 @@ impl<T: Clone + Send> Sink<T> for MemorySink<T> {
     }
 }
 
-/// A store for the checkpoints of one pipeline.
-#[derive(Clone, Debug, Default)]
-pub struct MemoryCheckpoints(Arc<Mutex<Saved>>);
-
-/// The last checkpoint, and by owner what is kept of its keyed state.
-#[derive(Debug, Default)]
-struct Saved {
-    checkpoint: Option<Checkpoint>,
-    keys: BTreeMap<String, Rounds>,
-}
-
-/// What was said of an owner's keys, as a log has it that trusts in rounds: nothing is left of what was said before the last whole one.
-#[derive(Debug, Default)]
-struct Rounds {
-    last: Vec<Entries>,
-    present: Vec<Entries>,
-}
-
-impl Rounds {
-    fn blocks(&self) -> impl Iterator<Item = &Block> {
-        self.last.iter().chain(&self.present).flat_map(Entries::blocks)
-    }
-}
-
-impl MemoryCheckpoints {
-    /// No checkpoint yet.
-    pub fn new() -> Self {
-        Self::default()
-    }
-}
-
-impl CheckpointStore for MemoryCheckpoints {
-    fn latest(&mut self) -> Result<Option<Checkpoint>> {
-        Ok(lock(&self.0).checkpoint.clone())
-    }
-
-    fn restore(&mut self, take: &mut dyn FnMut(Restored<'_>) -> Result<()>) -> Result<()> {
-        let saved = lock(&self.0);
-        let of = saved.keys.values().flat_map(Rounds::blocks).map(|block| block.count).sum();
-        let mut read = 0;
-        for (owner, rounds) in &saved.keys {
-            for block in rounds.blocks() {
-                read += block.count;
-                take(Restored { owner, block: &block.bytes, read, of })?;
-            }
-        }
-        Ok(())
-    }
-
-    fn save(&mut self, checkpoint: &Checkpoint) -> Result<()> {
-        let mut saved = lock(&self.0);
-        saved.keys.retain(|owner, _| checkpoint.keyed.contains_key(owner));
-        for (owner, keyed) in &checkpoint.keyed {
-            let rounds = saved.keys.entry(owner.clone()).or_default();
-            if keyed.whole {
-                *rounds = Rounds::default();
-            }
-            rounds.present.extend([keyed.changes.clone(), keyed.repeated.clone()]);
-            if keyed.round_ends {
-                rounds.last = std::mem::take(&mut rounds.present);
-            }
-        }
-        saved.checkpoint = Some(checkpoint.without_entries());
-        Ok(())
-    }
-}
-
 /// A clock that stands until it is set; sleeping moves it on and takes no time.
 #[derive(Clone, Debug)]
 pub struct ManualClock(Arc<AtomicI64>);
@@ -291,6 +225,7 @@ impl Clock for ManualClock {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::checkpoint::CheckpointStore;
     use crate::conformance::{
         CheckpointHarness, SinkHarness, SourceHarness, checkpoint_contract, sink_contract, source_contract,
     };
