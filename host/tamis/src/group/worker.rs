@@ -186,7 +186,9 @@ impl Work {
         match self.member.asked()? {
             None => return Ok(()),
             Some(Asked::TakeOn(slices)) => {
-                tracing::info!(?slices, "taking on");
+                if !slices.is_empty() {
+                    tracing::info!(?slices, "taking on");
+                }
                 let now = Instant::now();
                 let tasks = slices.iter().flat_map(|slice| (0..PARTS).map(|part| (*slice, part)));
                 self.tasks.extend(tasks.map(|task| (task, State::Rests(now, None))));

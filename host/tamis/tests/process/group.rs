@@ -54,8 +54,7 @@ impl Worker {
             let numbers = || {
                 let (_, list) = line.split_once("slices=[").unwrap();
                 let list = list.split_once(']').unwrap().0;
-                let numbers = list.split(", ").filter(|number| !number.is_empty());
-                numbers.map(|number| number.parse().unwrap()).collect::<BTreeSet<u32>>()
+                list.split(", ").map(|number| number.parse().unwrap()).collect::<BTreeSet<u32>>()
             };
             if line.contains("taking on") {
                 slices.extend(numbers());
