@@ -88,17 +88,23 @@ async fn survives(delivery: &str, seed: u64) {
     assert_nothing_amiss(&found, &expected, seed);
 }
 
-/// Fails the network once somebody uses it, and mends it after a while.
+/// Fails the network until it hits somebody, and mends it after a while.
 pub fn hit(cluster: &Cluster, fault: Fault, lasts: Duration) {
-    let before = cluster.proxy(0).counts().hits;
-    cluster.proxy(0).fail(fault);
-    let began = Instant::now();
-    while cluster.proxy(0).counts().hits == before {
+    let proxy = cluster.proxy(0);
+    let (before, began) = (proxy.counts().hits, Instant::now());
+    proxy.fail(fault);
+    while proxy.counts().hits == before {
         assert!(began.elapsed() < PATIENCE, "{fault:?} hits something");
-        std::thread::sleep(Duration::from_millis(5));
+        std::thread::sleep(Duration::from_millis(500));
+        if proxy.counts().hits == before {
+            // Nobody was connected: then nobody can be while it lasts.
+            proxy.join();
+            std::thread::sleep(Duration::from_millis(100));
+            proxy.fail(fault);
+        }
     }
     std::thread::sleep(lasts);
-    cluster.proxy(0).join();
+    proxy.join();
 }
 
 /// Says what is lost, there twice, or was never expected.
