@@ -48,14 +48,11 @@ fn run(case: &Case, payments: &Path, cache: &Path) -> Took {
     symlink(payments, home.topics().join("payments")).expect("it is new");
     symlink(cache, home.cache()).expect("it is new");
     let mut config = format!("[streams]\nshards = {}\nrows_max = {}\n", case.shards, case.rows_max);
-    for (name, plugin, settings) in &case.work {
+    for (_, plugin, _) in &case.work {
         let file = format!("{plugin}.wasm");
         fs::copy(components::folder().join(&file), home.plugins().join(&file)).expect("the component was built");
-        config += &format!("[rules.{name}]\nplugin = \"{plugin}\"\n[rules.{name}.config]\n");
-        for (setting, value) in settings.as_object().into_iter().flatten() {
-            config += &format!("{setting} = {value}\n");
-        }
     }
+    config += &workload::config(&case.work);
     fs::write(home.config(), config).expect("there is room for a home");
     let (start, cpu) = (Instant::now(), children_cpu());
     let mut process = Command::new(std::env::current_exe().expect("this is a program"));

@@ -54,6 +54,16 @@ pub fn ten() -> Vec<Work> {
     ]
 }
 
+/// What `tamis.toml` says of rules.
+pub fn config(work: &[Work]) -> String {
+    let rule = |(name, plugin, settings): &Work| {
+        let settings = settings.as_object().into_iter().flatten();
+        let settings: String = settings.map(|(setting, value)| format!("{setting} = {value}\n")).collect();
+        format!("[rules.{name}]\nplugin = \"{plugin}\"\n[rules.{name}.config]\n{settings}")
+    };
+    work.iter().map(rule).collect()
+}
+
 /// The rules as a set, each in the sandbox.
 ///
 /// # Panics

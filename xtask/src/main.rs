@@ -62,6 +62,9 @@ enum Task {
         /// Ten rules in Tamis and in Flink SQL beside it, on the same topics, and no other benchmark
         #[arg(long)]
         peers: bool,
+        /// Only how soon alerts are there, of a Kafka that is started for it
+        #[arg(long)]
+        latency: bool,
         /// About how many payments and orders are judged of these topics
         #[arg(long, default_value_t = 3_000_000)]
         events: u64,
@@ -95,7 +98,10 @@ fn perform(task: Task) -> Result<()> {
         Task::Demo { kafka, args } => demo(kafka, &args),
         Task::Kafka { brokers } => kafka(brokers),
         Task::Test => test(),
-        Task::Bench { kafka, peers, events, args } if kafka || peers => bench_kafka(kafka, peers, events, &args),
+        Task::Bench { kafka, peers, latency, events, args } if kafka || peers || latency => {
+            let what = [(kafka, "--kafka"), (peers, "--peers"), (latency, "--latency")];
+            bench_kafka(what.into_iter().filter_map(|(is_asked, flag)| is_asked.then_some(flag)), events, &args)
+        }
         Task::Bench { args, .. } => bench(&args),
         Task::Deny => deny(),
     }
@@ -168,12 +174,12 @@ fn bench(args: &[OsString]) -> Result<()> {
 }
 
 /// The benchmark that runs the host as a process, against a broker.
-fn bench_kafka(kafka: bool, peers: bool, events: u64, args: &[OsString]) -> Result<()> {
+fn bench_kafka(what: impl Iterator<Item = &'static str>, events: u64, args: &[OsString]) -> Result<()> {
     let components = Components::build()?;
     run("host", cargo(["build", "--release", "--workspace", "--bins"]))?;
     let mut benchmark =
         components.known_to(cargo(["bench", "--profile=release", "--workspace", "--bench=kafka", "--"]));
-    benchmark.args(kafka.then_some("--kafka")).args(peers.then_some("--peers")).arg(format!("--events={events}"));
+    benchmark.args(what).arg(format!("--events={events}"));
     benchmark.args(args).env("TAMIS_HOST", components.host_path());
     run("benchmark", benchmark)
 }

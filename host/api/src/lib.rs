@@ -26,6 +26,7 @@ mod server;
 mod streams;
 mod tokens;
 mod trace;
+mod worker;
 
 use std::sync::Arc;
 
@@ -46,6 +47,7 @@ pub use server::{TlsFiles, serve};
 pub use streams::{StreamState, StreamStatus, Streams};
 pub use tamis_jobs::backtest::{BacktestRequest, BacktestSource};
 pub use tokens::{TokenRequest, issue_token};
+pub use worker::router as worker_router;
 
 use crate::app::App;
 use crate::routes::Routes;

@@ -4,13 +4,15 @@ use std::time::{Duration, Instant};
 
 use serde::Serialize;
 use tamis_connectors::topics::Topics;
+use tamis_engine::Restoring;
 use tamis_model::error::Context;
+use tamis_model::time::Millis;
 use tokio::sync::Mutex;
 use utoipa::ToSchema;
 
 use crate::app::App;
 use crate::problem::Problem;
-use crate::streams::StreamState;
+use crate::streams::{StreamState, StreamStatus};
 
 /// A stream writes down how it is each second; one that has not for so long hangs, or is busy with what takes too long.
 const SILENT_MS_MAX: i64 = 30_000;
@@ -58,6 +60,11 @@ enum Part {
     Disk,
 }
 
+/// Whether a host is ready now that has nothing but streams, and is told the rules by another one.
+pub(crate) fn of_streams(status: &StreamStatus, now: Millis) -> ReadinessReport {
+    report([(Part::Stream, judges(status, 0, now))])
+}
+
 /// Whether the host is ready now.
 pub(crate) async fn readiness(app: &App) -> ReadinessReport {
     let newest = app.catalog().rule_set_revision().await.map_err(|_| "it does not answer".to_owned());
@@ -65,32 +72,40 @@ pub(crate) async fn readiness(app: &App) -> ReadinessReport {
         Ok(newest) => (stream(app, newest).await, Ok(())),
         Err(reason) => (Err("nobody knows what is to run".to_owned()), Err(reason)),
     };
-    let parts = [(Part::Stream, stream), (Part::Catalogue, catalogue), (Part::Disk, disk(app).await)];
+    report([(Part::Stream, stream), (Part::Catalogue, catalogue), (Part::Disk, disk(app).await)])
+}
+
+fn report<const N: usize>(parts: [(Part, Result<(), String>); N]) -> ReadinessReport {
     let parts = parts.map(|(part, found)| PartReport { part, ready: found.is_ok(), reason: found.err() });
     ReadinessReport { ready: parts.iter().all(|part| part.ready), parts: parts.into() }
 }
 
-/// It judges by the newest rules, or there is none that runs. Names and causes are for those who have a token.
+/// It judges by the newest rules, or there is none that runs.
 async fn stream(app: &App, newest: u64) -> Result<(), String> {
-    let (state, revision, refused, updated_at) = {
-        let status = app.api.streams.status.borrow();
-        let refused = status.refused.as_ref().map(|(revision, _)| *revision);
-        (status.state, status.revision, refused, status.updated_at)
-    };
-    let silent_ms = app.api.clock.now() - updated_at;
-    let is_silent = state == StreamState::Running && silent_ms > SILENT_MS_MAX;
-    if state == StreamState::Running && revision >= newest && !is_silent {
+    let judges = judges(&app.api.streams.status.borrow(), newest, app.now());
+    if judges.is_err() && app.catalog().running_rules().await.is_ok_and(|running| running.rules.is_empty()) {
         return Ok(());
     }
-    if app.catalog().running_rules().await.is_ok_and(|running| running.rules.is_empty()) {
-        return Ok(());
-    }
-    Err(match (state, refused) {
-        _ if is_silent => format!("nothing has been heard of it for {} s", silent_ms / 1000),
-        (StreamState::Running, Some(refused)) if refused >= newest => {
+    judges
+}
+
+/// It judges by the rules of this revision or a later one. Names and causes are for those who have a token.
+fn judges(status: &StreamStatus, newest: u64, now: Millis) -> Result<(), String> {
+    let StreamStatus { state, revision, restoring, .. } = *status;
+    let silent_ms = now - status.updated_at;
+    Err(match (state, &status.refused) {
+        (StreamState::Running, _) if silent_ms > SILENT_MS_MAX => {
+            format!("nothing has been heard of it for {} s", silent_ms / 1000)
+        }
+        (StreamState::Running, _) if revision >= newest => return Ok(()),
+        (StreamState::Running, Some((refused, _))) if *refused >= newest => {
             format!("the engine refused revision {refused} of the rules, and goes on with {revision}")
         }
         (StreamState::Running, _) => format!("it runs revision {revision} of the rules, the newest is {newest}"),
+        (StreamState::Starting, _) if restoring.entries < restoring.of => {
+            let Restoring { entries, of } = restoring;
+            format!("it is starting, and has taken back {entries} of at most {of} entries of its state")
+        }
         (state, _) => format!("it is {}", state.name()),
     })
 }
@@ -110,7 +125,7 @@ async fn disk(app: &App) -> Result<(), String> {
             let written = std::fs::write(&probe, PROBE_BYTES).and_then(|()| std::fs::remove_file(&probe));
             written.outage("write", probe.display())
         }
-        Topics::Kafka(topics) => topics.require(&[]),
+        Topics::Kafka { topics, .. } => topics.require(&[]),
     });
     let found = written.await.map_err(|problem: Problem| {
         tracing::error!("{}", problem.logged().unwrap_or("the disk cannot be written"));

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde::Serialize;
 use tamis_engine::meters::Measures;
 use tamis_engine::report::RuleGauge;
-use tamis_engine::{Commands, Report};
+use tamis_engine::{Commands, Report, Restoring};
 use tamis_model::position::Partition;
 use tamis_model::time::Millis;
 use tokio::sync::watch;
@@ -28,6 +28,8 @@ pub struct StreamStatus {
     pub since: Millis,
     /// Why it halted or failed: the whole chain of causes.
     pub error: Option<String>,
+    /// How far it has come in taking its state back, since it started last.
+    pub restoring: Restoring,
     /// The revision of the rule set that really runs.
     pub revision: u64,
     /// The last revision that the engine refused, and why; the one before it goes on. None since it took a later one.
@@ -80,6 +82,7 @@ impl StreamStatus {
             state: StreamState::Starting,
             since: now,
             error: None,
+            restoring: Restoring::default(),
             revision: 0,
             refused: None,
             report: Arc::default(),

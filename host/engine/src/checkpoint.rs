@@ -2,11 +2,14 @@
 //!
 //! What is small is in each of them whole. Keyed state may be large, so a checkpoint has what of it has changed since the one before.
 
+mod told;
+
 use std::collections::BTreeMap;
 
 use tamis_model::Result;
 use tamis_model::position::Positions;
 
+pub use self::told::{Restoring, Told};
 use crate::entries::Entries;
 
 /// Everything that a pipeline needs to go on where it was, beside the keyed state of the checkpoints before.
@@ -50,7 +53,7 @@ pub struct Keyed {
 }
 
 /// Keys and their values that checkpoints keep.
-pub(crate) trait KeyedState {
+pub(crate) trait KeyedState: Send {
     /// How many keys there are.
     fn keys(&self) -> usize;
     /// What the next checkpoint says; it counts as said from now on.
@@ -66,9 +69,9 @@ pub struct Restored<'a> {
     pub owner: &'a str,
     /// A block of [`Entries`].
     pub block: &'a [u8],
-    /// How many entries have been handed back with this block, those of all owners together.
+    /// How many entries have been read with this block, those of all owners together.
     pub read: u64,
-    /// How many there are.
+    /// How many there are to read, at most.
     pub of: u64,
 }
 

@@ -1,7 +1,7 @@
 //! Decisions: what the stream made of single records, for whoever waits for it.
 //!
 //! A record that somebody waits for is written to its topic like every other one, with a header that names the request. The stream judges
-//! it where it comes, and lays what came of it here once its output has left. So there is one path for data, and an answer cannot differ
+//! it where it comes, and lays what came of it here once its output has left, or is on its way into the next transaction. So there is one path for data, and an answer cannot differ
 //! from what the stream did.
 
 use std::collections::HashMap;

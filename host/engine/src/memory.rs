@@ -3,9 +3,10 @@
 //! What a twin holds outlives it, as a disk outlives a process: clones share the content, and a "new
 //! process" is a new source, sink or store over the same content.
 
+mod broker;
 mod checkpoints;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -16,6 +17,7 @@ use tamis_model::position::{Partition, Positions};
 use tamis_model::time::Millis;
 use tamis_model::{Error, Kind, Result};
 
+pub use self::broker::MemoryBroker;
 pub use self::checkpoints::MemoryCheckpoints;
 use crate::clock::Clock;
 use crate::decode::json::record_parts;
@@ -72,6 +74,7 @@ impl MemoryTopics {
     pub fn source(&self, bounded: bool, chunk_records: usize) -> MemorySource {
         MemorySource {
             topics: self.clone(),
+            share: None,
             positions: Positions::default(),
             next: BTreeMap::new(),
             bounded,
@@ -90,12 +93,21 @@ impl MemoryTopics {
 #[derive(Debug)]
 pub struct MemorySource {
     topics: MemoryTopics,
+    /// The partitions that it has; none = all.
+    share: Option<BTreeSet<Partition>>,
     positions: Positions,
     /// The next line of each partition that was read.
     next: BTreeMap<Partition, usize>,
     bounded: bool,
     chunk_records: usize,
     framing: Framing,
+}
+
+impl MemorySource {
+    /// The same over these partitions alone.
+    pub fn of(self, partitions: impl IntoIterator<Item = Partition>) -> Self {
+        Self { share: Some(partitions.into_iter().collect()), ..self }
+    }
 }
 
 impl Source for MemorySource {
@@ -106,7 +118,8 @@ impl Source for MemorySource {
     }
 
     fn partitions(&mut self) -> Result<Vec<Partition>> {
-        Ok(lock(&self.topics.0).keys().cloned().collect())
+        let is_own = |partition: &&Partition| self.share.as_ref().is_none_or(|share| share.contains(partition));
+        Ok(lock(&self.topics.0).keys().filter(is_own).cloned().collect())
     }
 
     fn read(&mut self, partition: &Partition, chunk: &mut Chunk) -> Result<Read> {

@@ -1,16 +1,11 @@
 //! What leaves with a batch: alerts and dead letters.
 
-use std::collections::BTreeMap;
-use std::{iter, thread};
-
-use tamis_model::aggregate::AggregateRow;
-use tamis_model::alert::{Alert, AlertMode};
+use tamis_model::alert::AlertMode;
 use tamis_model::dead_letter::DeadLetter;
 use tamis_model::position::Partition;
 use tamis_model::record::Record;
 use tamis_model::rule::Poisoned;
 use tamis_model::time::Millis;
-use tamis_model::{Error, Result};
 
 use crate::alerts::{Author, Raised};
 use crate::decode::json::TOMBSTONE;
@@ -18,91 +13,14 @@ use crate::decode::{Origin, Refused};
 use crate::recent::RecentAlerts;
 use crate::report::{Counts, RuleCounts, of};
 use crate::rules::{RulePlan, SHADOW_ALERTS};
-use crate::sink::{Settle, Sink};
+use crate::sinks::Output;
 use crate::source::Chunk;
 use crate::tray::Item;
-
-/// Where the output of a stream goes. All are named in checkpoints.
-pub struct Sinks {
-    /// Alerts on their routes, and dead letters.
-    pub records: Box<dyn Sink<Record>>,
-    /// Where alerts go besides, each by the name that stands in checkpoints.
-    pub alerts: Vec<(String, Box<dyn Sink<Alert>>)>,
-    /// Where the rows of aggregates go; without it there may be no rule that emits rows.
-    pub aggregates: Option<Box<dyn Sink<AggregateRow>>>,
-}
-
-impl Sinks {
-    /// Stages them all at a time, as each waits for the disk. What they staged by their names in checkpoints.
-    pub fn stage(&mut self) -> Result<BTreeMap<String, serde_json::Value>> {
-        let Self { records, alerts, aggregates } = self;
-        thread::scope(|scope| {
-            let alerts = alerts.iter_mut().map(|(name, sink)| (alert_sink(name), scope.spawn(|| sink.stage())));
-            let aggregates = aggregates.iter_mut().map(|sink| (AGGREGATES.to_owned(), scope.spawn(|| sink.stage())));
-            // They begin before this thread does its own part.
-            let beside: Vec<_> = alerts.chain(aggregates).collect();
-            let records = records.stage();
-            let beside =
-                beside.into_iter().map(|(name, staging)| (name, staging.join().expect("a sink does not panic")));
-            let all = iter::once((RECORDS.to_owned(), records)).chain(beside.collect::<Vec<_>>());
-            all.map(|(name, staged)| Ok((name, staged?))).collect()
-        })
-    }
-
-    /// Commits what a checkpoint says was staged. Returns whether it knows every sink.
-    pub fn commit(&mut self, staged: &BTreeMap<String, serde_json::Value>) -> Result<bool> {
-        let with_output = staged.iter().filter(|(_, staged)| !staged.is_null());
-        let mut unknown: Vec<_> = with_output.map(|(name, _)| name).collect();
-        let mut complete = true;
-        let mut find = |name: &str| {
-            unknown.retain(|other| *other != name);
-            let staged = staged.get(name);
-            complete &= staged.is_some();
-            staged
-        };
-        if let Some(staged) = find(RECORDS) {
-            self.records.commit(staged)?;
-        }
-        for (name, sink) in &mut self.alerts {
-            if let Some(staged) = find(&alert_sink(name)) {
-                sink.commit(staged)?;
-            }
-        }
-        if let Some(sink) = &mut self.aggregates
-            && let Some(staged) = find(AGGREGATES)
-        {
-            sink.commit(staged)?;
-        }
-        match unknown.first() {
-            Some(name) => {
-                Err(Error::invalid("go on with", format!("sink {name}"), "it has staged output and is not there"))
-            }
-            None => Ok(complete),
-        }
-    }
-
-    /// Makes visible what sinks have gathered. Nothing was written since the last commit.
-    pub fn settle(&mut self, what: Settle) -> Result<()> {
-        self.records.settle(what)?;
-        self.alerts.iter_mut().try_for_each(|(_, sink)| sink.settle(what))?;
-        self.aggregates.iter_mut().try_for_each(|sink| sink.settle(what))
-    }
-}
-
-/// The name of the record sink in checkpoints.
-pub const RECORDS: &str = "records";
-const AGGREGATES: &str = "aggregates";
-
-fn alert_sink(name: &str) -> String {
-    format!("alerts/{name}")
-}
 
 /// What is on its way out.
 #[derive(Default)]
 pub(crate) struct Outbox {
-    records: Vec<Record>,
-    alerts: Vec<Alert>,
-    aggregates: Vec<AggregateRow>,
+    pub output: Output,
     /// The times of the records that alerts are about.
     pub triggers: Vec<Millis>,
     pub recent: RecentAlerts,
@@ -135,7 +53,7 @@ impl Outbox {
     pub fn take(&mut self, rule: &RulePlan, item: Item, counts: &mut Counts) {
         match item {
             Item::Letter(letter) => self.dead_letter(*letter, counts),
-            Item::Row(row) => self.aggregates.push(row),
+            Item::Row(row) => self.output.aggregates.push(row),
             Item::Alert(raised) => self.raise(rule, *raised, counts.of_rule(rule)),
         }
     }
@@ -151,7 +69,7 @@ impl Outbox {
             AlertMode::Live => &rule.route,
             AlertMode::Shadow => SHADOW_ALERTS,
         };
-        self.records.push(Record {
+        self.output.records.push(Record {
             topic: route.to_owned(),
             partition: None,
             timestamp: raised.time,
@@ -161,7 +79,7 @@ impl Outbox {
             headers: Vec::new(),
         });
         self.triggers.extend(raised.triggered_at);
-        self.alerts.push(raised.alert);
+        self.output.alerts.push(raised.alert);
     }
 
     /// Writes the dead letter of a record that was refused. `before` is the time of the record before it.
@@ -181,33 +99,12 @@ impl Outbox {
     /// Adds a dead letter.
     pub fn dead_letter(&mut self, letter: DeadLetter, counts: &mut Counts) {
         counts.dead_letters += 1;
-        self.records.push(letter.into_record());
+        self.output.records.push(letter.into_record());
     }
 
     /// Takes records on their way to another stream.
     pub fn hand_on(&mut self, records: Vec<Record>) {
-        self.records.extend(records);
-    }
-
-    /// Gives everything to the sinks.
-    pub fn flush(&mut self, sinks: &mut Sinks) -> Result<()> {
-        if !self.records.is_empty() {
-            sinks.records.write(&self.records)?;
-            self.records.clear();
-        }
-        if !self.alerts.is_empty() {
-            for (_, sink) in &mut sinks.alerts {
-                sink.write(&self.alerts)?;
-            }
-            self.alerts.clear();
-        }
-        if !self.aggregates.is_empty()
-            && let Some(sink) = &mut sinks.aggregates
-        {
-            sink.write(&self.aggregates)?;
-            self.aggregates.clear();
-        }
-        Ok(())
+        self.output.records.extend(records);
     }
 }
 

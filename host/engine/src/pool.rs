@@ -1,6 +1,5 @@
 //! The threads that shards work on.
 
-use rayon::iter::{IntoParallelRefMutIterator, ParallelIterator};
 use rayon::{ThreadPool, ThreadPoolBuilder};
 use tamis_model::Result;
 use tamis_model::error::Context as _;
@@ -19,10 +18,24 @@ impl Pool {
 
     /// Does some work for each item: at the same time, where that is worth it. Whatever it logs is of the span of the one that asks.
     pub fn each<T: Send>(&self, at_once: bool, items: &mut [T], work: impl Fn(&mut T) + Send + Sync) {
+        self.each_beside(at_once, items, work, || ());
+    }
+
+    /// The same. Whoever asks does something else meanwhile, unless it has to do the work itself.
+    pub fn each_beside<T: Send>(
+        &self,
+        at_once: bool,
+        items: &mut [T],
+        work: impl Fn(&mut T) + Send + Sync,
+        meanwhile: impl FnOnce(),
+    ) {
         match &self.0 {
             Some(pool) if at_once && items.len() > 1 => {
-                let span = Span::current();
-                pool.install(|| items.par_iter_mut().for_each(|item| span.in_scope(|| work(item))));
+                let (span, work) = (&Span::current(), &work);
+                pool.in_place_scope(|scope| {
+                    items.iter_mut().for_each(|item| scope.spawn(move |_| span.in_scope(|| work(item))));
+                    meanwhile();
+                });
             }
             _ => items.iter_mut().for_each(work),
         }

@@ -8,7 +8,8 @@ use tamis_model::{Error, Result};
 /// - `write` takes output in order. It may be visible at once or only after a commit, as the implementation says.
 /// - `stage` makes everything written so far durable and describes it in a few bytes of JSON, which the
 ///   engine saves in its checkpoint. Nothing is written between `stage` and the `commit` that follows. `null` says that
-///   there is nothing to commit: a stream may go on without such a sink.
+///   there is nothing to commit: a stream may go on without such a sink. A sink of records that leave at once is written to after
+///   a stage as before it, and commits what was staged in a new process alone.
 /// - `commit` makes exactly what was staged visible: nothing of it is lost, and whatever was written after
 ///   that stage is gone. It is idempotent and works in a new process: after a crash the engine commits
 ///   the staged output of its last checkpoint again and then writes what came after it anew.
@@ -20,6 +21,12 @@ pub trait Sink<T>: Send {
     fn write(&mut self, output: &[T]) -> Result<()>;
     /// Makes it durable.
     fn stage(&mut self) -> Result<serde_json::Value>;
+    /// Begins to make what was written so far durable, of a sink whose output leaves at once: what is returned waits for that and describes
+    /// it, wherever it is called, while more is written. A sink with no way of its own stages before it returns.
+    fn begin_stage(&mut self) -> Result<Staging> {
+        let staged = self.stage()?;
+        Ok(Box::new(|| Ok(staged)))
+    }
     /// Makes it visible.
     fn commit(&mut self, staged: &serde_json::Value) -> Result<()>;
     /// Makes gathered output visible.
@@ -27,6 +34,9 @@ pub trait Sink<T>: Send {
         Ok(())
     }
 }
+
+/// Waits until what a sink has begun to stage is durable, and describes it.
+pub type Staging = Box<dyn FnOnce() -> Result<serde_json::Value> + Send>;
 
 /// A sink that only looks at output as it comes: there is nothing to commit.
 pub struct Unstaged<F>(pub F);
@@ -60,10 +70,13 @@ impl<T> Sink<T> for Watched<T> {
     }
 
     fn stage(&mut self) -> Result<serde_json::Value> {
-        match self.watcher.stage()? {
-            serde_json::Value::Null => self.sink.stage(),
-            _ => Err(Error::invalid("watch", "a sink", "the watcher has something to commit")),
-        }
+        self.stage_watcher()?;
+        self.sink.stage()
+    }
+
+    fn begin_stage(&mut self) -> Result<Staging> {
+        self.stage_watcher()?;
+        self.sink.begin_stage()
     }
 
     fn commit(&mut self, staged: &serde_json::Value) -> Result<()> {
@@ -73,6 +86,15 @@ impl<T> Sink<T> for Watched<T> {
     fn settle(&mut self, what: Settle) -> Result<()> {
         self.sink.settle(what)?;
         self.watcher.settle(what)
+    }
+}
+
+impl<T> Watched<T> {
+    fn stage_watcher(&mut self) -> Result<()> {
+        match self.watcher.stage()? {
+            serde_json::Value::Null => Ok(()),
+            _ => Err(Error::invalid("watch", "a sink", "the watcher has something to commit")),
+        }
     }
 }
 

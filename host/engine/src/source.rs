@@ -7,6 +7,7 @@ use tamis_model::Result;
 use tamis_model::position::{Partition, Positions};
 use tamis_model::time::Millis;
 
+use crate::clock::Waker;
 use crate::decode::Origin;
 use crate::decode::json::{RecordParts, record_parts};
 use crate::frame::{Frame, Frames};
@@ -136,7 +137,8 @@ impl Chunk {
         let mut start = 0;
         Frame::ends(&records[..end], 0).map(move |end| {
             let frame = Frame::read(records, std::mem::replace(&mut start, end));
-            FramedRecord { offset: frame.offset, key: frame.key(records), value: frame.value(records) }
+            let Frame { offset, timestamp, .. } = frame;
+            FramedRecord { offset, timestamp, key: frame.key(records), value: frame.value(records) }
         })
     }
 
@@ -150,6 +152,14 @@ impl Chunk {
         match self.framing {
             Framing::Lines => record_parts(self.raw(origin)),
             Framing::Frames => Frame::read(&self.bytes, origin.start as usize).parts(&self.bytes),
+        }
+    }
+
+    /// The time of one of its records.
+    pub fn timestamp(&self, origin: Origin) -> Option<Millis> {
+        match self.framing {
+            Framing::Lines => self.record(origin).timestamp,
+            Framing::Frames => Frame::read(&self.bytes, origin.start as usize).timestamp,
         }
     }
 
@@ -190,6 +200,8 @@ impl Chunk {
 pub struct FramedRecord<'a> {
     /// Its offset.
     pub offset: i64,
+    /// Its time.
+    pub timestamp: Option<Millis>,
     /// Its key.
     pub key: Option<&'a [u8]>,
     /// Its value; none = it is a tombstone.
@@ -221,12 +233,18 @@ pub enum Read {
 /// - A source remembers nothing across processes: positions live in checkpoints.
 /// - Memory: a chunk is bounded (about `chunk_bytes`, or one record where that is longer).
 pub trait Source: Send {
+    /// From the next `open` on, wakes whoever waits for records when some arrive in a partition that had no more. A source that cannot tell is
+    /// asked again and again.
+    fn wake(&mut self, _waker: &Waker) {}
     /// Goes to `positions`.
     fn open(&mut self, positions: &Positions) -> Result<()>;
     /// The partitions there are now, in a stable order; new ones may appear at the end.
     fn partitions(&mut self) -> Result<Vec<Partition>>;
     /// Reads on in one partition. The chunk is only meaningful after [`Read::Records`].
     fn read(&mut self, partition: &Partition, chunk: &mut Chunk) -> Result<Read>;
+    /// Gets ready what the next `read` of a partition may give, while other threads judge what was read before. Until then it counts as not
+    /// read, whatever `note` and `lag` say, and an error is that `read`'s; another partition may come first, and `open` forgets it.
+    fn read_ahead(&mut self, _partition: &Partition) {}
     /// Adds what `open` needs beside the positions of its partitions, to go on behind what was read from it and worked through.
     fn note(&self, _positions: &mut Positions) {}
     /// How many records there are behind the last one that was read, by partition: as far as is known without asking anybody, as

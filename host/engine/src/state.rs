@@ -21,8 +21,8 @@ use crate::timers::Timers;
 const MIGRATED_MAX: usize = 4096;
 /// So many slots a checkpoint may always pass on its round, most of them free.
 const SLOTS_PASSED_MIN: u64 = 1 << 14;
-/// Keys that are looked up side by side.
-const JOINED_AT_ONCE: usize = 32;
+/// Keys that are looked up side by side, or written down.
+const AT_ONCE: usize = 32;
 /// The slot of a key that has no state yet.
 pub(crate) const NO_SLOT: u32 = u32::MAX;
 
@@ -79,10 +79,10 @@ impl StateStore {
     pub fn join(&self, keys: Strings<'_>, hashes: &[u64], slots: &mut Vec<u32>, states: &mut StringsBuf) {
         slots.clear();
         states.clear();
-        for (block, hashes) in hashes.chunks(JOINED_AT_ONCE).enumerate() {
-            let first = block * JOINED_AT_ONCE;
+        for (block, hashes) in hashes.chunks(AT_ONCE).enumerate() {
+            let first = block * AT_ONCE;
             slots.extend(hashes.iter().map(|hash| self.index.find(*hash, |_| true).unwrap_or(NO_SLOT)));
-            let mut found = [None; JOINED_AT_ONCE];
+            let mut found = [None; AT_ONCE];
             for (found, slot) in found.iter_mut().zip(&slots[first..]).filter(|(_, slot)| **slot != NO_SLOT) {
                 *found = Some(self.slots[*slot].parts());
             }
@@ -203,6 +203,14 @@ impl StateStore {
         Some(())
     }
 
+    /// Writes the keys in some slots down, where there is one.
+    fn say_each(&mut self, slots: &[u32], entries: &mut Entries) {
+        for slots in slots.chunks(AT_ONCE) {
+            self.slots.fetch(slots.iter().copied());
+            slots.iter().for_each(|slot| _ = self.say(*slot, entries));
+        }
+    }
+
     /// Writes the key in a slot down, if there is one.
     fn say(&mut self, slot: u32, entries: &mut Entries) -> bool {
         let entry = &mut self.slots[slot];
@@ -265,12 +273,17 @@ impl KeyedState for StateStore {
         self.changes.goes_on = true;
         if !goes_on {
             let mut all = Entries::default();
-            (0..self.slots.len()).for_each(|slot| _ = self.say(slot, &mut all));
+            let (mut slots, mut next) = (Vec::new(), 0..self.slots.len());
+            while !next.is_empty() {
+                slots.clear();
+                slots.extend(next.by_ref().take(AT_ONCE));
+                self.say_each(&slots, &mut all);
+            }
             return Keyed { whole: true, changes: all, ..Keyed::default() };
         }
         self.changes.round = round;
         // A key that was forgotten and is there again comes behind its end.
-        slots.iter().for_each(|slot| _ = self.say(*slot, &mut gone));
+        self.say_each(&slots, &mut gone);
         Keyed { changes: gone, ..Keyed::default() }
     }
 
@@ -279,8 +292,11 @@ impl KeyedState for StateStore {
         // As large a share of the slots as of the keys: otherwise a store that has been large would be long on its way.
         let share = u64::from(self.slots.len()).saturating_mul(keys_max).div_ceil(self.len.max(1) as u64);
         let slots_max = u32::try_from(share.max(SLOTS_PASSED_MIN)).unwrap_or(u32::MAX);
-        let (passed_end, mut left) = (end.min(at.saturating_add(slots_max)), keys_max);
+        let (begin, passed_end, mut left) = (at, end.min(at.saturating_add(slots_max)), keys_max);
         while at < passed_end && (left > 0 || self.slots[at].is_free()) {
+            if (at - begin) % AT_ONCE as u32 == 0 && left > 0 {
+                self.slots.fetch(at..passed_end.min(at + AT_ONCE as u32));
+            }
             left -= u64::from(self.say(at, &mut keyed.repeated));
             at += 1;
         }

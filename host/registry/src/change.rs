@@ -10,6 +10,7 @@ use tamis_catalog::rule_versions::RuleVersion;
 use tamis_catalog::rules::{Rule, RuleStep, Trial, Trip};
 use tamis_catalog::{Change, Checked, Conflict, Expected, Moved};
 use tamis_engine::rules::{self, OnStateChange, Role, RulePlan};
+use tamis_model::error::Context;
 use tamis_model::time::Millis;
 use tamis_model::{Error, Kind, Result};
 
@@ -66,6 +67,7 @@ impl Registry {
     async fn check_step(&self, rule: &Rule, step: &RuleStep, checked: Checked, change: &Change<'_>) -> Result<Checked> {
         let starts = async |version: u32, checked: Checked| {
             let plan = self.checked_version(&rule.name, version, Role::Shadow, Some(change)).await?;
+            self.check_topic(&plan).await?;
             Ok(checked.with_lists(&plan.lists))
         };
         match step {
@@ -137,6 +139,20 @@ impl Registry {
         Ok(())
     }
 
+    /// Whether there is a topic for the alerts of a version: a stream that has none stops. When nobody can say it now, the stream will.
+    async fn check_topic(&self, plan: &RulePlan) -> Result<()> {
+        let (registry, topic) = (self.clone(), plan.route.clone());
+        let look = move || registry.0.finds_topic.get().map_or(Ok(true), |finds| finds(&topic));
+        let found = tokio::task::spawn_blocking(look).await.outage("look for topic", &plan.route)?;
+        match found {
+            Ok(false) => {
+                let reason = format!("no broker has topic {}: make it first", plan.route);
+                Err(Error::invalid("route the alerts of rule", &plan.name, reason))
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// Keeps that the engine has stopped a version by itself. Nothing when somebody was faster.
     pub async fn record_trip(&self, trip: &rules::Trip, now: Millis) -> Result<()> {
         let kept = Trip { version: trip.version, trial: trip.trial, reason: &trip.reason };
@@ -158,6 +174,7 @@ impl Registry {
         change: &Change<'_>,
     ) -> Result<Checked> {
         let heir = self.checked_version(&rule.name, version, Role::Active, Some(change)).await?;
+        self.check_topic(&heir).await?;
         let checked = checked.with_lists(&heir.lists);
         // What is on trial goes on with its own state, which it has once the stream tries it.
         let on_trial = rule.pointers.trial.as_ref().is_some_and(|trial| trial.version == version);

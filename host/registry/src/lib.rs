@@ -15,7 +15,7 @@ pub mod upload;
 
 use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 
 use tamis_catalog::audit::AuditEntry;
 use tamis_catalog::plugins::PluginState;
@@ -51,7 +51,11 @@ struct Parts {
     revisions: watch::Sender<u64>,
     /// Whose turn it is to compile.
     builds: Semaphore,
+    finds_topic: OnceLock<TopicFinder>,
 }
+
+/// Says whether a topic is there. It may block.
+pub type TopicFinder = Box<dyn Fn(&str) -> Result<bool> + Send + Sync>;
 
 /// Components that are compiled at once, beside the stream that needs the cores too.
 const BUILDS_MAX: usize = 2;
@@ -67,8 +71,25 @@ impl Registry {
         std::fs::create_dir_all(&components).outage("create folder", components.display())?;
         let revisions = watch::Sender::new(catalog.rule_set_revision().await?);
         let (loaded, running, tried) = Default::default();
-        let builds = Semaphore::new(BUILDS_MAX);
-        Ok(Self(Arc::new(Parts { sandbox, catalog, components, schemas, loaded, running, tried, revisions, builds })))
+        let (builds, finds_topic) = (Semaphore::new(BUILDS_MAX), OnceLock::new());
+        Ok(Self(Arc::new(Parts {
+            sandbox,
+            catalog,
+            components,
+            schemas,
+            loaded,
+            running,
+            tried,
+            revisions,
+            builds,
+            finds_topic,
+        })))
+    }
+
+    /// From now on a version is put to work only when the topic of its alerts is there, as the first who is named here says. Where topics are
+    /// made by whoever writes to them, nobody is.
+    pub fn ask_for_topics(&self, finds_topic: TopicFinder) {
+        let _ = self.0.finds_topic.set(finds_topic);
     }
 
     /// What it keeps things in.

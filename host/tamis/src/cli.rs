@@ -47,7 +47,11 @@ pub enum Command {
     /// Run a share of the streams of Kafka's topics, as another host of the group of the one that serves, until SIGTERM.
     ///
     /// The rules come from the host that serves; alerts go to their topics, and through that host to lake and warehouse.
-    Worker,
+    Worker {
+        /// Where metrics and readiness can be asked for without a token, instead of what `[metrics]` in tamis.toml says.
+        #[arg(long, value_name = "ADDRESS:PORT")]
+        listen: Option<String>,
+    },
     /// Change rules of a running host: draft, review, trial, activate, roll back.
     Rule {
         /// Which host.

@@ -40,7 +40,7 @@ pub struct Config {
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Metrics {
-    /// Where `/metrics` answers without a token, `ADDRESS:PORT`; nowhere when absent.
+    /// Where `/metrics` answers without a token, `ADDRESS:PORT`; nowhere when absent. At a worker `/healthz` and `/readyz` do, too.
     pub listen: Option<String>,
 }
 

@@ -4,9 +4,10 @@ use std::sync::Arc;
 
 use tamis_catalog::Catalog;
 use tamis_connectors::influx::InfluxSettings;
+use tamis_connectors::kafka::KafkaTopics;
 use tamis_connectors::{Influx, SqliteWarehouse};
 use tamis_engine::Decisions;
-use tamis_model::Result;
+use tamis_model::{Kind, Result};
 use tamis_registry::Registry;
 
 use crate::plan::Plan;
@@ -33,6 +34,13 @@ impl Host {
         let catalog = Catalog::open(&plan.home.metadata()).await?;
         let warehouse = Arc::new(SqliteWarehouse::open(&plan.home.warehouse()).await?);
         let registry = plan.registry(catalog).await?;
+        if let Some(kafka) = &plan.kafka {
+            let topics = KafkaTopics::new(kafka.connection.clone());
+            registry.ask_for_topics(Box::new(move |topic| match topics.require(&[topic.to_owned()]) {
+                Err(error) if error.kind() == Kind::Missing => Ok(false),
+                found => found.map(|()| true),
+            }));
+        }
         let influx = influx.map(|target| Influx::start(InfluxSettings::new(target)));
         Ok(Self { plan: Arc::new(plan), registry, warehouse, influx, decisions: Decisions::default() })
     }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 use tamis_connectors::kafka::{KafkaConnection, Sasl, SaslMechanism, Tls, TopicSettings};
+use tamis_engine::stream::Commits;
 use tamis_model::error::Context;
 use tamis_model::{Error, Result};
 
@@ -82,6 +83,13 @@ pub enum Delivery {
     ExactlyOnce,
 }
 
+impl Delivery {
+    /// How a stream makes its output durable: records of a transaction are those of one checkpoint.
+    pub const fn commits(self) -> Commits {
+        Commits::Beside { records_at_once: matches!(self, Self::AtLeastOnce) }
+    }
+}
+
 /// Kafka's `security.protocol`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -130,6 +138,12 @@ pub struct KafkaPlan {
 }
 
 impl Kafka {
+    /// The same with these brokers, if any are named.
+    #[must_use]
+    pub fn at(self, brokers: Option<String>) -> Self {
+        Self { bootstrap_servers: brokers.or(self.bootstrap_servers), ..self }
+    }
+
     /// What is valid of it; none when topics lie in the home. Files are found from `home` on.
     pub fn plan(&self, home: &Path) -> Result<Option<KafkaPlan>> {
         let Some(bootstrap_servers) = self.bootstrap_servers.clone() else { return Ok(None) };

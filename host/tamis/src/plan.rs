@@ -63,19 +63,14 @@ impl Plan {
 
     /// The same with the topics of these brokers, if any are named.
     pub fn with_brokers(mut self, brokers: Option<String>) -> Result<Self> {
-        if brokers.is_some() {
-            self.config.kafka.bootstrap_servers = brokers;
-            self.kafka = self.config.kafka.plan(self.home.root())?;
-        }
+        self.config.kafka = self.config.kafka.at(brokers);
+        self.kafka = self.config.kafka.plan(self.home.root())?;
         Ok(self)
     }
 
     /// Where the topics are.
     pub fn topics(&self) -> Topics {
-        match &self.kafka {
-            None => Topics::Folder(self.home.topics()),
-            Some(kafka) => Topics::Kafka(KafkaTopics::new(kafka.connection.clone())),
-        }
+        topics_of(&self.home, self.kafka.as_ref())
     }
 
     /// Milliseconds between two checkpoints of the streams.
@@ -155,6 +150,14 @@ impl Plan {
                 Mode::Active => SeedMode::Active,
             },
         })
+    }
+}
+
+/// Where the topics of a home are.
+pub(crate) fn topics_of(home: &Home, kafka: Option<&KafkaPlan>) -> Topics {
+    match kafka {
+        None => Topics::Folder(home.topics()),
+        Some(kafka) => Topics::Kafka { topics: KafkaTopics::new(kafka.connection.clone()), group: kafka.group.clone() },
     }
 }
 

@@ -2,13 +2,15 @@
 
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
+use serde_json::Value;
 use tamis::demo::{Event, Scale, orders, payments};
 use tamis_connectors::kafka::{KafkaConnection, KafkaSink, KafkaSource, KafkaSourceSettings, KafkaTopics};
 use tamis_engine::{Chunk, Read, Sink, Source};
 use tamis_model::position::{Partition, Positions};
 use tamis_model::record::Record;
 use tamis_services::kafka;
+use tamis_tests::payments::{Numbers, Shape, line};
 
 /// The topics that the rules read.
 pub const READ: [&str; 2] = ["payments", "orders"];
@@ -51,6 +53,24 @@ impl Topics {
         let sent = send(&mut sink, READ[0], payments(SEED, scale))? + send(&mut sink, READ[1], orders(SEED, scale))?;
         sink.stage()?;
         Ok(sent)
+    }
+
+    /// Writes the payments of the benchmark from files.
+    pub fn fill_payments(&self, count: u64) -> Result<()> {
+        let mut sink = KafkaSink::at_least_once(&self.connection())?;
+        let mut numbers = Numbers::new(SEED);
+        let events = (0..count).map(|offset| {
+            let record: Value =
+                serde_json::from_str(&line(&mut numbers, offset, Shape::Usual)).expect("it is a record line");
+            Event {
+                timestamp: record["timestamp"].as_i64().expect("it has a time"),
+                key: record["key"].as_str().expect("it has a key").to_owned(),
+                value: record["value"].to_string(),
+            }
+        });
+        ensure!(send(&mut sink, READ[0], events)? == count, "a payment is late");
+        sink.stage()?;
+        Ok(())
     }
 
     /// The topics of Tamis's alerts.

@@ -12,7 +12,7 @@ use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 use tamis::demo::{Event, Scale, payments};
 use tamis_connectors::kafka::{KafkaSink, KafkaSource, KafkaSourceSettings};
-use tamis_engine::{Chunk, Clock, Read, Sink, Source, SystemClock};
+use tamis_engine::{Chunk, Clock, Read, Sink, Source, SystemClock, Waker};
 use tamis_services::process::{terminate, wait};
 
 use super::cluster::{READ, Topics, record};
@@ -27,7 +27,10 @@ const WARM_UP: Duration = Duration::from_secs(10);
 /// How long alerts are waited for after the last payment, and how long the host may take to end.
 const REST: Duration = Duration::from_secs(60);
 const END: Duration = Duration::from_secs(60);
-const PAUSE: Duration = Duration::from_micros(200);
+/// Between two looks which payments are due.
+const PAUSE: Duration = Duration::from_micros(500);
+/// How long whoever listens waits at most to be woken.
+const IDLE_MS_MAX: u64 = 20;
 const SEED: u64 = 11;
 /// Payments of a day of the usual volume.
 const PER_DAY: u64 = 25_000;
@@ -56,10 +59,12 @@ pub fn measure(topics: &Topics, delivery: &str, seconds: u64) -> Result<()> {
     thread::sleep(WARM_UP);
     let alerts = topics.of_tamis()?;
     let mut source = KafkaSource::new(topics.connection(), KafkaSourceSettings::new(alerts.clone(), "latency"));
+    let waker = Waker::default();
+    source.wake(&waker);
     source.open(&topics.ends(&alerts)?)?;
     let (began, written_all) = (Instant::now(), AtomicBool::new(false));
     let seen = thread::scope(|scope| {
-        let reader = scope.spawn(|| feed.listen(&mut source, began, &written_all));
+        let reader = scope.spawn(|| feed.listen(&mut source, &waker, began, &written_all));
         let written = feed.write(topics, began);
         written_all.store(true, Ordering::Relaxed);
         let seen = reader.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
@@ -92,7 +97,7 @@ impl Feed {
         let mut sink = KafkaSink::at_least_once(&topics.connection())?;
         let mut written = 0;
         while written < self.events.len() {
-            let count = (began.elapsed().as_secs_f64() * RATE as f64) as usize;
+            let count = (began.elapsed().as_secs_f64() * RATE as f64) as usize + 1;
             let now = SystemClock.now();
             let due = &self.events[written..count.clamp(written, self.events.len())];
             let records = due.iter().map(|event| record(READ[0], Event { timestamp: now, ..event.clone() }));
@@ -105,7 +110,13 @@ impl Feed {
     }
 
     /// Reads alerts as they come, until those that are due have all come.
-    fn listen(&self, source: &mut KafkaSource, began: Instant, written_all: &AtomicBool) -> Result<Seen> {
+    fn listen(
+        &self,
+        source: &mut KafkaSource,
+        waker: &Waker,
+        began: Instant,
+        written_all: &AtomicBool,
+    ) -> Result<Seen> {
         let (mut seen, mut chunk) = (Seen::default(), Chunk::default());
         let partitions = source.partitions()?;
         let mut deadline = None;
@@ -119,7 +130,7 @@ impl Feed {
                 }
             }
             if !any {
-                thread::sleep(PAUSE);
+                SystemClock.wait(IDLE_MS_MAX, waker);
             }
             if written_all.load(Ordering::Relaxed) {
                 let deadline = *deadline.get_or_insert_with(|| Instant::now() + REST);

@@ -1,11 +1,14 @@
 //! The host as a process, with a home of its own.
 
 use std::fs;
-use std::path::PathBuf;
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, ensure};
+use serde_json::Value;
 use tamis_tests::components;
+use tamis_tests::workload::{self, Work};
 use tempfile::TempDir;
 
 /// A home whose topics lie in a cluster, with the defaults of everything else.
@@ -15,13 +18,23 @@ pub struct Home {
 }
 
 impl Home {
-    pub fn new(bootstrap: &str, rules: &[&str], delivery: &str) -> Result<Self> {
+    /// With the rules as their plugins have them.
+    pub fn new(bootstrap: &str, rules: &[&'static str], delivery: &str) -> Result<Self> {
+        let work: Vec<Work> = rules.iter().map(|name| (*name, *name, Value::Null)).collect();
+        Self::with(bootstrap, &work, delivery)
+    }
+
+    pub fn with(bootstrap: &str, work: &[Work], delivery: &str) -> Result<Self> {
         let host = std::env::var_os("TAMIS_HOST").context("TAMIS_HOST names the host: run `cargo xtask bench`")?;
         let folder = tempfile::Builder::new().prefix("tamis-bench-").tempdir()?;
         let plugins = folder.path().join("plugins");
         fs::create_dir(&plugins)?;
-        for rule in rules {
-            let file = format!("{rule}.wasm");
+        // Rules are compiled once for all homes.
+        let cache = Path::new(env!("CARGO_TARGET_TMPDIR")).join("cache");
+        fs::create_dir_all(&cache)?;
+        symlink(cache, folder.path().join("cache"))?;
+        for (_, plugin, _) in work {
+            let file = format!("{plugin}.wasm");
             fs::copy(components::folder().join(&file), plugins.join(&file)).with_context(|| file.clone())?;
         }
         // A group of its own: what an earlier home has left of one must not count. The feed is of 2026, and retention goes by record times.
@@ -29,7 +42,7 @@ impl Home {
         let settings = format!(
             "[kafka]\nbootstrap_servers = \"{bootstrap}\"\ngroup = \"{group}\"\ndelivery = \"{delivery}\"\nretention_hours = 900000\n"
         );
-        fs::write(folder.path().join("tamis.toml"), settings)?;
+        fs::write(folder.path().join("tamis.toml"), settings + &workload::config(work))?;
         Ok(Self { folder, host: host.into() })
     }
 

@@ -1,6 +1,7 @@
 //! Which metrics there are. Their labels have few values each: topics, rules, partitions, and reasons that are written in the code.
 
 use tamis_connectors::influx::InfluxCounts;
+use tamis_engine::Restoring;
 use tamis_engine::report::{Counts, RuleCounts, Spent};
 use tamis_model::time::Millis;
 
@@ -8,19 +9,25 @@ use super::text::{Exposition, Kind};
 use crate::decisions::Desk;
 use crate::streams::{StreamState, StreamStatus};
 
-/// Everything, as it was at the last look at the stream.
-pub(super) fn exposition(status: &StreamStatus, desk: &Desk, influx: Option<InfluxCounts>, now: Millis) -> String {
+/// What there is to say of streams, as it was at the last look at them.
+pub(super) fn streams(status: &StreamStatus, now: Millis) -> Exposition {
     let mut out = Exposition::default();
     host(&mut out, status);
     topics(&mut out, status, now);
     rules(&mut out, &status.report.counts);
     gauges(&mut out, status);
     stream(&mut out, status);
+    out
+}
+
+/// Everything.
+pub(super) fn exposition(status: &StreamStatus, desk: &Desk, influx: Option<InfluxCounts>, now: Millis) -> Exposition {
+    let mut out = streams(status, now);
     decisions(&mut out, desk);
     if let Some(counts) = influx {
         points(&mut out, counts);
     }
-    out.into_text()
+    out
 }
 
 fn host(out: &mut Exposition, status: &StreamStatus) {
@@ -32,6 +39,11 @@ fn host(out: &mut Exposition, status: &StreamStatus) {
         .sample(&[], status.revision);
     out.family(Kind::Gauge, "tamis_stream_seen_timestamp_seconds", "When the stream was looked at last.")
         .sample(&[], seconds(status.updated_at));
+    let Restoring { entries, of } = status.restoring;
+    let help = "Entries of the state that were read since the stream started last.";
+    out.family(Kind::Gauge, "tamis_restored_entries", help).sample(&[], entries);
+    let help = "Entries of the state that there were to read then, at most.";
+    out.family(Kind::Gauge, "tamis_restorable_entries", help).sample(&[], of);
 }
 
 fn topics(out: &mut Exposition, status: &StreamStatus, now: Millis) {

@@ -89,7 +89,7 @@ async fn get_dead_letter(
     State(app): app::State,
     Path(LetterPath { partition, offset }): Path<LetterPath>,
 ) -> Result<Json<LetterDetails>, Problem> {
-    let letter = letter(&app, partition, offset).await?;
+    let letter = letters(&app, vec![(partition, offset)]).await?.pop().flatten();
     let letter = found(letter, || format!("there is no dead letter {partition}/{offset}"))?;
     let redrive = match id(&letter) {
         Some(id) => app.catalog().redrive(&id).await?,
@@ -108,10 +108,10 @@ pub fn id(letter: &StoredLetter) -> Option<LetterId> {
     })
 }
 
-/// The letter at a place of the topic.
-pub(super) async fn letter(app: &App, partition: u32, offset: i64) -> Result<Option<StoredLetter>, Problem> {
-    let letters = DeadLetters::new(app.api.topics.folder("read a dead letter of")?);
-    app.read_files(move || letters.get(partition, offset)).await
+/// The letters at places of the topic, by partition and offset; none where there is none.
+pub(super) async fn letters(app: &App, places: Vec<(u32, i64)>) -> Result<Vec<Option<StoredLetter>>, Problem> {
+    let letters = DeadLetters::new(&app.api.topics);
+    app.read_files(move || letters.at(&places)).await
 }
 
 /// A page of letters, and the cursor behind it.
@@ -121,6 +121,6 @@ pub(super) async fn page(
     cursor: Option<LetterCursor>,
     limit: usize,
 ) -> Result<(Vec<StoredLetter>, Option<LetterCursor>), Problem> {
-    let letters = DeadLetters::new(app.api.topics.folder("list the dead letters of")?);
+    let letters = DeadLetters::new(&app.api.topics);
     app.read_files(move || letters.page(&filter, cursor.as_ref(), limit)).await
 }

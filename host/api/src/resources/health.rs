@@ -3,7 +3,7 @@
 use axum::Json;
 use axum::extract::State;
 use axum::http::{StatusCode, header};
-use axum::response::IntoResponse;
+use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use utoipa::ToSchema;
 use utoipa_axum::routes;
@@ -24,14 +24,21 @@ pub(super) fn document_routes(routes: Routes) -> Routes {
 
 /// That the process answers.
 #[derive(Serialize, ToSchema)]
-struct Alive {
+pub(crate) struct Alive {
     /// That it does.
     alive: bool,
 }
 
+impl IntoResponse for ReadinessReport {
+    fn into_response(self) -> Response {
+        let status = if self.ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+        (status, Json(self)).into_response()
+    }
+}
+
 /// Whether the process answers.
 #[utoipa::path(get, path = "/healthz", tag = "health", responses((status = 200, description = "It does.", body = Alive)))]
-async fn healthz() -> Json<Alive> {
+pub(crate) async fn healthz() -> Json<Alive> {
     Json(Alive { alive: true })
 }
 
@@ -46,9 +53,7 @@ async fn healthz() -> Json<Alive> {
     ),
 )]
 async fn readyz(State(app): app::State) -> impl IntoResponse {
-    let report = readiness(&app).await;
-    let status = if report.ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-    (status, Json(report))
+    readiness(&app).await
 }
 
 /// This document.

@@ -22,6 +22,7 @@ use crate::routes::Routes;
 
 pub use dead_letters::id as letter_id;
 pub(crate) use events::Closing;
+pub(crate) use health::healthz;
 
 /// All routes below the prefix.
 pub(crate) fn all(routes: Routes) -> Routes {

@@ -14,6 +14,7 @@ use tamis_catalog::roles::Permission;
 use tamis_connectors::topics::dead_letters::{LetterFilter, StoredLetter};
 use tamis_engine::Command;
 use tamis_engine::stream::{Redrive, RedriveRule, Redriven};
+use tamis_model::Kind;
 use tamis_model::alert::AlertMode;
 use tokio::sync::oneshot;
 use utoipa::ToSchema;
@@ -23,6 +24,7 @@ use super::dead_letters::{self, Wanted};
 use crate::access::{Access, Caller};
 use crate::app::{self, App};
 use crate::extract::{Json as Body, Why};
+use crate::openapi::Conflicts;
 use crate::problem::Problem;
 use crate::routes::Routes;
 
@@ -93,7 +95,7 @@ struct RedriveReport {
         ("letters" = (value = json!({"letters": [{"partition": 0, "offset": 17}]}))),
         ("filter" = (value = json!({"filter": {"rule": "card-testing"}, "attempts_max": 3, "why": "version 3 bears it"}))),
     )),
-    responses((status = 200, description = "What came of each.", body = RedriveReport)),
+    responses((status = 200, description = "What came of each.", body = RedriveReport), Conflicts),
 )]
 async fn redrive_dead_letters(
     State(app): app::State,
@@ -183,8 +185,9 @@ async fn named(app: &App, places: &[Place], report: &mut RedriveReport) -> Resul
         return Err(Problem::invalid(format!("at most {REDRIVE_LETTERS_MAX} letters are sent at once")));
     }
     let (mut letters, mut seen) = (Vec::with_capacity(places.len()), HashSet::new());
-    for Place { partition, offset } in places {
-        match dead_letters::letter(app, *partition, *offset).await? {
+    let places = places.iter().map(|place| (place.partition, place.offset)).collect();
+    for letter in dead_letters::letters(app, places).await? {
+        match letter {
             Some(letter) => letters.extend(unseen(&letter, &mut seen, report)),
             None => report.not_records += 1,
         }
@@ -259,6 +262,8 @@ async fn judge(app: &App, records: Vec<Redrive>) -> Result<Vec<Redriven>, (Attem
     match answer.await {
         Ok(Ok(redriven)) => Ok(redriven),
         Ok(Err(error)) if error.can_retry() => Err(unasked()),
+        // Nobody judges them as things are.
+        Ok(Err(error)) if error.kind() == Kind::Conflict => Err((AttemptEnd::Void, error.into())),
         Ok(Err(error)) => Err((AttemptEnd::Failed, error.into())),
         // One of them may be what it ended of.
         Err(_) => Err(unavailable(AttemptEnd::Failed, "the stream has ended; what was sent counts as an attempt")),

@@ -1,11 +1,19 @@
 //! What whatever watches the host is told.
 
-use serde_json::{Value, json};
-use tamis_api::StreamState;
-use tamis_catalog::roles::Role;
-use tamis_engine::Clock;
+use std::sync::Arc;
 
-use crate::home::{Home, Obeys};
+use axum::body::{Body, to_bytes};
+use axum::http::Request;
+use serde_json::{Value, json};
+use tamis_api::{StreamState, StreamStatus, worker_router};
+use tamis_catalog::roles::Role;
+use tamis_engine::memory::ManualClock;
+use tamis_engine::{Clock, Restoring};
+
+use tokio::sync::watch;
+use tower::ServiceExt;
+
+use crate::home::{Home, NOON, Obeys};
 
 /// The parts that are not ready, with their reasons.
 async fn missing(home: &Home) -> Value {
@@ -28,6 +36,11 @@ async fn a_host_is_ready_when_the_stream_runs_by_the_newest_rules() {
     let home = Home::populated().await;
     assert_eq!(missing(&home).await, json!([]));
     home.status.send_modify(|status| status.state = StreamState::Starting);
+    assert_eq!(missing(&home).await, json!([["stream", "it is starting"]]));
+    home.status.send_modify(|status| status.restoring = Restoring { entries: 40, of: 100 });
+    let reason = "it is starting, and has taken back 40 of at most 100 entries of its state";
+    assert_eq!(missing(&home).await, json!([["stream", reason]]));
+    home.status.send_modify(|status| status.restoring = Restoring { entries: 90, of: 90 });
     assert_eq!(missing(&home).await, json!([["stream", "it is starting"]]));
     home.status.send_modify(|status| {
         status.state = StreamState::Halted;
@@ -72,4 +85,38 @@ async fn a_host_without_rules_is_ready_when_nothing_else_is_wrong() {
     home.catalog().close().await;
     let report = missing(&home).await;
     assert_eq!(report[1], json!(["catalogue", "it does not answer"]));
+}
+
+/// A host that has nothing but streams shows how they are to whoever reaches it.
+#[tokio::test]
+async fn a_worker_shows_its_streams_alone() {
+    let (status, clock) = (watch::Sender::new(StreamStatus::starting(NOON)), ManualClock::new(NOON));
+    let router = worker_router(status.subscribe(), Arc::new(clock.clone()));
+    let ask = async |path: &str| {
+        let answer = router.clone().oneshot(Request::get(path).body(Body::empty()).unwrap()).await.unwrap();
+        let code = answer.status().as_u16();
+        (code, String::from_utf8(to_bytes(answer.into_body(), 1 << 20).await.unwrap().to_vec()).unwrap())
+    };
+    let ready = async || {
+        let (code, body) = ask("/readyz").await;
+        let report: Value = serde_json::from_str(&body).unwrap();
+        assert_eq!((code == 200, report["parts"].as_array().unwrap().len()), (report["ready"] == true, 1), "{report}");
+        report["parts"][0]["reason"].as_str().map(str::to_owned)
+    };
+    assert_eq!(ask("/healthz").await, (200, json!({"alive": true}).to_string()));
+    assert_eq!(ready().await.as_deref(), Some("it is starting"));
+    status.send_modify(|status| status.restoring = Restoring { entries: 1, of: 3 });
+    let reason = "it is starting, and has taken back 1 of at most 3 entries of its state";
+    assert_eq!(ready().await.as_deref(), Some(reason));
+    let (code, page) = ask("/metrics").await;
+    assert_eq!(code, 200);
+    for line in ["tamis_stream_up 0", "tamis_restored_entries 1", "tamis_restorable_entries 3"] {
+        assert!(page.lines().any(|found| found == line), "{line} is not in\n{page}");
+    }
+    assert!(!page.contains("tamis_decisions_total"), "nobody asks it for decisions");
+    status.send_modify(|status| status.state = StreamState::Running);
+    assert_eq!(ready().await, None);
+    clock.advance(31_000);
+    assert_eq!(ready().await.as_deref(), Some("nothing has been heard of it for 31 s"));
+    assert_eq!(ask("/api/v1/rules").await.0, 404);
 }

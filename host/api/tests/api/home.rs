@@ -41,6 +41,8 @@ pub enum Obeys {
     Refuses(&'static str),
     /// It is busy.
     Ignores,
+    /// It could not, as things are.
+    Cannot(&'static str),
 }
 
 /// A home.
@@ -188,7 +190,7 @@ async fn follow(registry: Registry, status: watch::Sender<StreamStatus>, obeys: 
         match obeys {
             Obeys::Takes => status.send_modify(|status| (status.revision, status.refused) = (revision, None)),
             Obeys::Refuses(reason) => status.send_modify(|status| status.refused = Some((revision, reason.to_owned()))),
-            Obeys::Ignores => {}
+            Obeys::Ignores | Obeys::Cannot(_) => {}
         }
     }
 }
@@ -216,8 +218,13 @@ fn stream(redriven: Arc<Mutex<Vec<Redrive>>>, obeys: Arc<Mutex<Obeys>>) -> Comma
     std::thread::spawn(move || {
         for command in received {
             if let Command::Redrive(records, reply) = command {
-                if let Obeys::Refuses(reason) = *obeys.lock().unwrap() {
-                    reply(Err(Error::new(Kind::Outage, "tell", "the stream").because(reason)));
+                let refusal = match *obeys.lock().unwrap() {
+                    Obeys::Refuses(reason) => Some((Kind::Outage, reason)),
+                    Obeys::Cannot(reason) => Some((Kind::Conflict, reason)),
+                    Obeys::Takes | Obeys::Ignores => None,
+                };
+                if let Some((kind, reason)) = refusal {
+                    reply(Err(Error::new(kind, "tell", "the stream").because(reason)));
                     continue;
                 }
                 let answers = records.iter().map(judge).collect();

@@ -79,6 +79,9 @@ async fn what_was_not_judged_is_no_attempt() {
         let answer = home.post("/dead-letters/redrive").token(&token).json(again.clone()).send().await.is(503);
         assert!(answer.json()["detail"].as_str().unwrap().contains("no attempt counts"));
     }
+    *home.obeys.lock().unwrap() = Obeys::Cannot("hosts share it");
+    let answer = home.post("/dead-letters/redrive").token(&token).json(again.clone()).send().await.is(409);
+    assert!(answer.json()["detail"].as_str().unwrap().contains("hosts share it"));
     *home.obeys.lock().unwrap() = Obeys::Takes;
     assert_eq!(redrive(&home, again).await, report(0, 1, 0, 0, 0));
 }

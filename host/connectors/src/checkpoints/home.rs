@@ -10,8 +10,8 @@ use std::io::ErrorKind;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
-use tamis_engine::outbox::RECORDS;
-use tamis_engine::{Checkpoint, CheckpointStore, Restored, Sink};
+use tamis_engine::sinks::RECORDS;
+use tamis_engine::{Checkpoint, CheckpointStore, Restored, Sink, Staging};
 use tamis_model::error::Context;
 use tamis_model::record::Record;
 use tamis_model::{Error, Result};
@@ -117,14 +117,23 @@ impl Sink<Record> for Marked {
     }
 
     fn stage(&mut self) -> Result<serde_json::Value> {
-        match self.sink.stage()? {
-            serde_json::Value::Null => Ok(self.mark.clone()),
-            _ => Err(Error::invalid("mark what was staged by", "a sink", "it has something to commit")),
-        }
+        marked(&self.sink.stage()?, &self.mark)
+    }
+
+    fn begin_stage(&mut self) -> Result<Staging> {
+        let (staging, mark) = (self.sink.begin_stage()?, self.mark.clone());
+        Ok(Box::new(move || marked(&staging()?, &mark)))
     }
 
     fn commit(&mut self, _staged: &serde_json::Value) -> Result<()> {
         Ok(())
+    }
+}
+
+fn marked(staged: &serde_json::Value, mark: &serde_json::Value) -> Result<serde_json::Value> {
+    match staged {
+        serde_json::Value::Null => Ok(mark.clone()),
+        _ => Err(Error::invalid("mark what was staged by", "a sink", "it has something to commit")),
     }
 }
 

@@ -8,14 +8,13 @@
 //! because nobody could name all keys that an owner gave up at once. What is of no generation that is named is removed by whoever restores.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use serde::{Deserialize, Serialize};
 use tamis_engine::entries::{self, Entries};
 use tamis_engine::source::FramedRecord;
-use tamis_engine::{Checkpoint, CheckpointStore, Chunk, Clock, Keyed, Read, Restored, Source, SystemClock};
+use tamis_engine::{Checkpoint, CheckpointStore, Clock, Keyed, Restored, Source, SystemClock, read_to_end};
 use tamis_model::error::Context as _;
 use tamis_model::position::{Partition, Positions};
 use tamis_model::record::Record;
@@ -35,8 +34,6 @@ const HEAD: &[u8] = b"c";
 const ENTRY: u8 = b'k';
 /// So many records at the end are looked through for the last checkpoint at first; then ever more.
 const TAIL_RECORDS: i64 = 64;
-/// Between two looks at what is on its way.
-const ARRIVAL_PAUSE: Duration = Duration::from_millis(2);
 /// Keys of no generation that a checkpoint removes at most.
 const REMOVED_MAX: usize = 20_000;
 /// So many of them are remembered; whoever restores next finds the others.
@@ -50,7 +47,7 @@ pub struct KafkaChangelog {
     /// The only one of its topic.
     partition: Partition,
     transactions: KafkaTransactions,
-    group: KafkaGroup,
+    group: Option<KafkaGroup>,
     /// By owner of keyed state; none = the last checkpoint was not read yet.
     generations: Option<BTreeMap<String, u64>>,
     /// Keys of records that nobody needs.
@@ -71,13 +68,13 @@ struct Head {
 
 impl KafkaChangelog {
     /// The checkpoints in `topic`, which is made when it is missing, with so many replicas. `transactions` are those of the sinks, and `group`
-    /// is told the positions. Whoever had the transactions before is fenced by then, so what is read here stays the last word.
+    /// is told the positions, if any is. Whoever had the transactions before is fenced by then, so what is read here stays the last word.
     pub fn open(
         connection: KafkaConnection,
         topic: &str,
         replication: u32,
         transactions: KafkaTransactions,
-        group: KafkaGroup,
+        group: Option<KafkaGroup>,
     ) -> Result<Self> {
         KafkaTopics::new(connection.clone()).create_compacted(topic, replication)?;
         let partition = Partition { topic: topic.to_owned(), number: 0 };
@@ -116,14 +113,7 @@ impl KafkaChangelog {
         let mut positions = Positions::default();
         positions.set(&self.partition, from);
         source.open(&positions)?;
-        let mut chunk = Chunk::default();
-        loop {
-            match source.read(&self.partition, &mut chunk)? {
-                Read::Records => chunk.framed().try_for_each(&mut *take)?,
-                Read::Waiting => std::thread::sleep(ARRIVAL_PAUSE),
-                Read::Ended | Read::CaughtUp | Read::Passed(_) => return Ok(()),
-            }
-        }
+        read_to_end(&mut source, &self.partition, &mut |chunk| chunk.framed().try_for_each(&mut *take))
     }
 
     fn record(&self, key: Vec<u8>, value: Option<Vec<u8>>, timestamp: Millis) -> Record {
@@ -177,16 +167,19 @@ impl CheckpointStore for KafkaChangelog {
         let generations = self.head()?.map(|head| head.generations).unwrap_or_default();
         let (first, end) = KafkaTopics::new(self.connection.clone()).settled_ends(&self.partition)?;
         let of = u64::try_from(end - first).unwrap_or(0);
-        let mut read = 0;
+        // Offsets that have been passed, and entries among them that are not handed over yet. Those whose records are gone, or are no entries
+        // of the checkpoint, count as read: nobody knows before how many of them there are.
+        let (mut passed, mut held) = (0, 0);
         let mut waiting: BTreeMap<String, Entries> = BTreeMap::new();
         let mut superfluous = Vec::new();
-        let mut hand_over = |owner: &str, entries: &Entries| {
+        let mut hand_over = |owner: &str, entries: &Entries, passed: u64, held: &mut u64| {
             entries.blocks().iter().try_for_each(|block| {
-                read += block.count;
-                take(Restored { owner, block: &block.bytes, read, of })
+                *held -= block.count;
+                take(Restored { owner, block: &block.bytes, read: passed - *held, of })
             })
         };
-        self.read(first, &mut |FramedRecord { key, value, .. }| {
+        self.read(first, &mut |FramedRecord { offset, key, value, .. }| {
+            passed = u64::try_from(offset + 1 - first).unwrap_or(0);
             let key = key.unwrap_or_default();
             let Some((owner, generation, name)) = entry_of(key) else { return Ok(()) };
             if generations.get(owner) != Some(&generation) {
@@ -203,12 +196,13 @@ impl CheckpointStore for KafkaChangelog {
                 Some(value) => entries.put(name, &[value]),
                 None => entries.put_gone(name),
             }
+            held += 1;
             if entries.blocks().len() > 1 {
-                hand_over(owner, &std::mem::take(entries))?;
+                hand_over(owner, &std::mem::take(entries), passed, &mut held)?;
             }
             Ok(())
         })?;
-        waiting.iter().try_for_each(|(owner, entries)| hand_over(owner, entries))?;
+        waiting.iter().try_for_each(|(owner, entries)| hand_over(owner, entries, passed, &mut held))?;
         self.superfluous = superfluous;
         Ok(())
     }
@@ -239,7 +233,10 @@ impl CheckpointStore for KafkaChangelog {
         };
         let written = serde_json::to_vec(&head).invalid("write a checkpoint to", &self.partition)?;
         self.transactions.write(&[self.record(HEAD.to_vec(), Some(written), now)])?;
-        self.transactions.commit_with(positions, &self.group)?;
+        match &self.group {
+            Some(group) => self.transactions.commit_with(positions, group)?,
+            None => self.transactions.commit()?,
+        }
         self.generations = Some(head.generations);
         Ok(())
     }

@@ -13,6 +13,8 @@ use super::errors::{Refusal, Refused};
 
 /// How long a question to the cluster may take.
 pub(super) const REQUEST_MAX: Duration = Duration::from_secs(10);
+/// So long a question waits at first: a client that is not let in gets no answer, and knows by then why.
+pub(super) const ADMISSION_MAX: Duration = Duration::from_secs(1);
 
 /// Which cluster, and how one gets in.
 #[derive(Clone, Debug, Default)]

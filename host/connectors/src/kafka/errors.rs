@@ -1,10 +1,13 @@
 //! What went wrong at the cluster, and whether a retry can help.
 
 use std::fmt;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use tamis_model::{Error, Kind};
+
+use super::connection::{ADMISSION_MAX, REQUEST_MAX};
 
 /// `operation` on `object` failed.
 pub(super) fn failed(operation: &'static str, object: impl fmt::Display, error: KafkaError) -> Error {
@@ -68,29 +71,37 @@ impl Refusal {
         if matches!(code, Some(RDKafkaErrorCode::Authentication | RDKafkaErrorCode::SSL))
             && !has_broken.iter().any(|words| reason.contains(words))
         {
-            *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(reason.to_owned());
+            *self.lock() = Some(reason.to_owned());
         }
     }
 
-    /// What came of a question. Whoever gets an answer was let in.
+    /// What comes of a question that is asked for some time at most. A client that is not let in says why beside its answers, where `hear`
+    /// listens; whoever gets an answer was let in.
     pub fn judge<T>(
         &self,
         operation: &'static str,
         object: impl fmt::Display,
-        answer: Result<T, KafkaError>,
+        ask: impl Fn(Duration) -> Result<T, KafkaError>,
+        hear: impl Fn(),
     ) -> tamis_model::Result<T> {
-        let refusal = self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
-        match (answer, refusal) {
+        let mut answer = ask(ADMISSION_MAX).inspect_err(|_| hear());
+        if answer.is_err() && self.lock().is_none() {
+            answer = ask(REQUEST_MAX - ADMISSION_MAX).inspect_err(|_| hear());
+        }
+        match (answer, self.lock().take()) {
             (Ok(answer), _) => Ok(answer),
             (Err(_), Some(reason)) => Err(Error::invalid(operation, object, reason)),
             (Err(error), None) => Err(failed(operation, object, error)),
         }
     }
 
+    fn lock(&self) -> MutexGuard<'_, Option<String>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Fails when the client was not let in.
     pub fn check(&self, operation: &'static str, object: impl fmt::Display) -> tamis_model::Result<()> {
-        let refusal = self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
-        refusal.map_or(Ok(()), |reason| Err(Error::invalid(operation, object, reason)))
+        self.lock().take().map_or(Ok(()), |reason| Err(Error::invalid(operation, object, reason)))
     }
 }
 

@@ -6,6 +6,12 @@ use tamis_model::time::Millis;
 
 use super::sink::RECORD_BYTES_MAX;
 
+/// How many bytes the value had.
+pub(crate) const VALUE_BYTES: &str = "tamis.value_bytes";
+/// How many bytes the key had.
+pub(crate) const KEY_BYTES: &str = "tamis.key_bytes";
+/// The time of the record that the letter is about.
+pub(crate) const TIMESTAMP: &str = "tamis.timestamp";
 /// What is left for everything of a record that is counted besides.
 const OVERHEAD_BYTES: usize = 4 << 10;
 /// Brokers refuse what lies further ahead of their clock, unless they are told otherwise.
@@ -26,13 +32,13 @@ pub(super) fn mended(record: &Record, now: Millis) -> Option<Record> {
     let is_timely = (0..=now.saturating_add(AHEAD_MAX_MS)).contains(&record.timestamp);
     let mut notes = Vec::new();
     if value_kept < value {
-        notes.push(("tamis.value_bytes", value.to_string()));
+        notes.push((VALUE_BYTES, value.to_string()));
     }
     if key_kept < key {
-        notes.push(("tamis.key_bytes", key.to_string()));
+        notes.push((KEY_BYTES, key.to_string()));
     }
     if !is_timely {
-        notes.push(("tamis.timestamp", record.timestamp.to_string()));
+        notes.push((TIMESTAMP, record.timestamp.to_string()));
     }
     if notes.is_empty() {
         return None;

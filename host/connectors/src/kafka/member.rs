@@ -16,9 +16,9 @@ use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use rdkafka::types::RDKafkaRespErr;
 use tamis_model::Result;
 
+use super::client::{names, serve};
 use super::connection::{KafkaConnection, log};
 use super::errors::{Refusal, Refused, failed};
-use super::source::{names, serve};
 
 /// A member of a group.
 pub struct KafkaMember {

@@ -13,8 +13,9 @@ use rdkafka::bindings as native;
 use rdkafka::consumer::Consumer;
 use rdkafka::error::RDKafkaErrorCode;
 use rdkafka::types::RDKafkaRespErr;
+use tamis_engine::Waker;
 
-use super::source::Reader;
+use super::client::Reader;
 
 /// A partition's queue. It does not outlive its consumer.
 pub(super) struct PartitionQueue {
@@ -24,6 +25,8 @@ pub(super) struct PartitionQueue {
     consumer: Arc<Reader>,
     topic: CString,
     number: i32,
+    /// Whom the client wakes: it has the place of it as long as the queue is there.
+    waker: Option<Arc<Waker>>,
 }
 
 // SAFETY: queues and messages of the client belong to no thread; `&mut self` keeps two threads from using them at once.
@@ -55,7 +58,17 @@ impl PartitionQueue {
         }
         // SAFETY: the queue is the one that was just given to us.
         unsafe { native::rd_kafka_queue_forward(queue, ptr::null_mut()) };
-        Some(Self { queue, message: ptr::null_mut(), consumer: Arc::clone(consumer), topic, number })
+        Some(Self { queue, message: ptr::null_mut(), consumer: Arc::clone(consumer), topic, number, waker: None })
+    }
+
+    /// From now on wakes whoever waits when something comes into the empty queue.
+    pub fn wake(&mut self, waker: &Waker) {
+        let waker = Arc::new(waker.clone());
+        let place = Arc::as_ptr(&waker).cast_mut().cast();
+        // SAFETY: the queue is ours. The client calls under the lock of the queue, which it takes here too, and in `drop`: whoever was to be
+        // woken before goes when it calls him no more.
+        unsafe { native::rd_kafka_queue_cb_event_enable(self.queue, Some(wake), place) };
+        self.waker = Some(waker);
     }
 
     /// The partition's end as the last fetch has shown it; none before the first.
@@ -95,9 +108,18 @@ impl PartitionQueue {
 impl Drop for PartitionQueue {
     fn drop(&mut self) {
         self.discard();
-        // SAFETY: the queue is ours, and its consumer is still there.
-        unsafe { native::rd_kafka_queue_destroy(self.queue) };
+        // SAFETY: the queue is ours, and its consumer is still there. Nobody is woken once it was said that nobody is to be.
+        unsafe {
+            native::rd_kafka_queue_cb_event_enable(self.queue, None, ptr::null_mut());
+            native::rd_kafka_queue_destroy(self.queue);
+        }
     }
+}
+
+/// What the client calls, on a thread of its own.
+unsafe extern "C" fn wake(_client: *mut native::rd_kafka_t, waker: *mut c_void) {
+    // SAFETY: it is the waker that the client was given with this function, and that is still there.
+    unsafe { &*waker.cast::<Waker>() }.wake();
 }
 
 impl Record<'_> {

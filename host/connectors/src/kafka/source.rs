@@ -1,30 +1,24 @@
 //! Reading topics: every partition from its own queue, which the client fills up to a bound and no further.
 //!
 //! Memory: of a partition that nobody reads there waits as much as [`KafkaSourceSettings::queue_kib`] says, and one fetch; the client asks for no
-//! more of it until there is room.
+//! more of it until there is room. Of one partition a chunk is read ahead.
 
-use std::collections::BTreeSet;
-use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer, ConsumerContext, ConsumerGroupMetadata};
-use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::consumer::{CommitMode, Consumer, ConsumerGroupMetadata};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
-use tamis_engine::{Chunk, Read, Source};
+use tamis_engine::{Chunk, Read, Source, Waker};
 use tamis_model::position::{Partition, Positions};
 use tamis_model::{Error, Kind, Result};
 
+use super::client::{Reader, names, serve};
 use super::connection::{KafkaConnection, Quiet, REQUEST_MAX};
-use super::errors::{Refused, failed, missing};
+use super::errors::failed;
+use super::look::{Found, Look, Question};
 use super::queue::PartitionQueue;
-use super::settings::KafkaSourceSettings;
+use super::settings::{Extent, KafkaSourceSettings};
 use super::taken::{End, Taken};
-
-/// For so long a client is heard that gave no answer.
-const HEARING: Duration = Duration::from_millis(20);
-
-pub(super) type Reader = BaseConsumer<Quiet>;
 
 /// Reads topics of a cluster. Only committed records are seen.
 pub struct KafkaSource {
@@ -32,8 +26,28 @@ pub struct KafkaSource {
     settings: KafkaSourceSettings,
     taken: Vec<Taken>,
     consumer: Option<Arc<Reader>>,
+    /// What was read ahead.
+    ahead: Option<Ahead>,
+    /// Room for it.
+    room: Chunk,
+    /// The one that is going on.
+    look: Option<Look>,
+    /// When the last one began.
     looked_at: Instant,
     group: KafkaGroup,
+    /// Whoever waits for records.
+    waker: Option<Waker>,
+}
+
+/// Records of a partition that are not handed out yet.
+struct Ahead {
+    /// The index of the partition.
+    taken: usize,
+    /// The offset that comes first.
+    from: i64,
+    /// The end that the partition had before.
+    at_end: Option<End>,
+    chunk: Result<Chunk>,
 }
 
 /// The group of a source, as transactions name it.
@@ -62,7 +76,18 @@ impl KafkaSource {
     /// A source; nothing is asked of the cluster before `open`.
     pub fn new(connection: KafkaConnection, settings: KafkaSourceSettings) -> Self {
         let group = KafkaGroup { reader: Arc::default(), topics: settings.topics.clone().into() };
-        Self { connection, settings, taken: Vec::new(), consumer: None, looked_at: Instant::now(), group }
+        Self {
+            connection,
+            settings,
+            taken: Vec::new(),
+            consumer: None,
+            ahead: None,
+            room: Chunk::default(),
+            look: None,
+            looked_at: Instant::now(),
+            group,
+            waker: None,
+        }
     }
 
     /// Its group, for transactions.
@@ -83,25 +108,6 @@ impl KafkaSource {
         Ok(Arc::new(consumer))
     }
 
-    /// The partitions of the topics as the cluster has them, by topic and number.
-    fn look(&mut self) -> Result<Vec<Partition>> {
-        self.looked_at = Instant::now();
-        let brokers = format!("Kafka at {}", self.connection.bootstrap_servers);
-        // All topics: asking for one by name may make it.
-        let consumer = self.consumer()?;
-        let metadata = consumer.fetch_metadata(None, REQUEST_MAX);
-        let metadata = answered(consumer, "list the topics of", brokers, metadata)?;
-        let mut partitions = Vec::new();
-        for name in &self.settings.topics {
-            let found = metadata.topics().iter().find(|topic| topic.name() == name);
-            let found = found.ok_or_else(|| missing("read topic", name))?;
-            let numbers = found.partitions().iter().filter_map(|partition| u32::try_from(partition.id()).ok());
-            let numbers: BTreeSet<_> = numbers.filter(|number| self.settings.share.has(*number)).collect();
-            partitions.extend(numbers.into_iter().map(|number| Partition { topic: name.clone(), number }));
-        }
-        Ok(partitions)
-    }
-
     /// Reads these partitions too, each from its position.
     fn take(&mut self, partitions: Vec<Partition>, positions: &Positions) -> Result<()> {
         let consumer = Arc::clone(self.consumer()?);
@@ -112,7 +118,15 @@ impl KafkaSource {
             let (first, end) = consumer
                 .fetch_watermarks(topic, number, REQUEST_MAX)
                 .map_err(|error| failed("find the ends of", &partition, error))?;
-            let next = positions.0.get(&partition).copied().unwrap_or(first);
+            let (begin, until) = match &self.settings.extent {
+                Extent::Open => (first, None),
+                Extent::Now => (first, Some(end)),
+                Extent::Between(stretches) => match stretches.get(&partition) {
+                    Some(stretch) => (stretch.start, Some(stretch.end)),
+                    None => return Err(Error::new(Kind::Missing, "read partition", &partition)),
+                },
+            };
+            let next = positions.0.get(&partition).copied().unwrap_or(begin);
             if !(first..=end).contains(&next) {
                 let object = format!("{partition} at offset {next}");
                 let reason = format!("it has offsets {first} to {end}: retention, or somebody, has deleted records");
@@ -120,11 +134,13 @@ impl KafkaSource {
             }
             // Before it is assigned, so that no record goes another way.
             let queue = PartitionQueue::new(&consumer, topic, number);
-            let queue = queue.ok_or_else(|| Error::invalid("read", &partition, "it is no partition's name"))?;
+            let mut queue = queue.ok_or_else(|| Error::invalid("read", &partition, "it is no partition's name"))?;
+            if let Some(waker) = &self.waker {
+                queue.wake(waker);
+            }
             list.add_partition_offset(topic, number, Offset::Offset(next))
                 .map_err(|error| failed("go to a position of", &partition, error))?;
-            let end = self.settings.bounded.then_some(end);
-            self.taken.push(Taken { partition, queue, begin: next, next, end, at_end: None });
+            self.taken.push(Taken { partition, queue, begin: next, next, end: until, at_end: None });
         }
         if list.count() > 0 {
             consumer.incremental_assign(&list).map_err(|error| failed("read", names(&list), error))?;
@@ -134,38 +150,42 @@ impl KafkaSource {
 }
 
 impl Source for KafkaSource {
+    fn wake(&mut self, waker: &Waker) {
+        self.waker = Some(waker.clone());
+    }
+
     fn open(&mut self, positions: &Positions) -> Result<()> {
         self.close();
         let consumer = self.connect()?;
+        self.looked_at = Instant::now();
         *self.group.reader.lock().unwrap_or_else(PoisonError::into_inner) = Arc::downgrade(&consumer);
         self.consumer = Some(consumer);
-        let partitions = self.look()?;
+        let partitions = match &self.settings.extent {
+            Extent::Between(stretches) => stretches.keys().cloned().collect(),
+            Extent::Open | Extent::Now => self.question()?.partitions()?,
+        };
         self.take(partitions, positions)
     }
 
     fn partitions(&mut self) -> Result<Vec<Partition>> {
-        let is_due = self.looked_at.elapsed() >= self.settings.metadata_every;
-        if is_due && !self.settings.bounded {
-            let mut new = self.look()?;
-            new.retain(|partition| self.taken.iter().all(|taken| taken.partition != *partition));
-            self.take(new, &Positions::default())?;
-            self.ask_ends()?;
+        if !self.settings.is_bounded() {
+            self.look()?;
         }
         Ok(self.taken.iter().map(|taken| taken.partition.clone()).collect())
     }
 
     fn read(&mut self, partition: &Partition, chunk: &mut Chunk) -> Result<Read> {
         serve(self.consumer()?, &self.connection.bootstrap_servers)?;
-        let chunk_bytes = self.settings.chunk_bytes;
-        let taken = self.taken.iter_mut().find(|taken| taken.partition == *partition);
-        let taken = taken.ok_or_else(|| Error::new(Kind::Missing, "read partition", partition))?;
+        let index = self.index_of(partition)?;
+        if let Some(ahead) = self.ahead.take_if(|ahead| ahead.taken == index) {
+            self.room = std::mem::replace(chunk, ahead.chunk?);
+            return Ok(Read::Records);
+        }
+        let taken = &mut self.taken[index];
         if taken.has_ended() {
             return Ok(Read::Ended);
         }
-        let any = chunk.fill_frames(|frames| {
-            taken.fill(frames, chunk_bytes)?;
-            Ok::<_, Error>(!frames.is_empty())
-        })?;
+        let any = taken.read(chunk, self.settings.chunk_bytes)?;
         Ok(match any {
             true => Read::Records,
             false if taken.has_ended() => Read::Ended,
@@ -174,14 +194,26 @@ impl Source for KafkaSource {
         })
     }
 
+    fn read_ahead(&mut self, partition: &Partition) {
+        let Ok(index) = self.index_of(partition) else { return };
+        let taken = &mut self.taken[index];
+        if self.ahead.is_none() && !taken.has_ended() {
+            let (from, at_end, mut chunk) = (taken.next, taken.at_end, std::mem::take(&mut self.room));
+            match taken.read(&mut chunk, self.settings.chunk_bytes) {
+                Ok(false) => self.room = chunk,
+                read => self.ahead = Some(Ahead { taken: index, from, at_end, chunk: read.map(|_| chunk) }),
+            }
+        }
+    }
+
     /// Of a partition whose records were all worked through, the end as it was found. Behind the last record there may be marks of
     /// transactions, and when retention deletes those as well, the position would lie before everything that is there.
     fn note(&self, positions: &mut Positions) {
-        for taken in &self.taken {
-            let next = positions.0.get(&taken.partition).copied().unwrap_or(taken.begin);
-            match taken.at_end {
-                Some(End { offset, .. }) if next >= taken.next && offset > next => {
-                    positions.set(&taken.partition, offset)
+        for (index, taken) in self.taken.iter().enumerate() {
+            let position = positions.0.get(&taken.partition).copied().unwrap_or(taken.begin);
+            match self.handed_out(index) {
+                (next, Some(End { offset, .. })) if position >= next && offset > position => {
+                    positions.set(&taken.partition, offset);
                 }
                 _ => {}
             }
@@ -189,8 +221,9 @@ impl Source for KafkaSource {
     }
 
     fn lag(&self) -> Vec<(Partition, u64)> {
-        let lag = |taken: &Taken| Some((taken.partition.clone(), taken.lag()?));
-        self.taken.iter().filter_map(lag).collect()
+        let lag =
+            |(index, taken): (usize, &Taken)| Some((taken.partition.clone(), taken.lag(self.handed_out(index).0)?));
+        self.taken.iter().enumerate().filter_map(lag).collect()
     }
 
     /// Tells the group how far it is, for tools that show lag. The checkpoint is what counts: nothing waits for it.
@@ -216,87 +249,54 @@ impl Source for KafkaSource {
 }
 
 impl KafkaSource {
-    /// Asks of partitions that have been at their end for a while whether they still are. The client tells the end once, and nothing when
-    /// it cannot reach the broker any more: such a partition would let its topic's time go on, with records waiting in it.
-    fn ask_ends(&mut self) -> Result<()> {
-        let is_due = |end: End| end.known.elapsed() >= self.settings.metadata_every;
-        let mut asked = TopicPartitionList::new();
-        for Taken { partition, .. } in self.taken.iter().filter(|taken| taken.at_end.is_some_and(is_due)) {
-            // Where a time is expected, it asks for the end.
-            asked
-                .add_partition_offset(&partition.topic, partition.number.cast_signed(), Offset::End)
-                .map_err(|error| failed("ask for the end of", partition, error))?;
+    /// Hears what the last look has found, and begins the next one when it is time.
+    fn look(&mut self) -> Result<()> {
+        if let Some(look) = self.look.take_if(|look| look.is_over()) {
+            let Found { mut partitions, ends } = look.found()?;
+            for taken in &mut self.taken {
+                if let Some(now) = ends.get(&taken.partition) {
+                    taken.ends_at(*now, self.looked_at);
+                }
+            }
+            partitions.retain(|partition| self.taken.iter().all(|taken| taken.partition != *partition));
+            self.take(partitions, &Positions::default())?;
         }
-        if asked.count() == 0 {
-            return Ok(());
-        }
-        let object = names(&asked);
-        let answered = self.consumer()?.offsets_for_times(asked, REQUEST_MAX);
-        let answered = answered.map_err(|error| failed("find the ends of", object, error))?;
-        for answer in answered.elements() {
-            let of = |taken: &&mut Taken| {
-                taken.partition.topic == answer.topic() && taken.partition.number.cast_signed() == answer.partition()
-            };
-            let Some(taken) = self.taken.iter_mut().find(of) else { continue };
-            answer.error().map_err(|error| failed("find the end of", &taken.partition, error))?;
-            let now = answer.offset().to_raw().unwrap_or(-1);
-            taken.at_end = taken.at_end.filter(|end| now <= end.offset).map(|end| End { known: Instant::now(), ..end });
+        if self.look.is_none() && self.looked_at.elapsed() >= self.settings.metadata_every {
+            self.looked_at = Instant::now();
+            self.look = Some(Look::begin(self.question()?));
         }
         Ok(())
     }
 
+    /// What a look that begins now asks.
+    fn question(&self) -> Result<Question> {
+        let Self { connection, settings, taken, .. } = self;
+        let is_due = |end: End| end.known.elapsed() >= settings.metadata_every;
+        let at_end = taken.iter().filter(|taken| taken.at_end.is_some_and(is_due));
+        Ok(Question {
+            consumer: Arc::clone(self.consumer()?),
+            brokers: format!("Kafka at {}", connection.bootstrap_servers),
+            topics: settings.topics.clone(),
+            share: settings.share,
+            at_end: at_end.map(|taken| taken.partition.clone()).collect(),
+        })
+    }
+
+    /// Of a partition the offset behind the last record that was handed out, and the end that was there then.
+    fn handed_out(&self, index: usize) -> (i64, Option<End>) {
+        let ahead = self.ahead.as_ref().filter(|ahead| ahead.taken == index);
+        let Taken { next, at_end, .. } = self.taken[index];
+        ahead.map_or((next, at_end), |ahead| (ahead.from, ahead.at_end))
+    }
+
+    fn index_of(&self, partition: &Partition) -> Result<usize> {
+        let index = self.taken.iter().position(|taken| taken.partition == *partition);
+        index.ok_or_else(|| Error::new(Kind::Missing, "read partition", partition))
+    }
+
     fn close(&mut self) {
+        (self.ahead, self.look) = (None, None);
         self.taken.clear();
         self.consumer = None;
     }
-}
-
-/// Serves what the cluster says to a consumer beside the records of its partitions' queues.
-pub(super) fn serve<C: ConsumerContext + Refused>(consumer: &BaseConsumer<C>, bootstrap_servers: &str) -> Result<()> {
-    let brokers = || format!("Kafka at {bootstrap_servers}");
-    while let Some(said) = consumer.poll(Duration::ZERO) {
-        match said {
-            Ok(_) | Err(KafkaError::PartitionEOF(_)) => {}
-            Err(error @ KafkaError::MessageConsumptionFatal(_)) => {
-                return Err(failed("read from", brokers(), error));
-            }
-            Err(KafkaError::MessageConsumption(RDKafkaErrorCode::AllBrokersDown)) => {
-                // It is said whenever the last connection breaks; most times another one is there at once.
-                consumer.fetch_metadata(None, REQUEST_MAX).map_err(|error| failed("reach", brokers(), error))?;
-            }
-            Err(error) => {
-                consumer.context().refusal().check("read from", brokers())?;
-                let error = failed("read from", brokers(), error);
-                if !error.can_retry() {
-                    return Err(error);
-                }
-                tracing::debug!("{}", error.chain());
-            }
-        }
-    }
-    Ok(())
-}
-
-/// What came of a question. A consumer says beside its answers why it gets none.
-pub(super) fn answered<T>(
-    consumer: &Reader,
-    operation: &'static str,
-    object: impl fmt::Display,
-    answer: Result<T, KafkaError>,
-) -> Result<T> {
-    if answer.is_err() {
-        let until = Instant::now() + HEARING;
-        while Instant::now() < until {
-            // Its context takes what it says.
-            let _ = consumer.poll(HEARING);
-        }
-    }
-    consumer.context().refusal().judge(operation, object, answer)
-}
-
-/// The partitions of a list, for people.
-pub(super) fn names(list: &TopicPartitionList) -> String {
-    let elements = list.elements();
-    let names = elements.iter().map(|element| format!("{}/{}", element.topic(), element.partition()));
-    names.collect::<Vec<_>>().join(", ")
 }

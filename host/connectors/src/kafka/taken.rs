@@ -2,6 +2,7 @@
 
 use std::time::Instant;
 
+use tamis_engine::Chunk;
 use tamis_engine::frame::Frames;
 use tamis_model::Result;
 use tamis_model::position::Partition;
@@ -33,10 +34,20 @@ pub(super) struct End {
 }
 
 impl Taken {
-    /// The records behind the last one that was read, marks of transactions among them; none = nothing was fetched yet.
-    pub fn lag(&self) -> Option<u64> {
+    /// The records from the offset `from` on, marks of transactions among them; none = nothing was fetched yet.
+    pub fn lag(&self, from: i64) -> Option<u64> {
         let end = if self.at_end.is_some() { self.next } else { self.queue.end()? };
-        Some(u64::try_from(end - self.next).unwrap_or(0))
+        Some(u64::try_from(end - from).unwrap_or(0))
+    }
+
+    /// Takes note of its end as somebody has found it who began to look at `began`.
+    pub fn ends_at(&mut self, now: i64, began: Instant) {
+        match &mut self.at_end {
+            // What the client has told since is newer.
+            Some(end) if end.known < began && now <= end.offset => end.known = began,
+            Some(end) if end.known < began => self.at_end = None,
+            _ => {}
+        }
     }
 
     /// Whether it is at the end of a bounded source.
@@ -44,8 +55,15 @@ impl Taken {
         self.end.is_some_and(|end| self.next >= end || self.at_end.is_some())
     }
 
-    /// Takes what has arrived, up to about `chunk_bytes`.
-    pub fn fill(&mut self, frames: &mut Frames<'_>, chunk_bytes: usize) -> Result<()> {
+    /// Takes what has arrived, up to about `chunk_bytes`. Whether there is any record.
+    pub fn read(&mut self, chunk: &mut Chunk, chunk_bytes: usize) -> Result<bool> {
+        chunk.fill_frames(|frames| {
+            self.fill(frames, chunk_bytes)?;
+            Ok(!frames.is_empty())
+        })
+    }
+
+    fn fill(&mut self, frames: &mut Frames<'_>, chunk_bytes: usize) -> Result<()> {
         while frames.len() < chunk_bytes {
             match self.queue.next() {
                 None => break,

@@ -10,26 +10,27 @@ use std::time::{Duration, Instant};
 use rdkafka::admin::{AdminClient, AdminOptions, ConfigResource, NewTopic, ResourceSpecifier, TopicReplication};
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::RDKafkaErrorCode;
-use rdkafka::metadata::{Metadata, MetadataTopic};
+use rdkafka::metadata::MetadataTopic;
 use tamis_model::position::Partition;
 use tamis_model::{Error, Kind, Result};
 
+use super::client::metadata;
 use super::connection::{KafkaConnection, Quiet, REQUEST_MAX};
 use super::errors::{failed, failed_with, missing};
 use super::sink::RECORD_BYTES_MAX;
-use super::source::answered;
 use crate::topics::{PartitionOverview, TopicOverview};
 
 /// Between two looks at what is to come about.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
 
-/// How long transactions are waited for. Those of whoever had the topic before were aborted when its successor took them over.
-const SETTLED_MAX: Duration = Duration::from_secs(90);
+/// How long transactions are waited for. Those of whoever had the topic before were aborted when its successor took them over. One that stays open is of
+/// somebody who took over since then: whoever still has the topic begins again, and by that aborts it.
+const SETTLED_MAX: Duration = Duration::from_secs(10);
 
 /// The topics of a cluster.
 #[derive(Clone, Debug)]
 pub struct KafkaTopics {
-    connection: KafkaConnection,
+    pub(super) connection: KafkaConnection,
 }
 
 /// How a topic is made.
@@ -39,7 +40,7 @@ pub struct TopicSettings {
     pub partitions: u32,
     /// How many brokers hold each record.
     pub replication: u32,
-    /// How long records are kept.
+    /// How long records are kept; the longest = for ever.
     pub retention: Duration,
 }
 
@@ -63,7 +64,10 @@ impl KafkaTopics {
     /// Makes those of the topics that are not there. The others stay as they are. How each is now, in the order asked for.
     pub fn create(&self, names: &[String], settings: TopicSettings) -> Result<Vec<TopicState>> {
         let admin = self.admin()?;
-        let retention = settings.retention.as_millis().to_string();
+        let retention = match settings.retention {
+            Duration::MAX => "-1".to_owned(),
+            retention => retention.as_millis().to_string(),
+        };
         let record_bytes_max = RECORD_BYTES_MAX.to_string();
         let new: Vec<_> = names
             .iter()
@@ -101,7 +105,7 @@ impl KafkaTopics {
             let reason = format!("its cleanup.policy is {policy}, and only compact keeps the last value of each key");
             return Err(Error::invalid("use topic", name, reason));
         }
-        let partitions = self.partitions(&self.consumer()?)?;
+        let partitions = self.partitions(&self.reader()?)?;
         match partitions.iter().find(|(topic, _)| topic == name).map_or(0, |(_, numbers)| numbers.len()) {
             1 => Ok(()),
             found => Err(Error::invalid("use topic", name, format!("it has {found} partitions and must have one"))),
@@ -110,8 +114,8 @@ impl KafkaTopics {
 
     /// What tells the cluster from all others.
     pub fn cluster_id(&self) -> Result<String> {
-        let consumer = self.consumer()?;
-        self.metadata(&consumer)?;
+        let consumer = self.reader()?;
+        metadata(&consumer, self)?;
         let id = consumer.client().fetch_cluster_id(REQUEST_MAX);
         id.ok_or_else(|| failed_with("find the id of", self, RDKafkaErrorCode::OperationTimedOut))
     }
@@ -157,7 +161,7 @@ impl KafkaTopics {
 
     /// Waits until the brokers have told each other of them, and those that lead the new ones answer for them.
     fn known(&self, names: &[String], created: &BTreeSet<String>) -> Result<()> {
-        let consumer = self.consumer()?;
+        let consumer = self.reader()?;
         let deadline = Instant::now() + REQUEST_MAX;
         loop {
             match self.require_of(&consumer, names).and_then(|()| self.answer(&consumer, created)) {
@@ -183,7 +187,7 @@ impl KafkaTopics {
 
     /// Fails when one of these topics is not there, and says how it is made.
     pub fn require(&self, names: &[String]) -> Result<()> {
-        self.require_of(&self.consumer()?, names)
+        self.require_of(&self.reader()?, names)
     }
 
     fn require_of(&self, consumer: &BaseConsumer<Quiet>, names: &[String]) -> Result<()> {
@@ -197,7 +201,7 @@ impl KafkaTopics {
 
     /// The topics, by name, with where each partition begins and ends. Kafka's own are left out.
     pub fn overview(&self) -> Result<Vec<TopicOverview>> {
-        let consumer = self.consumer()?;
+        let consumer = self.reader()?;
         let mut topics = Vec::new();
         for (topic, partitions) in self.partitions(&consumer)? {
             let mut overview = Vec::with_capacity(partitions.len());
@@ -212,8 +216,9 @@ impl KafkaTopics {
         Ok(topics)
     }
 
-    fn partitions(&self, consumer: &BaseConsumer<Quiet>) -> Result<Vec<(String, Vec<u32>)>> {
-        let metadata = self.metadata(consumer)?;
+    /// Name and partitions of each topic but Kafka's own.
+    pub(super) fn partitions(&self, consumer: &BaseConsumer<Quiet>) -> Result<Vec<(String, Vec<u32>)>> {
+        let metadata = metadata(consumer, self)?;
         let own = metadata.topics().iter().filter(|topic| !topic.name().starts_with("__"));
         let numbers = |topic: &MetadataTopic| {
             let mut numbers: Vec<_> = topic.partitions().iter().filter_map(|p| u32::try_from(p.id()).ok()).collect();
@@ -231,7 +236,7 @@ impl KafkaTopics {
         names: &[String],
         created: &BTreeSet<String>,
     ) -> Result<Vec<TopicState>> {
-        let metadata = self.metadata(&self.consumer()?)?;
+        let metadata = metadata(&self.reader()?, self)?;
         let mut states = Vec::with_capacity(names.len());
         for (name, config) in names.iter().zip(self.configs(admin, names)?) {
             let found = metadata.topics().iter().find(|topic| topic.name() == name);
@@ -262,20 +267,16 @@ impl KafkaTopics {
         names.iter().zip(configs).map(config).collect()
     }
 
-    /// What the brokers know of all topics: asking for one by name may make it.
-    fn metadata(&self, consumer: &BaseConsumer<Quiet>) -> Result<Metadata> {
-        answered(consumer, "list the topics of", self, consumer.fetch_metadata(None, REQUEST_MAX))
-    }
-
-    /// A reader without a group.
-    fn consumer(&self) -> Result<BaseConsumer<Quiet>> {
-        let consumer = self.connection.config().create_with_context(Quiet::default());
+    /// A reader without a group. It sees what is committed.
+    pub(super) fn reader(&self) -> Result<BaseConsumer<Quiet>> {
+        let mut config = self.connection.config();
+        let consumer = config.set("isolation.level", "read_committed").create_with_context(Quiet::default());
         consumer.map_err(|error| failed("connect to", self, error))
     }
 
     /// A client that makes topics. It hears of nothing but what it asked for, not even why it is not let in.
     fn admin(&self) -> Result<AdminClient<Quiet>> {
-        self.metadata(&self.consumer()?)?;
+        metadata(&self.reader()?, self)?;
         let admin = self.connection.config().create_with_context(Quiet::default());
         admin.map_err(|error| failed("connect to", self, error))
     }

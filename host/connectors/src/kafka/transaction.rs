@@ -16,8 +16,9 @@ use tamis_model::{Error, Kind, Result};
 
 use super::connection::{KafkaConnection, REQUEST_MAX};
 use super::errors::{Refused as _, failed, fenced, is_fenced};
-use super::sink::{DELIVERY_MAX, Writer, producer_config};
+use super::sink::{DELIVERY_MAX, producer_config};
 use super::source::KafkaGroup;
+use super::writer::Writer;
 
 /// How long one step of a commit is tried again.
 const STEP_MAX: Duration = Duration::from_secs(30);
@@ -48,7 +49,7 @@ impl KafkaTransactions {
         config.set("message.timeout.ms", DELIVERY_MAX.min(open_max).as_millis().to_string());
         let writer = Writer::open(connection, &mut config)?;
         let transactions = Transactions { writer, id: id.to_owned(), open_max, began: None, broken: None };
-        transactions.step("take over", || transactions.writer.producer.init_transactions(REQUEST_MAX))?;
+        transactions.step("take over", || transactions.writer.producer().init_transactions(REQUEST_MAX))?;
         Ok(Self(Arc::new(Mutex::new(transactions))))
     }
 
@@ -83,7 +84,7 @@ impl KafkaTransactions {
             transactions.writer.flush()?;
             if offsets.count() > 0 {
                 transactions.step("commit the positions of", || {
-                    transactions.writer.producer.send_offsets_to_transaction(&offsets, &metadata, REQUEST_MAX)
+                    transactions.writer.producer().send_offsets_to_transaction(&offsets, &metadata, REQUEST_MAX)
                 })?;
             }
             transactions.commit()
@@ -132,14 +133,14 @@ impl Transactions {
 
     fn begin(&mut self) -> Result<()> {
         if self.began.is_none() {
-            self.step("begin", || self.writer.producer.begin_transaction())?;
+            self.step("begin", || self.writer.producer().begin_transaction())?;
             self.began = Some(Instant::now());
         }
         Ok(())
     }
 
     fn commit(&mut self) -> Result<()> {
-        self.step("commit", || self.writer.producer.commit_transaction(REQUEST_MAX))?;
+        self.step("commit", || self.writer.producer().commit_transaction(REQUEST_MAX))?;
         self.began = None;
         Ok(())
     }
@@ -150,7 +151,7 @@ impl Transactions {
         }
         // Nothing may be on its way when it is aborted.
         self.writer.purge();
-        self.step("abort", || self.writer.producer.abort_transaction(REQUEST_MAX))
+        self.step("abort", || self.writer.producer().abort_transaction(REQUEST_MAX))
     }
 
     /// Tries one step again while that can help and there is time.
@@ -171,7 +172,7 @@ impl Transactions {
 
     /// Fails when the brokers do not let the producer in, which they say beside what they are asked.
     fn admitted(&self, operation: &'static str) -> Result<()> {
-        let producer = &self.writer.producer;
+        let producer = self.writer.producer();
         producer.poll(Duration::from_millis(1));
         producer.context().refusal().check(operation, self.object())
     }

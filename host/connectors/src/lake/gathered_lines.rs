@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
-use std::io::{BufRead, BufReader, BufWriter, Seek, SeekFrom, Write};
+use std::io::{BufRead, BufReader, BufWriter, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -20,7 +20,7 @@ use crate::{durable, folders, parallel, plain_name};
 /// A log that is larger is dealt out at once.
 const LOG_BYTES_MAX: u64 = 64 << 20;
 /// Bytes of a log that are dealt out at a time.
-const PART_BYTES: usize = 64 << 20;
+const PART_BYTES: u64 = 64 << 20;
 /// Between a line and the group before it; neither has one of its own.
 const SEPARATOR: char = '\t';
 
@@ -150,14 +150,16 @@ impl GatheredLines {
     fn deal(&self, log: u64) -> Result<()> {
         let path = self.log_path(log);
         let mut lines = BufReader::new(File::open(&path).outage("open", path.display())?);
-        let mut text = String::new();
+        let mut bytes = Vec::new();
         for part in 1.. {
-            text.clear();
-            while text.len() < PART_BYTES && lines.read_line(&mut text).outage("read", path.display())? > 0 {}
-            if text.is_empty() {
+            bytes.clear();
+            let read = lines.by_ref().take(PART_BYTES).read_to_end(&mut bytes);
+            read.and_then(|_| lines.read_until(b'\n', &mut bytes)).outage("read", path.display())?;
+            if bytes.is_empty() {
                 break;
             }
-            self.deal_part(&text, &format!("{}-{log:020}-{part:04}{}", self.writer, self.form.extension()))?;
+            let text = str::from_utf8(&bytes).corrupt("deal out", path.display())?;
+            self.deal_part(text, &format!("{}-{log:020}-{part:04}{}", self.writer, self.form.extension()))?;
         }
         let dealt = self.staging.join(dealt_name(log));
         fs::rename(&path, &dealt).outage("rename", path.display())?;

@@ -2,6 +2,8 @@
 //!
 //! [`TopicWriter`] appends and [`TopicReader`] tails, in one process or in several. A line without its line break is
 //! not there yet, so a reader needs no lock. Names that begin with a dot belong to the writer.
+//!
+//! [`Topics`] are these or those of a cluster, for whoever only looks at them.
 
 mod backwards;
 pub mod dead_letters;
@@ -9,55 +11,28 @@ pub(crate) mod line;
 mod log;
 mod overview;
 mod owner;
+mod place;
 mod reader;
 mod seek;
 pub(crate) mod stamp;
+mod stretch;
 mod window;
 mod writer;
 
 use std::path::{Path, PathBuf};
 
-use tamis_model::{Error, Result};
+use tamis_model::Result;
 
 pub use dead_letters::DeadLetters;
 pub use overview::{PartitionOverview, TopicOverview, overview};
 pub use owner::has_owner;
+pub use place::{Found, Topics};
 pub use reader::{ReaderSettings, TopicReader};
-pub use window::{TimeRange, TimeWindow};
+pub use stretch::{Edge, Stretch};
+pub use window::{DISORDER_MS, TimeRange, TimeWindow};
 pub use writer::{TopicWriter, WriterSettings};
 
 use crate::folders::names;
-use crate::kafka::KafkaTopics;
-
-/// Why something cannot be done with topics of Kafka.
-pub const ONLY_IN_HOME: &str = "so far it knows the topics of the home alone";
-
-/// Where topics are.
-#[derive(Clone, Debug)]
-pub enum Topics {
-    /// Embedded, below this folder.
-    Folder(PathBuf),
-    /// In a cluster.
-    Kafka(KafkaTopics),
-}
-
-impl Topics {
-    /// What lies in them, without reading them.
-    pub fn overview(&self) -> Result<Vec<TopicOverview>> {
-        match self {
-            Self::Folder(folder) => overview(folder),
-            Self::Kafka(topics) => topics.overview(),
-        }
-    }
-
-    /// The folder of embedded topics, for what is done with those alone.
-    pub fn folder(&self, operation: &'static str) -> Result<&Path> {
-        match self {
-            Self::Folder(folder) => Ok(folder),
-            Self::Kafka(topics) => Err(Error::invalid(operation, format!("topics of {topics}"), ONLY_IN_HOME)),
-        }
-    }
-}
 
 const SEGMENT_DIGITS: usize = 20;
 const SEGMENT_EXTENSION: &str = ".jsonl";

@@ -26,6 +26,10 @@ const CHUNK_BYTES: usize = 1 << 20;
 const RECORD_BYTES_MAX: usize = 64 << 20;
 const GRAIN: Grain = Grain { block_bytes: 64 << 10, lines_min: 8 };
 
+/// How far a record may lie behind one that stands before it. Live streams take records up to 5 minutes ahead of their clock, so those
+/// behind such a one lie that far behind it and, being in time, 10 s further.
+pub const DISORDER_MS: i64 = 310_000;
+
 /// A range of record times.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TimeRange {
@@ -39,12 +43,12 @@ pub struct TimeRange {
 }
 
 impl TimeRange {
-    fn has(&self, time: Millis) -> bool {
+    pub(crate) fn has(&self, time: Millis) -> bool {
         (self.from..self.to).contains(&time)
     }
 
     /// No record at this time or behind it stands before one of the range.
-    fn behind(&self) -> Millis {
+    pub(crate) fn behind(&self) -> Millis {
         self.to.saturating_add(self.disorder_ms)
     }
 }

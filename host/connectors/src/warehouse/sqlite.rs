@@ -21,6 +21,10 @@ use super::{Cell, QualityResult, Warehouse, WarehouseTable, cell};
 use crate::rows::{Rows, conform};
 use crate::sql::{Outage, quoted};
 
+/// How long the log may grow until its pages go into the file: 32 MiB.
+const WAL_PAGES_MAX: &str = "8192";
+/// What a connection keeps of the file in memory, in KiB, which SQLite wants to have a minus.
+const CACHE_KIB: &str = "-16384";
 /// How long a writer waits for another one.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(30);
 
@@ -45,6 +49,9 @@ impl SqliteWarehouse {
             // With NORMAL a power cut could take back what a checkpoint says is there.
             .synchronous(SqliteSynchronous::Full)
             .busy_timeout(BUSY_TIMEOUT)
+            // Ids of alerts lie all over their index: the more of it is written together, the fewer pages are written again and again.
+            .pragma("wal_autocheckpoint", WAL_PAGES_MAX)
+            .pragma("cache_size", CACHE_KIB)
             // A rename must not look into views: an analyst's view of a table that is being replaced is fine again
             // as soon as the new table has the name.
             .pragma("legacy_alter_table", "ON");

@@ -59,6 +59,10 @@ impl SourceHarness for Topic {
     fn bounded(&self) -> bool {
         self.bounded
     }
+
+    fn wakes(&self) -> bool {
+        !self.bounded
+    }
 }
 
 #[test]
@@ -96,7 +100,7 @@ impl CheckpointHarness for Changelog {
     fn open(&mut self) -> Box<dyn CheckpointStore> {
         self.opened += 1;
         let (connection, transactions) = (self.connection.clone(), self.transactions(&self.opened.to_string()));
-        Box::new(KafkaChangelog::open(connection, &self.topic, 1, transactions, self.source.group()).unwrap())
+        Box::new(KafkaChangelog::open(connection, &self.topic, 1, transactions, Some(self.source.group())).unwrap())
     }
 
     fn interrupt_save(&mut self) -> bool {

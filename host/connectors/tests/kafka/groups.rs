@@ -66,6 +66,25 @@ fn partitions_move_and_each_is_one_member_s() {
     });
 }
 
+/// A member for which nothing is left knows that it is one.
+#[test]
+fn a_member_that_has_nothing_is_told_so() {
+    let topic = topic("idle", 1);
+    let (mut first, mut told) = (Host::join(&topic), None);
+    eventually("the first has all", || {
+        first.turn(&[]);
+        first.has.len() == 1
+    });
+    let mut second = Host::join(&topic);
+    eventually("the second is asked to take nothing on", || {
+        first.turn(&[&second]);
+        told = told.take().or(second.member.asked().unwrap());
+        second.turn(&[&first]);
+        told.is_some()
+    });
+    assert_eq!((told, first.has.len()), (Some(Asked::TakeOn(Vec::new())), 1));
+}
+
 /// Whoever leaves a group while it is asked for an answer does not keep the group waiting, nor itself.
 #[test]
 fn a_member_that_has_not_answered_can_leave() {

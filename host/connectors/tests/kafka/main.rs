@@ -4,6 +4,7 @@
 mod contract;
 mod fixture;
 mod groups;
+mod looking;
 mod outages;
 mod security;
 mod source;

@@ -7,7 +7,7 @@ use rdkafka::message::{Header, OwnedHeaders};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use tamis_connectors::kafka::{KafkaSink, KafkaSource, KafkaSourceSettings};
 use tamis_engine::decode::json::RecordParts;
-use tamis_engine::{Chunk, Read, Sink, Source};
+use tamis_engine::{Chunk, Clock, Read, Sink, Source, SystemClock, Waker};
 use tamis_model::Kind;
 use tamis_model::position::Positions;
 use tamis_services::kafka::Tool;
@@ -149,11 +149,17 @@ fn a_position_that_was_noted_outlives_retention_of_marks() {
     let transactions = transactions("marks-deleted");
     transactions.write(&[record(&topic, "1")]).unwrap();
     transactions.commit().unwrap();
-    let mut source = tailing(&topic, "marks-deleted");
+    let (mut source, waker) = (tailing(&topic, "marks-deleted"), Waker::default());
+    source.wake(&waker);
     source.open(&Positions::default()).unwrap();
     assert_eq!(read(&mut source, &zero).0.len(), 1);
-    let mut noted = positions(&[(&zero, 1)]);
-    source.note(&mut noted);
+    let note = |source: &KafkaSource| {
+        let mut noted = positions(&[(&zero, 1)]);
+        source.note(&mut noted);
+        noted
+    };
+    let noted = note(&source);
+    waker.take();
     delete_before(&topic, 2);
     let mut again = tailing(&topic, "marks-deleted");
     let error = again.open(&positions(&[(&zero, 1)])).unwrap_err();
@@ -161,6 +167,11 @@ fn a_position_that_was_noted_outlives_retention_of_marks() {
     again.open(&noted).unwrap();
     transactions.write(&[record(&topic, "2")]).unwrap();
     transactions.commit().unwrap();
+    assert!(SystemClock.wait(60_000, &waker));
+    source.read_ahead(&zero);
+    // One record between two marks.
+    assert_eq!((note(&source), source.lag()), (noted, vec![(zero.clone(), 3)]), "what is read ahead is not read");
+    assert_eq!(read(&mut source, &zero).0.len(), 1);
     let mut values = Vec::new();
     crate::fixture::eventually("what comes is read", || {
         values.extend(read(&mut again, &zero).0.into_iter().map(|record| record.value.unwrap()));
@@ -183,8 +194,10 @@ fn a_partition_whose_end_has_moved_is_not_at_its_end() {
         source.partitions().unwrap();
         assert_eq!(source.read(&zero, &mut chunk).unwrap(), Read::CaughtUp, "nothing is new");
         send(&zero, 5, &["1".to_owned()]);
-        source.partitions().unwrap();
-        assert_ne!(source.read(&zero, &mut chunk).unwrap(), Read::CaughtUp);
+        crate::fixture::eventually("somebody looks", || {
+            source.partitions().unwrap();
+            source.read(&zero, &mut chunk).unwrap() != Read::CaughtUp
+        });
     }
 }
 

@@ -4,14 +4,15 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use tamis_connectors::kafka::{KafkaSink, KafkaTopics, KafkaTransactions};
-use tamis_engine::{Read, Sink, Source};
+use tamis_connectors::kafka::{KafkaChangelog, KafkaSink, KafkaTopics, KafkaTransactions};
+use tamis_engine::{CheckpointStore, Read, Sink, Source};
 use tamis_model::Kind;
 use tamis_model::position::Positions;
 use tamis_model::record::Record;
 
 use crate::fixture::{
-    OPEN_MAX, bounded, committed, connection, partition, positions, read, record, tailing, topic, transactions,
+    OPEN_MAX, bounded, committed, connection, eventually, partition, positions, read, record, tailing, topic,
+    transactions,
 };
 
 #[test]
@@ -125,7 +126,7 @@ fn a_busy_writer_that_is_fenced_hears_who_has_taken_over() {
     let second = transactions("fenced");
     let mut sink = KafkaSink::exactly_once(first);
     let mut error = None;
-    crate::fixture::eventually("it is fenced", || {
+    eventually("it is fenced", || {
         error = sink.write(&vec![record(&output, "2"); 100]).err();
         error.is_some()
     });
@@ -146,7 +147,7 @@ fn a_transaction_that_takes_too_long_is_an_outage() {
     transactions.write(&[record(&output, "1")]).unwrap();
     transactions.flush().unwrap();
     let topics = KafkaTopics::new(connection());
-    topics.settled_ends(&partition(&output, 0)).expect("the brokers end it");
+    eventually("the brokers end it", || topics.settled_ends(&partition(&output, 0)).is_ok());
     let error = transactions.commit().unwrap_err();
     assert!(error.can_retry(), "{}", error.chain());
     assert!(error.chain().contains("and brokers end one after 2 s"), "{}", error.chain());
@@ -154,6 +155,21 @@ fn a_transaction_that_takes_too_long_is_an_outage() {
     next.write(&[record(&output, "2")]).unwrap();
     next.commit().unwrap();
     assert_eq!(committed(&connection(), &output), ["2"]);
+}
+
+/// A host takes over from one that is restoring and dies at once: what it left open, only the next one to take over ends.
+#[test]
+fn who_was_fenced_while_it_restored_begins_again() {
+    let topic = "restored.changelog";
+    let changelog = |transactions| KafkaChangelog::open(connection(), topic, 1, transactions, None).unwrap();
+    let mut restoring = changelog(transactions("restored"));
+    let dying = transactions("restored");
+    dying.write(&[record(topic, "half of a checkpoint")]).unwrap();
+    dying.flush().unwrap();
+    drop(dying);
+    let error = restoring.latest().unwrap_err();
+    assert!(error.can_retry(), "{}", error.chain());
+    assert_eq!(changelog(transactions("restored")).latest().unwrap(), None);
 }
 
 /// A reader beside a writer sees no record of a transaction before it is committed, and then all of them.
@@ -174,7 +190,7 @@ fn a_tailing_reader_waits_for_the_commit() {
         done.store(true, Ordering::Relaxed);
     });
     let mut seen = Vec::new();
-    crate::fixture::eventually("what is committed is seen", || {
+    eventually("what is committed is seen", || {
         seen.extend(read(&mut source, &zero).0);
         seen.len() >= 2
     });

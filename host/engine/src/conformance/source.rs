@@ -7,6 +7,7 @@ use tamis_model::position::{Partition, Positions};
 use tamis_model::time::Millis;
 
 use super::partition;
+use crate::clock::{Clock, SystemClock, Waker};
 use crate::source::{Chunk, PADDING, Read, Source};
 
 /// How often a suite looks for records that are on their way, and the pause between two looks.
@@ -21,6 +22,11 @@ pub trait SourceHarness {
     fn open(&mut self) -> Box<dyn Source>;
     /// Whether the sources end where the records end when they are opened, or wait for more.
     fn bounded(&self) -> bool;
+
+    /// Whether the sources wake who waits for records.
+    fn wakes(&self) -> bool {
+        false
+    }
 
     /// Appends the beginning of a record. False when the medium cannot hold half a record.
     fn append_torn(&mut self, _partition: &Partition, _timestamp: Millis, _value: &str) -> bool {
@@ -43,6 +49,8 @@ pub fn source_contract<H: SourceHarness>(mut make: impl FnMut() -> H) {
     reading_goes_on_at_positions(&mut make());
     more_records_arrive_later(&mut make());
     a_torn_record_is_not_there(&mut make());
+    reading_ahead_changes_nothing(&mut make());
+    who_waits_is_woken(&mut make());
 }
 
 /// Any value will do; numbers as JSON texts are values on every medium.
@@ -157,6 +165,12 @@ fn more_records_arrive_later<H: SourceHarness>(harness: &mut H) {
         source.open(&positions).expect("a source opens at a position");
     }
     read_expected(harness, &mut *source, &partition(0), &values(3..8), "what came later");
+    for _ in 0..ARRIVAL_TRIES {
+        if source.partitions().expect("partitions are known").len() == 2 {
+            break;
+        }
+        thread::sleep(PAUSE);
+    }
     assert_eq!(source.partitions().expect("partitions are known"), [partition(0), partition(1)], "a new partition");
     read_expected(harness, &mut *source, &partition(1), &values(8..9), "of a new partition");
 }
@@ -177,4 +191,44 @@ fn a_torn_record_is_not_there<H: SourceHarness>(harness: &mut H) {
         source.open(&positions).expect("a source opens at a position");
     }
     assert_eq!(read_all(harness, &mut *source, &partition(0)), values(2..3), "once it is whole it arrives");
+}
+
+fn reading_ahead_changes_nothing<H: SourceHarness>(harness: &mut H) {
+    append(harness, &partition(0), 0..20);
+    append(harness, &partition(1), 20..40);
+    let mut source = harness.open();
+    source.open(&Positions::default()).expect("a source opens at the beginning");
+    let (mut chunk, mut read) = (Chunk::default(), [Vec::new(), Vec::new()]);
+    for round in 0..ARRIVAL_TRIES {
+        // Of the partition that is read next, and of the other one.
+        let (ahead, next) = (round / 2 % 2, round % 2);
+        source.read_ahead(&partition(ahead));
+        match source.read(&partition(next), &mut chunk).expect("a healthy source can be read") {
+            Read::Records => read[next as usize].extend(harness.values(&chunk)),
+            _ if read.iter().all(|read| read.len() >= 20) => break,
+            _ => thread::sleep(PAUSE),
+        }
+    }
+    assert_eq!(read, [values(0..20), values(20..40)]);
+}
+
+fn who_waits_is_woken<H: SourceHarness>(harness: &mut H) {
+    if !harness.wakes() {
+        return;
+    }
+    append(harness, &partition(0), 0..2);
+    append(harness, &partition(1), 2..3);
+    let (mut source, waker) = (harness.open(), Waker::default());
+    source.wake(&waker);
+    source.open(&Positions::default()).expect("a source opens at the beginning");
+    for appended in [3..4, 4..6] {
+        for number in [0, 1] {
+            read_all(harness, &mut *source, &partition(number));
+        }
+        waker.take();
+        assert!(!SystemClock.wait(20, &waker), "nothing has come");
+        append(harness, &partition(1), appended.clone());
+        assert!(SystemClock.wait(60_000, &waker), "something has come");
+        read_expected(harness, &mut *source, &partition(1), &values(appended), "whoever was woken finds it");
+    }
 }

@@ -10,7 +10,7 @@ use tamis_model::{Error, Kind, Result};
 
 use super::parcel::Parcel;
 use super::router::TELL_AGAIN_MS;
-use crate::clock::Clock;
+use crate::clock::{Clock, Waker};
 use crate::frame::Frame;
 use crate::source::{Chunk, FramedRecord, Framing, Read, Source};
 
@@ -167,6 +167,10 @@ impl Lane {
 }
 
 impl Source for Demux {
+    fn wake(&mut self, waker: &Waker) {
+        self.source.wake(waker);
+    }
+
     fn open(&mut self, positions: &Positions) -> Result<()> {
         for (partition, lane) in &mut self.lanes {
             *lane = Lane::from(positions.next(partition));

@@ -1,5 +1,6 @@
 //! Where keys and states lie: in chunks, so that no step waits until all of it was moved to a larger place.
 
+use std::hint::black_box;
 use std::ops;
 
 use tamis_model::rule::NEVER;
@@ -35,6 +36,12 @@ impl Slots {
     pub fn len(&self) -> u32 {
         let slots = self.0.last().map_or(0, |last| (self.0.len() - 1) * CHUNK + last.len());
         u32::try_from(slots).expect("a host has memory for less than 2^32 keys")
+    }
+
+    /// Brings some slots and what they hold into the cache, side by side: whoever goes through them then waits for none.
+    pub fn fetch(&self, slots: impl Iterator<Item = u32>) {
+        let first = |slot| self[slot].bytes.first().map_or(0, |byte| u32::from(*byte));
+        black_box(slots.map(first).sum::<u32>());
     }
 
     /// Adds a free slot.

@@ -1,6 +1,7 @@
 //! Taking checkpoints and going on from them.
 
 use std::collections::BTreeMap;
+use std::time::Instant;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -9,12 +10,13 @@ use tamis_model::error::Context as _;
 use tamis_model::position::Positions;
 
 use super::Stream;
+use super::restoring::Last;
 use crate::checkpoint::{Checkpoint, Keyed, KeyedState};
+use crate::committer::{Saved, Taken};
 use crate::kept::{Author, Kept};
 use crate::report::{Report, timed};
 use crate::roster::{Before, Refused};
 use crate::rules::{RuleSet, Trip};
-use crate::sink::Settle;
 use crate::watermark::TopicTime;
 
 const REPORT: &str = "report";
@@ -23,6 +25,13 @@ const TIMES: &str = "times";
 pub(super) const RECENT_ALERTS: &str = "recent_alerts";
 /// What the names of rules' versions begin with.
 pub(super) const RULE_STATE: &str = "rule/";
+
+/// Who has keys, and what the checkpoint at work says of them.
+struct Owner<'a> {
+    name: String,
+    state: &'a mut dyn KeyedState,
+    said: Keyed,
+}
 
 fn rule_state(author: &Author) -> String {
     format!("{RULE_STATE}{}/{}", author.rule, author.version)
@@ -34,31 +43,59 @@ pub(super) fn rule_keys(kept: &Kept) -> String {
 }
 
 impl Stream {
-    /// A tick: take what changed of state → stage sinks → save checkpoint → commit sinks → settle what is due → release source.
+    /// Takes a checkpoint and waits until it is durable.
     pub(super) fn checkpoint(&mut self) -> Result<()> {
+        self.wait_saved()?;
+        self.begin_checkpoint()?;
+        self.wait_saved()
+    }
+
+    /// Takes what changed of state and hands it over, behind the output before it. None is on its way.
+    pub(super) fn begin_checkpoint(&mut self) -> Result<()> {
         let mut spent_ns = 0;
-        timed(&mut spent_ns, || self.tick())?;
+        timed(&mut spent_ns, || self.hand_over())?;
         self.report.spent.checkpoints_ns += spent_ns;
-        self.meters.checkpoints.record_ns(spent_ns);
         self.checkpointed_at = self.clock.now();
         self.changed = false;
         self.runs.iter_mut().for_each(|run| run.has_spoken = false);
         Ok(())
     }
 
-    fn tick(&mut self) -> Result<()> {
+    fn hand_over(&mut self) -> Result<()> {
         let keyed = self.take_changes();
         let state = self.snapshot()?;
-        let staged = self.sinks.stage()?;
-        let number = self.checkpoint_number;
-        let positions = self.noted_positions();
-        let checkpoint = Checkpoint { number, positions, staged, state, keyed };
-        self.checkpoints.save(&checkpoint)?;
+        debug_assert!(self.prompt.is_none() || self.outbox.output.records.is_empty(), "they leave with their batch");
+        let records = self.prompt.as_mut().map(|records| records.begin_stage()).transpose()?;
+        let (number, positions) = (self.checkpoint_number, self.noted_positions());
         self.checkpoint_number += 1;
-        self.sinks.commit(&checkpoint.staged)?;
-        self.noted = checkpoint.positions;
-        self.sinks.settle(Settle::Due)?;
-        self.source.release(&self.noted)
+        self.is_saving = true;
+        self.noted = positions.clone();
+        let checkpoint = Checkpoint { number, positions, staged: BTreeMap::new(), state, keyed };
+        let taken = Taken { checkpoint, records, at: Instant::now() };
+        self.committing.checkpoint(&mut self.outbox.output, taken)
+    }
+
+    /// Looks whether the checkpoint that is on its way has become durable.
+    pub(super) fn look_saved(&mut self) -> Result<()> {
+        match self.committing.saved()? {
+            Some(saved) => self.saved(saved),
+            None => Ok(()),
+        }
+    }
+
+    /// Waits for the checkpoint that is on its way, if there is one.
+    pub(super) fn wait_saved(&mut self) -> Result<()> {
+        if !self.is_saving {
+            return Ok(());
+        }
+        let saved = self.committing.wait_saved()?;
+        self.saved(saved)
+    }
+
+    fn saved(&mut self, saved: Saved) -> Result<()> {
+        self.is_saving = false;
+        self.meters.checkpoints.record_ns(u64::try_from(saved.taken_at.elapsed().as_nanos()).unwrap_or(u64::MAX));
+        self.source.release(&saved.positions)
     }
 
     /// The positions, with what the source notes.
@@ -71,20 +108,24 @@ impl Stream {
     /// What the next checkpoint says of keyed state; it counts as said from now on.
     fn take_changes(&mut self) -> BTreeMap<String, Keyed> {
         self.name_lines();
-        let kept = self.runs.iter_mut().map(|run| &mut run.kept).chain(&mut self.resting);
-        let rules = kept.map(|kept| (rule_keys(kept), &mut kept.states as &mut dyn KeyedState));
-        let recent: &mut dyn KeyedState = &mut self.outbox.recent;
-        let mut owners: Vec<_> = rules.chain([(RECENT_ALERTS.to_owned(), recent)]).collect();
-        let mut said: Vec<Keyed> = owners.iter_mut().map(|(_, state)| state.take_changes()).collect();
+        let Self { runs, resting, outbox, pool, .. } = self;
+        let owner = |name, state| Owner { name, state, said: Keyed::default() };
+        let kept = runs.iter_mut().map(|run| &mut run.kept).chain(resting);
+        let rules = kept.map(|kept| owner(rule_keys(kept), &mut kept.states as &mut dyn KeyedState));
+        let recent = owner(RECENT_ALERTS.to_owned(), &mut outbox.recent);
+        let mut owners: Vec<_> = rules.chain([recent]).collect();
+        pool.each(true, &mut owners, |owner| owner.said = owner.state.take_changes());
         // As much is repeated as has changed, dealt out by the number of keys: all rounds take about as long, and an owner that changes
         // little does not hold what others said meanwhile.
-        let changed: u64 = said.iter().filter(|keyed| !keyed.whole).map(|keyed| keyed.changes.len()).sum();
-        let keys: usize = owners.iter().map(|(_, state)| state.keys()).sum();
-        for ((_, state), keyed) in owners.iter_mut().zip(&mut said).filter(|(_, keyed)| !keyed.whole) {
-            let share = (changed * state.keys() as u64).div_ceil(keys.max(1) as u64);
-            state.repeat(share, keyed);
-        }
-        owners.into_iter().map(|(owner, _)| owner).zip(said).collect()
+        let changed: u64 = owners.iter().filter(|owner| !owner.said.whole).map(|owner| owner.said.changes.len()).sum();
+        let keys: usize = owners.iter().map(|owner| owner.state.keys()).sum();
+        pool.each(true, &mut owners, |Owner { state, said, .. }| {
+            if !said.whole {
+                let share = (changed * state.keys() as u64).div_ceil(keys.max(1) as u64);
+                state.repeat(share, said);
+            }
+        });
+        owners.into_iter().map(|owner| (owner.name, owner.said)).collect()
     }
 
     /// Gives a number to whoever has keys of its own and none yet.
@@ -121,12 +162,11 @@ impl Stream {
 
     /// Goes on at the last checkpoint with `rules`. Returns whether one must be taken before anything is written: there was none, or
     /// it does not know all sinks.
-    pub(super) fn restore(&mut self, rules: &RuleSet) -> Result<bool> {
-        let Some(checkpoint) = self.checkpoints.latest()? else {
+    pub(super) fn go_on(&mut self, last: Option<Last>, rules: &RuleSet) -> Result<bool> {
+        let Some(Last { checkpoint, complete, kept, recent }) = last else {
             self.begin(rules, Vec::new())?;
             return Ok(true);
         };
-        let complete = self.sinks.commit(&checkpoint.staged)?;
         let state = &checkpoint.state;
         let revision = self.report.revision;
         self.report = Report { revision, ..decode(REPORT, state)? };
@@ -137,7 +177,7 @@ impl Stream {
                 time.reopen();
             }
         }
-        let kept = self.restore_keys(state)?;
+        self.outbox.recent = recent;
         let trials: Vec<_> = kept.iter().filter(|kept| kept.author.trial).map(|kept| kept.author.place()).collect();
         self.begin(rules, kept)?;
         self.forget_trials_but(&trials);

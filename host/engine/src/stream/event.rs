@@ -7,6 +7,7 @@ use super::Stream;
 use super::reader::{Pending, Reader, Slot};
 use crate::report::timed;
 use crate::source::Read;
+use crate::watermark::TopicTime;
 
 /// What is next.
 pub(super) enum Event {
@@ -29,16 +30,14 @@ impl Stream {
             return Ok(Event::Finished);
         }
         let since_checkpoint = self.clock.now().saturating_sub(self.checkpointed_at);
-        if self.changed && since_checkpoint >= self.settings.checkpoint_interval_ms {
+        if self.changed && !self.is_saving && since_checkpoint >= self.settings.checkpoint_interval_ms {
             return Ok(Event::CheckpointDue);
         }
         if let Some(pending) = self.reader.pending.take() {
             return Ok(Event::Rows(pending));
         }
-        let times = &mut self.times;
-        let last_event =
-            |slot: &Slot| times[slot.topic].partition(slot.partition.number).highest().unwrap_or(Millis::MIN);
-        let Some(slot) = self.reader.choose(last_event) else {
+        let Self { reader, times, .. } = self;
+        let Some(slot) = reader.choose(|slot| last_event(times, slot)) else {
             let at_end = self.settings.bounded && self.reader.all_ended();
             return Ok(if at_end { Event::EndOfInput } else { Event::Idle });
         };
@@ -71,4 +70,9 @@ impl Stream {
         }
         Ok(())
     }
+}
+
+/// The time of a partition's last event; lowest when it had none.
+pub(super) fn last_event(times: &[TopicTime], slot: &Slot) -> Millis {
+    times[slot.topic].has_come(slot.partition.number).0.unwrap_or(Millis::MIN)
 }

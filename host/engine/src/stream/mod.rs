@@ -22,29 +22,33 @@ use std::sync::Arc;
 use std::sync::mpsc::Receiver;
 
 use hashbrown::DefaultHashBuilder;
+use tamis_model::Result;
 use tamis_model::position::Positions;
+use tamis_model::record::Record;
 use tamis_model::time::Millis;
 use tamis_model::topic::TopicSchema;
-use tamis_model::{Error, Result};
 
 use self::deciding::Deciding;
 use self::event::Event;
-pub use self::parts::{Command, Commands, Redrive, RedriveRule, Redriven, Reply, Step, StreamParts, StreamSettings};
+pub use self::parts::{
+    Command, Commands, Commits, Redrive, RedriveRule, Redriven, Reply, Step, StreamParts, StreamSettings,
+};
 use self::reader::Reader;
+use self::restoring::Last;
 use self::turn::Bench;
-use crate::checkpoint::CheckpointStore;
 use crate::clock::Clock;
+use crate::committer::{Committer, Committing};
 use crate::decisions::Decisions;
-use crate::exchange::{Exchange, Part, Router};
+use crate::exchange::{Part, Router};
 use crate::judge::RuleRun;
 use crate::kept::Kept;
 use crate::meters::Meters;
-use crate::outbox::{Outbox, Sinks};
+use crate::outbox::Outbox;
 use crate::plan::Plan;
 use crate::pool::Pool;
 use crate::report::{Progress, Report, timed};
 use crate::rules::{RuleSet, Trip};
-use crate::sink::Settle;
+use crate::sink::Sink;
 use crate::source::Source;
 use crate::watermark::TopicTime;
 
@@ -57,9 +61,15 @@ const IDLE_MS_MAX: u64 = 20;
 pub struct Stream {
     settings: StreamSettings,
     schemas: Vec<TopicSchema>,
+    /// The sink of records that leave with their batch; none when they go the way of everything else.
+    prompt: Option<Box<dyn Sink<Record>>>,
+    /// It goes before the source, which a checkpoint that is on its way may still ask for its group.
+    committing: Committing,
     source: Box<dyn Source>,
-    sinks: Sinks,
-    checkpoints: Box<dyn CheckpointStore>,
+    /// Whether a checkpoint is on its way.
+    is_saving: bool,
+    /// Whether there is a sink for the rows of aggregates.
+    takes_rows: bool,
     clock: Arc<dyn Clock>,
     plan: Plan,
     router: Option<Router>,
@@ -97,34 +107,34 @@ impl Stream {
     /// Without one it takes the first, so that everything written later can be undone.
     pub fn open(parts: StreamParts) -> Result<Self> {
         let StreamParts { settings, source, schemas, rules, sinks, checkpoints, clock, decisions } = parts;
-        if settings.rows_max == 0 {
-            return Err(Error::invalid("open", "stream", "a batch must have room for a row"));
-        }
-        if settings.shards == 0 {
-            return Err(Error::invalid("open", "stream", "the keys have at least one shard"));
-        }
-        let plan = Plan::new(&schemas, &RuleSet::default(), &RuleSet::default())?;
-        let router = match &settings.part {
-            Part::Unkeyed(Exchange { topic, partitions: 0 }) => {
-                return Err(Error::invalid("open", format!("exchange {topic}"), "it has at least one partition"));
-            }
-            Part::Unkeyed(exchange) => Some(Router::new(exchange.clone())),
-            Part::Whole | Part::Keyed { .. } => None,
-        };
+        settings.check()?;
+        let (own, routed) = swap::parts_of(&settings.part, &rules);
+        Plan::new(&schemas, &own, &routed)?;
+        let takes_rows = sinks.aggregates.is_some();
+        swap::check_sinks(&own, takes_rows)?;
+        let hasher = DefaultHashBuilder::default();
+        let mut committer = Committer { sinks, checkpoints };
+        let last = Last::restore(&mut committer, &*clock, settings.shards, &hasher)?;
+        let (prompt, committing) = committer.commit(settings.commits);
         let mut stream = Self {
             times: vec![TopicTime::default(); schemas.len()],
             checkpointed_at: clock.now(),
             report: Report { revision: rules.revision, ..Report::default() },
             pool: Pool::new(settings.shards)?,
             benches: (0..settings.shards).map(|_| Bench::default()).collect(),
+            plan: Plan::new(&schemas, &RuleSet::default(), &RuleSet::default())?,
+            router: match &settings.part {
+                Part::Unkeyed(exchange) => Some(Router::new(exchange.clone())),
+                Part::Whole | Part::Keyed { .. } => None,
+            },
             settings,
             schemas,
             source,
-            sinks,
-            checkpoints,
+            prompt,
+            committing,
+            is_saving: false,
+            takes_rows,
             clock,
-            plan,
-            router,
             runs: Vec::new(),
             reader: Reader::default(),
             positions: Positions::default(),
@@ -139,13 +149,11 @@ impl Stream {
             noted: Positions::default(),
             finished: false,
             idle_ms: 1,
-            hasher: DefaultHashBuilder::default(),
+            hasher,
         };
-        let (own, routed) = stream.parts_of(&rules);
-        Plan::new(&stream.schemas, &own, &routed)?;
-        swap::check_sinks(&own, &stream.sinks)?;
-        let is_new = stream.restore(&rules)?;
+        let is_new = stream.go_on(last, &rules)?;
         stream.take_stock();
+        stream.source.wake(stream.decisions.waker());
         stream.source.open(&stream.positions)?;
         stream.discover()?;
         for (topic, time) in stream.times.iter_mut().enumerate() {
@@ -167,6 +175,7 @@ impl Stream {
                     return Ok(self.report.clone());
                 }
                 Ok(Command::Rules(rules, reply)) => {
+                    self.wait_saved()?;
                     // What a version has said stays said, whatever crashes: it is not replayed with another one in its place.
                     if self.would_be_unsaid(&rules) {
                         self.checkpoint()?;
@@ -184,6 +193,10 @@ impl Stream {
                 Err(_) => {}
             }
             let step = self.step()?;
+            if !self.trips.is_empty() {
+                // Whoever is told may write it beside the output: what the version raised before is to be there first, not after it.
+                self.wait_saved()?;
+            }
             let Self { report, runs, trips, meters, source, .. } = self;
             observer(&Progress { report, trips, runs, meters, source: &**source, idle: step == Step::Waited });
             self.trips.clear();
@@ -195,6 +208,7 @@ impl Stream {
 
     /// Does what is next.
     pub fn step(&mut self) -> Result<Step> {
+        self.look_saved()?;
         let event = self.next_event()?;
         let step = match event {
             Event::Rows(pending) => {
@@ -232,7 +246,7 @@ impl Stream {
                     self.changed = positions != self.positions && positions != self.noted;
                 }
                 if !self.changed {
-                    self.sinks.settle(Settle::Due)?;
+                    self.committing.settle_due()?;
                 }
                 let woken = self.clock.wait(self.idle_ms, self.decisions.waker());
                 self.idle_ms = if woken { 1 } else { (self.idle_ms * 2).min(IDLE_MS_MAX) };
@@ -243,12 +257,13 @@ impl Stream {
             Event::EndOfInput => {
                 self.close_windows()?;
                 self.checkpoint()?;
-                self.sinks.settle(Settle::All)?;
+                self.committing.settle_all()?;
                 self.finished = true;
                 return Ok(Step::Finished);
             }
             Event::CheckpointDue => {
-                self.checkpoint()?;
+                self.begin_checkpoint()?;
+                self.look_saved()?;
                 if !self.settings.bounded {
                     // A stream that always has work is never idle.
                     self.discover()?;
@@ -270,7 +285,8 @@ impl Stream {
         if self.changed {
             self.checkpoint()?;
         }
-        self.sinks.settle(Settle::All)
+        self.wait_saved()?;
+        self.committing.settle_all()
     }
 
     /// What was done so far.
@@ -287,7 +303,14 @@ impl Stream {
         if let Some(router) = &mut self.router {
             self.outbox.hand_on(router.drain());
         }
-        timed(&mut self.report.spent.sinks_ns, || self.outbox.flush(&mut self.sinks))?;
+        let Self { outbox, prompt, committing, .. } = self;
+        timed(&mut self.report.spent.sinks_ns, || {
+            if let Some(prompt) = prompt.as_mut().filter(|_| !outbox.output.records.is_empty()) {
+                prompt.write(&outbox.output.records)?;
+                outbox.output.records.clear();
+            }
+            committing.offer(&mut outbox.output)
+        })?;
         self.deciding.tell(&self.decisions);
         let Self { outbox, meters, settings, clock, .. } = self;
         if outbox.triggers.is_empty() {

@@ -3,16 +3,16 @@
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
 
-use tamis_model::Result;
 use tamis_model::position::Partition;
 use tamis_model::topic::TopicSchema;
+use tamis_model::{Error, Result};
 
 use crate::checkpoint::CheckpointStore;
 use crate::clock::{Clock, Waker};
 use crate::decisions::Decisions;
-use crate::exchange::Part;
-use crate::outbox::Sinks;
+use crate::exchange::{Exchange, Part};
 use crate::rules::RuleSet;
+use crate::sinks::Sinks;
 use crate::source::Source;
 
 /// How a stream works.
@@ -34,10 +34,42 @@ pub struct StreamSettings {
     pub checkpoint_interval_ms: i64,
     /// Whether the source ends: then there is no clock but for `generated_at`, and at the end all windows close.
     pub bounded: bool,
+    /// Whether it waits while output and checkpoints become durable.
+    pub commits: Commits,
+}
+
+/// Where output and checkpoints become durable.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Commits {
+    /// In the stream's own steps: what was done before a crash follows from the steps alone.
+    InStep,
+    /// On a thread of its own, while the stream goes on.
+    Beside {
+        /// Whether records leave with their batch; else they take the same way as everything else, and are those of one checkpoint.
+        records_at_once: bool,
+    },
+}
+
+impl StreamSettings {
+    pub(super) fn check(&self) -> Result<()> {
+        let invalid = |reason: &str| Err(Error::invalid("open", "stream", reason));
+        if self.rows_max == 0 {
+            return invalid("a batch must have room for a row");
+        }
+        if self.shards == 0 {
+            return invalid("the keys have at least one shard");
+        }
+        match &self.part {
+            Part::Unkeyed(Exchange { topic, partitions: 0 }) => {
+                Err(Error::invalid("open", format!("exchange {topic}"), "it has at least one partition"))
+            }
+            _ => Ok(()),
+        }
+    }
 }
 
 impl Default for StreamSettings {
-    /// The contract's times, tailing.
+    /// The contract's times, tailing, in step.
     fn default() -> Self {
         Self {
             rows_max: 4096,
@@ -48,6 +80,7 @@ impl Default for StreamSettings {
             future_ms_max: 300_000,
             checkpoint_interval_ms: 10_000,
             bounded: false,
+            commits: Commits::InStep,
         }
     }
 }

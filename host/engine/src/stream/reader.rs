@@ -44,9 +44,17 @@ impl Reader {
     }
 
     /// The partition to read next; `last_event` gives the time of a partition's last event, lowest when it had none.
-    pub fn choose(&mut self, mut last_event: impl FnMut(&Slot) -> Millis) -> Option<usize> {
+    pub fn choose(&mut self, last_event: impl FnMut(&Slot) -> Millis) -> Option<usize> {
         self.turn += 1;
-        let turn = self.turn;
+        self.oldest(self.turn, last_event)
+    }
+
+    /// Which one it will be, as things are.
+    pub fn next(&self, last_event: impl FnMut(&Slot) -> Millis) -> Option<usize> {
+        self.oldest(self.turn + 1, last_event)
+    }
+
+    fn oldest(&self, turn: u64, mut last_event: impl FnMut(&Slot) -> Millis) -> Option<usize> {
         let askable = self.slots.iter().enumerate().filter(|(_, slot)| !slot.ended && slot.next_turn <= turn);
         askable.min_by_key(|(_, slot)| last_event(slot)).map(|(index, _)| index)
     }

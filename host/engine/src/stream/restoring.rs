@@ -2,39 +2,57 @@
 
 use std::collections::BTreeMap;
 
+use hashbrown::DefaultHashBuilder;
 use tamis_model::error::Context as _;
 use tamis_model::time::Millis;
 use tamis_model::{Error, Kind, Result};
 
-use super::Stream;
 use super::checkpointing::{RECENT_ALERTS, RULE_STATE, rule_keys};
-use crate::checkpoint::Restored;
+use crate::checkpoint::{Checkpoint, Restored};
 use crate::clock::Clock;
+use crate::committer::Committer;
 use crate::entries;
 use crate::kept::Kept;
-use crate::recent;
+use crate::recent::{self, RecentAlerts};
 
 /// How much clock time lies between two words on how far it is.
 const SAID_EVERY_MS: Millis = 1_000;
 
-impl Stream {
-    /// What versions had when the checkpoint was taken whose small state is `state`, and the recent alerts.
-    pub(super) fn restore_keys(&mut self, state: &BTreeMap<String, Vec<u8>>) -> Result<Vec<Kept>> {
+/// What the last checkpoint has.
+pub(super) struct Last {
+    pub checkpoint: Checkpoint,
+    /// Whether it knows every sink.
+    pub complete: bool,
+    /// What versions had when it was taken.
+    pub kept: Vec<Kept>,
+    pub recent: RecentAlerts,
+}
+
+impl Last {
+    /// Commits its output again and takes the keyed state back; none when there is no checkpoint.
+    pub fn restore(
+        committer: &mut Committer,
+        clock: &dyn Clock,
+        shards: usize,
+        hasher: &DefaultHashBuilder,
+    ) -> Result<Option<Self>> {
+        let Committer { sinks, checkpoints } = committer;
+        let Some(checkpoint) = checkpoints.latest()? else { return Ok(None) };
+        let complete = sinks.commit(&checkpoint.staged)?;
         let mut versions = BTreeMap::new();
-        for (owner, bytes) in state.iter().filter(|(owner, _)| owner.starts_with(RULE_STATE)) {
-            let (kept, keys) = Kept::decode(owner, bytes, self.settings.shards)?;
+        for (owner, bytes) in checkpoint.state.iter().filter(|(owner, _)| owner.starts_with(RULE_STATE)) {
+            let (kept, keys) = Kept::decode(owner, bytes, shards)?;
             versions.insert(rule_keys(&kept), (kept, keys));
         }
-        let mut recent_alerts = recent::Restoring::default();
-        let Self { checkpoints, clock, hasher, .. } = self;
-        let mut progress = Said { at: clock.now(), clock: &**clock };
+        let mut recent = recent::Restoring::default();
+        let mut progress = Said { at: clock.now(), clock };
         checkpoints.restore(&mut |part| {
             let mut version = versions.get_mut(part.owner);
             for entry in entries::read(part.owner, part.block) {
                 let entry = entry?;
                 let taken = match &mut version {
                     Some((kept, _)) => kept.states.restore(entry, hasher),
-                    None if part.owner == RECENT_ALERTS => recent_alerts.take(entry),
+                    None if part.owner == RECENT_ALERTS => recent.take(entry),
                     None => None,
                 };
                 taken.ok_or("an entry is not what was saved").corrupt("restore", part.owner)?;
@@ -42,15 +60,15 @@ impl Stream {
             progress.go_on(&part);
             Ok(())
         })?;
-        let recent_alerts = recent_alerts.finish();
-        self.outbox.recent = recent_alerts.ok_or("some are missing").corrupt("restore", RECENT_ALERTS)?;
+        let recent = recent.finish().ok_or("some are missing").corrupt("restore", RECENT_ALERTS)?;
         for (owner, (kept, keys)) in &versions {
             if kept.states.keys() != *keys {
                 let reason = format!("it has {} keys where {keys} were saved", kept.states.keys());
                 return Err(Error::new(Kind::Corrupt, "restore", owner).because(reason));
             }
         }
-        Ok(versions.into_values().map(|(kept, _)| kept).collect())
+        let kept = versions.into_values().map(|(kept, _)| kept).collect();
+        Ok(Some(Self { checkpoint, complete, kept, recent }))
     }
 }
 

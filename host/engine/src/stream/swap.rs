@@ -7,7 +7,6 @@ use tamis_model::{Error, Result};
 use super::Stream;
 use crate::exchange::Part;
 use crate::judge::RuleRun;
-use crate::outbox::Sinks;
 use crate::plan::Plan;
 use crate::roster::{Before, Refused, Roster};
 use crate::rules::{RulePlan, RuleSet};
@@ -44,9 +43,9 @@ impl Stream {
     }
 
     fn put_to_work(&mut self, rules: &RuleSet) -> Result<Swapped> {
-        let (own, routed) = self.parts_of(rules);
+        let (own, routed) = parts_of(&self.settings.part, rules);
         Plan::new(&self.schemas, &own, &routed)?;
-        check_sinks(&own, &self.sinks)?;
+        check_sinks(&own, self.takes_rows)?;
         let trials = trials(&self.runs);
         let runs = std::mem::take(&mut self.runs).into_iter().map(|run| Before::Run(Box::new(run)));
         let resting = std::mem::take(&mut self.resting).into_iter().map(|kept| Before::Restored(Box::new(kept)));
@@ -63,7 +62,7 @@ impl Stream {
 
     /// Puts a set to work. Returns what cannot be started, and whether something begins anew that could not do so again.
     pub(super) fn take_up(&mut self, rules: &RuleSet, before: Vec<Before>) -> Result<(Vec<Refused>, bool)> {
-        let (own, routed) = self.parts_of(rules);
+        let (own, routed) = parts_of(&self.settings.part, rules);
         let roster = Roster::new(&own, &before, self.settings.shards);
         let forgets = roster.forgets;
         match Plan::new(&self.schemas, &roster.rules, &routed) {
@@ -76,15 +75,6 @@ impl Stream {
                 (self.runs, self.resting) = Before::apart(before);
                 Err(error)
             }
-        }
-    }
-
-    /// The rules that it judges by, and those for which it hands records on.
-    pub(super) fn parts_of(&self, rules: &RuleSet) -> (RuleSet, RuleSet) {
-        match self.settings.part {
-            Part::Whole => (rules.clone(), RuleSet::default()),
-            Part::Unkeyed(_) => (rules.keyed(false), rules.keyed(true)),
-            Part::Keyed { .. } => (rules.keyed(true), RuleSet::default()),
         }
     }
 
@@ -118,15 +108,24 @@ impl Stream {
     }
 }
 
+/// The rules that a part judges by, and those for which it hands records on.
+pub(super) fn parts_of(part: &Part, rules: &RuleSet) -> (RuleSet, RuleSet) {
+    match part {
+        Part::Whole => (rules.clone(), RuleSet::default()),
+        Part::Unkeyed(_) => (rules.keyed(false), rules.keyed(true)),
+        Part::Keyed { .. } => (rules.keyed(true), RuleSet::default()),
+    }
+}
+
 /// The versions that are on trial.
 fn trials(runs: &[RuleRun]) -> Vec<(String, u32)> {
     runs.iter().filter(|run| run.kept.author.trial).map(|run| run.kept.author.place()).collect()
 }
 
 /// Rows that are emitted must have somewhere to go.
-pub(super) fn check_sinks(rules: &RuleSet, sinks: &Sinks) -> Result<()> {
+pub(super) fn check_sinks(rules: &RuleSet, takes_rows: bool) -> Result<()> {
     match rules.rules.iter().find(|rule| rule.manifest.output.is_some()) {
-        Some(rule) if sinks.aggregates.is_none() => {
+        Some(rule) if !takes_rows => {
             Err(Error::invalid("put to work", rule, "it emits rows, and there is no sink for them"))
         }
         _ => Ok(()),

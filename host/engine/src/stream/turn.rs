@@ -15,6 +15,7 @@ use tamis_model::{Result, position::Partition};
 use super::Stream;
 use super::batch::{Timely, Trial};
 use super::deciding::{Awaited, Deciding};
+use super::event::last_event;
 use crate::alerts::Author;
 use crate::breaker::Tally;
 use crate::decode::Decoded;
@@ -114,7 +115,8 @@ impl Stream {
     pub(super) fn turn(&mut self, slot: Option<usize>, now: Millis, pieces: &[Piece], trial: Trial) -> Result<()> {
         let generated_at = rfc3339_millis(now);
         let hash_of_all = self.hash_of_all();
-        let Self { plan, runs, reader, benches, pool, settings, .. } = self;
+        let ahead = self.ahead();
+        let Self { plan, runs, reader, benches, pool, settings, source, report, .. } = self;
         let judges = |(index, run): (usize, &RuleRun)| {
             run.kept.tripped.is_none() && trial.rule.is_none_or(|judging| judging == index)
         };
@@ -141,7 +143,12 @@ impl Stream {
         }
         let rows: usize =
             pieces.iter().filter_map(|piece| piece.rows.as_ref()).map(|rows| rows.decoded.times.len()).sum();
-        pool.each(rows >= ROWS_PARALLEL_MIN, &mut shards, |shard| shard.result = turn.judge(shard));
+        let read_ahead = || {
+            if let Some(slot) = ahead {
+                timed(&mut report.spent.read_ns, || source.read_ahead(&reader.slots[slot].partition));
+            }
+        };
+        pool.each_beside(rows >= ROWS_PARALLEL_MIN, &mut shards, |shard| shard.result = turn.judge(shard), read_ahead);
         let results: Vec<Result<()>> = shards.into_iter().map(|shard| shard.result).collect();
         results.into_iter().collect::<Result<()>>()?;
         let judges = turn.judges;
@@ -156,6 +163,14 @@ impl Stream {
             self.outbox.triggers.clear();
         }
         Ok(())
+    }
+
+    /// The partition that is read next, when the chunk at hand is worked through.
+    fn ahead(&self) -> Option<usize> {
+        if self.reader.pending.is_some() {
+            return None;
+        }
+        self.reader.next(|slot| last_event(&self.times, slot))
     }
 
     /// Takes what the shards made, in one order.

@@ -4,11 +4,10 @@ use std::sync::Arc;
 
 use proptest::prelude::*;
 use tamis_engine::exchange::{Demux, Exchange, Part};
-use tamis_engine::memory::{ManualClock, MemoryCheckpoints, MemorySink, MemoryTopics};
-use tamis_engine::{Decisions, RulePlan, RuleSet, Sink, Sinks, Source, Stream, StreamParts, StreamSettings};
-use tamis_model::Result;
+use tamis_engine::memory::{ManualClock, MemoryBroker, MemoryCheckpoints, MemorySink};
+use tamis_engine::{Decisions, RulePlan, RuleSet, Sinks, Source, Stream, StreamParts, StreamSettings};
 use tamis_model::alert::Alert;
-use tamis_model::position::{Partition, Positions};
+use tamis_model::position::Partition;
 use tamis_model::record::Record;
 use tamis_model::time::Millis;
 
@@ -19,52 +18,6 @@ use crate::order::feed;
 use crate::rules::rate;
 
 const EXCHANGE: &str = "exchange";
-
-/// The records of a task. What goes to the exchange is there at once and stays, as at a broker.
-struct Broker {
-    topics: MemoryTopics,
-    records: MemorySink<Record>,
-}
-
-impl Sink<Record> for Broker {
-    fn write(&mut self, output: &[Record]) -> Result<()> {
-        let (routed, others): (Vec<&Record>, Vec<&Record>) = output.iter().partition(|record| record.topic == EXCHANGE);
-        for record in routed {
-            let partition = Partition { topic: EXCHANGE.to_owned(), number: record.partition.unwrap() };
-            self.topics.append_bytes(&partition, record.timestamp, record.value.as_ref().unwrap());
-        }
-        self.records.write(&others.into_iter().cloned().collect::<Vec<_>>())
-    }
-
-    fn stage(&mut self) -> Result<serde_json::Value> {
-        self.records.stage()
-    }
-
-    fn commit(&mut self, staged: &serde_json::Value) -> Result<()> {
-        self.records.commit(staged)
-    }
-}
-
-/// One partition of a source.
-struct One(Box<dyn Source>, Partition);
-
-impl Source for One {
-    fn open(&mut self, positions: &Positions) -> Result<()> {
-        self.0.open(positions)
-    }
-
-    fn partitions(&mut self) -> Result<Vec<Partition>> {
-        Ok(vec![self.1.clone()])
-    }
-
-    fn read(&mut self, partition: &Partition, chunk: &mut tamis_engine::Chunk) -> Result<tamis_engine::Read> {
-        self.0.read(partition, chunk)
-    }
-
-    fn release(&mut self, positions: &Positions) -> Result<()> {
-        self.0.release(positions)
-    }
-}
 
 /// A part of the work that a host can take over from another.
 struct Task {
@@ -132,15 +85,15 @@ impl Group {
 }
 
 fn open(world: &World, partitions: u32, task: &Task, chunk_records: usize) -> Stream {
-    let source = Box::new(world.topics.framed_source(false, chunk_records));
+    let source = world.topics.framed_source(false, chunk_records).of([task.partition.clone()]);
     let source: Box<dyn Source> = match task.part {
         Part::Keyed { .. } => {
             let partitions = (0..partitions).map(payments);
-            Box::new(Demux::new(source, task.partition.clone(), partitions, Arc::new(world.clock.clone())))
+            Box::new(Demux::new(Box::new(source), task.partition.clone(), partitions, Arc::new(world.clock.clone())))
         }
-        _ => Box::new(One(source, task.partition.clone())),
+        _ => Box::new(source),
     };
-    let records = Broker { topics: world.topics.clone(), records: task.records.clone() };
+    let records = MemoryBroker::new(EXCHANGE, &world.topics, &task.records);
     let clock: ManualClock = world.clock.clone();
     Stream::open(StreamParts {
         settings: StreamSettings {

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use tamis_engine::memory::{ManualClock, MemoryCheckpoints, MemorySink, MemoryTopics};
+use tamis_engine::stream::Commits;
 use tamis_engine::{
     CheckpointStore, Decisions, RulePlan, RuleSet, Sink, Sinks, Step, Stream, StreamParts, StreamSettings,
 };
@@ -66,12 +67,19 @@ pub struct Reading {
     pub chunk_records: usize,
     pub bounded: bool,
     pub checkpoint_interval_ms: i64,
+    pub commits: Commits,
 }
 
 impl Reading {
     /// To the end, in one batch for each partition, without checkpoints on the way.
-    pub const WHOLE: Self =
-        Self { rows_max: 4096, shards: 1, chunk_records: 4096, bounded: true, checkpoint_interval_ms: i64::MAX };
+    pub const WHOLE: Self = Self {
+        rows_max: 4096,
+        shards: 1,
+        chunk_records: 4096,
+        bounded: true,
+        checkpoint_interval_ms: i64::MAX,
+        commits: Commits::InStep,
+    };
     /// Waiting for more.
     pub const LIVE: Self = Self { bounded: false, ..Self::WHOLE };
 }
@@ -130,6 +138,7 @@ impl World {
             shards: reading.shards,
             bounded: reading.bounded,
             checkpoint_interval_ms: reading.checkpoint_interval_ms,
+            commits: reading.commits,
             ..StreamSettings::default()
         };
         Stream::open(StreamParts {

@@ -34,7 +34,7 @@ proptest! {
     ) {
         let checkpoint_interval_ms = if often { 0 } else { i64::MAX };
         let world = World::of(&feed);
-        let mut stream = world.open(all_rules(), Reading { rows_max, shards, chunk_records, bounded: true, checkpoint_interval_ms });
+        let mut stream = world.open(all_rules(), Reading { rows_max, shards, chunk_records, checkpoint_interval_ms, ..Reading::WHOLE });
         finish(&mut stream);
         prop_assert_eq!(world.raised(), expected(&feed));
 

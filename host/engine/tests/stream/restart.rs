@@ -6,15 +6,28 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use serde_json::Value;
 use tamis_engine::report::Counts;
 use tamis_engine::rules::OnStateChange;
-use tamis_engine::{Checkpoint, CheckpointStore, Restored, Settle, Sink, Step, Stream};
+use tamis_engine::stream::Commits;
+use tamis_engine::{Checkpoint, CheckpointStore, Restored, Settle, Sink, Staging, Step, Stream};
 use tamis_model::alert::Alert;
 use tamis_model::{Error, Kind, Result};
 
 use crate::feed::{NOON, Payment, Reading, World, all_rules, finish, payments, settle, sinks};
 use crate::rules::high_amount;
 
-const EVERY_BATCH: Reading =
-    Reading { rows_max: 2, shards: 2, chunk_records: 3, bounded: true, checkpoint_interval_ms: 0 };
+const EVERY_BATCH: Reading = Reading {
+    rows_max: 2,
+    shards: 2,
+    chunk_records: 3,
+    bounded: true,
+    checkpoint_interval_ms: 0,
+    commits: Commits::InStep,
+};
+
+/// All ways in which output and checkpoints become durable.
+fn every_commits() -> [Reading; 3] {
+    let beside = |records_at_once| Commits::Beside { records_at_once };
+    [Commits::InStep, beside(true), beside(false)].map(|commits| Reading { commits, ..EVERY_BATCH })
+}
 
 /// Two partitions, alerts of every rule, refused, late and poisoned records, and a line that is no record.
 fn world() -> World {
@@ -55,17 +68,21 @@ fn assert_undisturbed(world: &World, stream: &Stream, undisturbed: &(Vec<String>
 #[test]
 fn stopped_after_any_step() {
     let undisturbed = undisturbed();
-    for stopped_after in 0.. {
-        let world = world();
-        let mut stream = world.open(all_rules(), EVERY_BATCH);
-        let ended = (0..stopped_after).any(|_| stream.step().unwrap() == Step::Finished);
-        drop(stream);
-        let mut stream = world.open(all_rules(), EVERY_BATCH);
-        finish(&mut stream);
-        assert_undisturbed(&world, &stream, &undisturbed, &format!("stopped after step {stopped_after}"));
-        if ended {
-            assert!(stopped_after > 24, "every batch and every checkpoint is a step");
-            return;
+    for reading in every_commits() {
+        for stopped_after in 0.. {
+            let world = world();
+            let mut stream = world.open(all_rules(), reading);
+            let ended = (0..stopped_after).any(|_| stream.step().unwrap() == Step::Finished);
+            drop(stream);
+            let mut stream = world.open(all_rules(), reading);
+            finish(&mut stream);
+            let when = format!("stopped after step {stopped_after}, {:?}", reading.commits);
+            assert_undisturbed(&world, &stream, &undisturbed, &when);
+            if ended {
+                let steps_min = if reading.commits == Commits::InStep { 24 } else { 12 };
+                assert!(stopped_after > steps_min, "every batch, and in step every checkpoint, is a step");
+                break;
+            }
         }
     }
 }
@@ -73,9 +90,11 @@ fn stopped_after_any_step() {
 #[test]
 fn stopped_after_every_batch() {
     let undisturbed = undisturbed();
-    for gently in [true, false] {
+    for (gently, reading) in
+        [true, false].into_iter().flat_map(|gently| every_commits().map(|reading| (gently, reading)))
+    {
         let world = world();
-        let mut stream = world.open(all_rules(), EVERY_BATCH);
+        let mut stream = world.open(all_rules(), reading);
         let mut restarts = 0;
         loop {
             match stream.step().unwrap() {
@@ -91,7 +110,7 @@ fn stopped_after_every_batch() {
             if restarts < 200 {
                 drop(stream);
                 // Every process may have as many shards as it likes.
-                stream = world.open(all_rules(), Reading { shards: 2 + restarts % 2, ..EVERY_BATCH });
+                stream = world.open(all_rules(), Reading { shards: 2 + restarts % 2, ..reading });
             }
         }
         assert!(restarts > 12);
@@ -129,6 +148,12 @@ impl<T, D: Sink<T>> Sink<T> for Fused<D> {
         self.1.burn(|| self.0.stage())
     }
 
+    /// Blows where it is waited for.
+    fn begin_stage(&mut self) -> Result<Staging> {
+        let (staging, fuse) = (self.0.begin_stage()?, self.1.clone());
+        Ok(Box::new(move || fuse.burn(staging)))
+    }
+
     fn commit(&mut self, staged: &Value) -> Result<()> {
         self.1.burn(|| self.0.commit(staged))
     }
@@ -153,13 +178,13 @@ impl<D: CheckpointStore> CheckpointStore for Fused<D> {
 }
 
 /// Runs until the fuse blows. Returns whether it held to the end.
-fn run_fused(world: &World, fuse: &Fuse) -> bool {
+fn run_fused(world: &World, reading: Reading, fuse: &Fuse) -> bool {
     let sinks = sinks(
         Box::new(Fused(world.records.clone(), fuse.clone())),
         Box::new(Fused(world.alerts.clone(), fuse.clone())),
     );
     let checkpoints = Box::new(Fused(world.checkpoints.clone(), fuse.clone()));
-    let Ok(mut stream) = world.open_with(all_rules(), EVERY_BATCH, sinks, checkpoints) else { return false };
+    let Ok(mut stream) = world.open_with(all_rules(), reading, sinks, checkpoints) else { return false };
     loop {
         match stream.step() {
             Ok(Step::Finished) => return true,
@@ -172,18 +197,22 @@ fn run_fused(world: &World, fuse: &Fuse) -> bool {
 #[test]
 fn crashed_in_any_operation() {
     let undisturbed = undisturbed();
-    for after_effect in [false, true] {
+    for (after_effect, reading) in
+        [false, true].into_iter().flat_map(|after| every_commits().map(|reading| (after, reading)))
+    {
         for operations in 0.. {
             let world = world();
-            let held = run_fused(&world, &Fuse { left: Arc::new(operations.into()), after_effect });
+            let held = run_fused(&world, reading, &Fuse { left: Arc::new(operations.into()), after_effect });
             // A second crash during the recovery, at its third operation.
-            run_fused(&world, &Fuse { left: Arc::new(2.into()), after_effect });
-            let mut stream = world.open(all_rules(), EVERY_BATCH);
+            run_fused(&world, reading, &Fuse { left: Arc::new(2.into()), after_effect });
+            let mut stream = world.open(all_rules(), reading);
             finish(&mut stream);
-            let when = format!("crashed in operation {operations}, after its effect: {after_effect}");
+            let when = format!("crashed in operation {operations}, after its effect: {after_effect}, {reading:?}");
             assert_undisturbed(&world, &stream, &undisturbed, &when);
             if held {
-                assert!(operations > 60, "stage, save and commit of every batch are operations");
+                // Beside the stream several batches may have one checkpoint.
+                let operations_min = if reading.commits == Commits::InStep { 60 } else { 12 };
+                assert!(operations > operations_min, "stage, save and commit of every checkpoint are operations");
                 break;
             }
         }

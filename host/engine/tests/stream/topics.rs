@@ -129,7 +129,7 @@ fn rows_of_both_topics_meet_whatever_the_batches() {
     for rows_max in 1..9 {
         for chunk_records in [1, 2, 7, 50] {
             let world = world();
-            let reading = Reading { rows_max, shards: 2, chunk_records, bounded: true, checkpoint_interval_ms: 0 };
+            let reading = Reading { rows_max, shards: 2, chunk_records, checkpoint_interval_ms: 0, ..Reading::WHOLE };
             finish(&mut world.open(vec![pairs()], reading));
             assert_eq!(world.output(), whole.output(), "rows_max {rows_max}, chunk_records {chunk_records}");
         }

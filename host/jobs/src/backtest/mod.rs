@@ -9,9 +9,9 @@
 //! **What is read** are the records of the window, those of a warm-up before it, which build the state, and those of a run-out behind it,
 //! which complete the tumbling windows and pairs that began in it ([`Margins`]): so what counts is what a live stream raises for the
 //! window. Two things only a live stream knows: records that it refused because they were ahead of its clock, and those that were late
-//! because their partition had been quiet; a replay has no clock. A record that lies further than [`DISORDER_MS`] behind another one may be
-//! missed where it stands at an end of what is read. Records come from the embedded topics ([`Replay`] is the seam for other
-//! sources: the archive is not read yet).
+//! because their partition had been quiet; a replay has no clock. A record that lies further than [`DISORDER_MS`](tamis_connectors::topics::DISORDER_MS) behind another one may be
+//! missed where it stands at an end of what is read. Records come from the topics, of the home or of a
+//! cluster ([`Find`] is the seam for other sources: the archive is not read yet).
 //!
 //! **Two versions** are run side by side, batch by batch, over the same records, each in a stream of its own, and compared by the
 //! ids of their alerts.
@@ -48,7 +48,7 @@ use self::version::VersionRun;
 pub use self::examples::{AlertExample, ErrorExample, PairExample};
 pub use self::margins::Margins;
 pub use self::queue::{enqueue, work_off};
-pub use self::replay::{DISORDER_MS, Find, Replay, embedded_topics};
+pub use self::replay::Find;
 pub use self::report::{
     AlertCounts, AlertsAt, BacktestReport, Errors, Judged, Overlap, OverlapExamples, RecordCounts, VersionReport,
 };
@@ -72,9 +72,10 @@ pub struct BacktestContext {
 }
 
 impl BacktestContext {
-    /// Backtests over the embedded topics, with the bounds that are usual.
+    /// Backtests over topics, with the bounds that are usual.
     pub fn new(topics: &Topics, schemas: Vec<TopicSchema>, pepper: Pepper, clock: Arc<dyn Clock>) -> Self {
-        let find = embedded_topics(topics.clone());
+        let topics = topics.clone();
+        let find = Box::new(move |names: &[String], range| topics.window(names, range));
         Self { find, schemas, pepper, clock, rows_max: 4_096, bounds: Bounds::default() }
     }
 }
@@ -135,13 +136,13 @@ pub fn backtest(
         [Some(&backtest.version), backtest.compared_with.as_ref()].into_iter().flatten().collect();
     let range = replay::range(backtest.window, backtest.margins);
     let topics = topics_of(&versions);
-    let replay = (context.find)(&topics, range)?;
+    let found = (context.find)(&topics, range)?;
     let comparison = Arc::new(Mutex::new(Comparison::new(backtest.window, context.bounds)));
     let mut runs = Vec::with_capacity(versions.len());
     for (plan, side) in versions.into_iter().zip(Side::BOTH) {
-        runs.push(VersionRun::open(context, backtest.window, &replay, plan, side, &comparison)?);
+        runs.push(VersionRun::open(context, backtest.window, &found, plan, side, &comparison)?);
     }
-    let mut progress = BacktestProgress { records_done: 0, records_total: replay.records };
+    let mut progress = BacktestProgress { records_done: 0, records_total: found.records };
     while runs.iter().any(|run| !run.has_finished()) {
         if cancel.load(Ordering::Relaxed) {
             return Err(Error::new(Kind::Stopped, "finish", "a backtest").because("it was cancelled"));

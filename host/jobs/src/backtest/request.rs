@@ -51,7 +51,7 @@ pub struct BacktestRequest {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum BacktestSource {
-    /// The embedded topics.
+    /// The topics.
     #[default]
     Topics,
     /// The archive of the lake, which backtests do not read yet: it is refused.

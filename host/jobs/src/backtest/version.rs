@@ -3,6 +3,7 @@
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use tamis_connectors::topics::Found;
 use tamis_engine::memory::MemoryCheckpoints;
 use tamis_engine::rules::{OnFailure, Role, RulePlan};
 use tamis_engine::{Decisions, RuleSet, Step, Stream, StreamParts, StreamSettings};
@@ -10,7 +11,6 @@ use tamis_model::Result;
 
 use super::code::{Meter, metered};
 use super::comparison::{Comparison, Side};
-use super::replay::Replay;
 use super::sinks::Output;
 use super::{BacktestContext, Window};
 
@@ -31,7 +31,7 @@ impl VersionRun {
     pub fn open(
         context: &BacktestContext,
         window: Window,
-        replay: &Replay,
+        found: &Found,
         plan: &RulePlan,
         side: Side,
         comparison: &Arc<Mutex<Comparison>>,
@@ -47,7 +47,7 @@ impl VersionRun {
         };
         let stream = Stream::open(StreamParts {
             settings,
-            source: (replay.source)(),
+            source: (found.source)(),
             schemas: context.schemas.clone(),
             rules: RuleSet { revision: 0, rules: vec![Arc::new(metered(&plan, window, &meter))] },
             sinks: output.sinks(side, comparison),

@@ -1,21 +1,27 @@
 //! Checkpoints of a replay that writes through the sinks of a pipeline that does not run.
 
 use tamis_engine::{Checkpoint, CheckpointStore, Restored};
+use tamis_model::position::Positions;
 use tamis_model::{Error, Kind, Result};
 
 /// The checkpoints of a pipeline, of which a replay changes what its sinks have staged and nothing else. So what it has written is
 /// committed like the pipeline's own output, and the pipeline goes on where it was. The replay itself always begins anew.
-pub struct Graft<C> {
-    store: C,
+pub struct Graft {
+    store: Box<dyn CheckpointStore>,
     pipeline: Checkpoint,
 }
 
-impl<C: CheckpointStore> Graft<C> {
+impl Graft {
     /// A graft on the last checkpoint in `store`; there must be one.
-    pub fn new(mut store: C) -> Result<Self> {
+    pub fn new(mut store: Box<dyn CheckpointStore>) -> Result<Self> {
         let missing = || Error::new(Kind::Missing, "replay into", "the routes").because("the streams have never run");
         let pipeline = store.latest()?.ok_or_else(missing)?;
         Ok(Self { store, pipeline })
+    }
+
+    /// How far the pipeline has come.
+    pub fn positions(&self) -> &Positions {
+        &self.pipeline.positions
     }
 
     /// What a sink of the pipeline has staged: it is committed again before the replay begins, as at the pipeline's own start.
@@ -24,7 +30,7 @@ impl<C: CheckpointStore> Graft<C> {
     }
 }
 
-impl<C: CheckpointStore> CheckpointStore for Graft<C> {
+impl CheckpointStore for Graft {
     fn latest(&mut self) -> Result<Option<Checkpoint>> {
         Ok(None)
     }
@@ -53,14 +59,14 @@ mod tests {
     use serde_json::json;
     use tamis_engine::Keyed;
     use tamis_engine::memory::MemoryCheckpoints;
-    use tamis_model::position::{Partition, Positions};
+    use tamis_model::position::Partition;
 
     use super::*;
 
     #[test]
     fn only_what_is_staged_changes() {
         let mut store = MemoryCheckpoints::new();
-        assert_eq!(Graft::new(store.clone()).map(drop).unwrap_err().kind(), Kind::Missing);
+        assert_eq!(Graft::new(Box::new(store.clone())).map(drop).unwrap_err().kind(), Kind::Missing);
         let staged = |pairs: &[(&str, i32)]| pairs.iter().map(|(name, n)| ((*name).to_owned(), json!(n))).collect();
         let mut keyed = Keyed { whole: true, ..Keyed::default() };
         keyed.changes.put(b"key", &[b"value"]);
@@ -73,7 +79,7 @@ mod tests {
             keyed: BTreeMap::from([("keys".to_owned(), keyed)]),
         };
         store.save(&pipeline).unwrap();
-        let mut graft = Graft::new(store.clone()).unwrap();
+        let mut graft = Graft::new(Box::new(store.clone())).unwrap();
         assert_eq!((graft.latest().unwrap(), graft.staged("records")), (None, Some(&json!(1))));
         let mut own = Checkpoint { number: 0, staged: staged(&[("records", 3)]), ..Checkpoint::default() };
         own.staged.insert("aggregates".to_owned(), serde_json::Value::Null);

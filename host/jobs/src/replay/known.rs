@@ -5,10 +5,9 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 
 use serde::Deserialize;
-use tamis_connectors::TopicReader;
 use tamis_connectors::lake::alert_lines;
-use tamis_connectors::topics::ReaderSettings;
-use tamis_engine::{Chunk, Read, Settle, Sink, Source};
+use tamis_connectors::topics::Topics;
+use tamis_engine::{Settle, Sink, read_to_end};
 use tamis_model::alert::Alert;
 use tamis_model::dead_letter::DEAD_LETTERS;
 use tamis_model::error::Context;
@@ -16,6 +15,8 @@ use tamis_model::position::Positions;
 use tamis_model::record::Record;
 use tamis_model::{Error, Kind, Result};
 
+/// The header of alerts that a replay puts where no stream does; it says which.
+const REPLAY: &str = "tamis.replay";
 /// Ids that are kept in memory, some 32 bytes each.
 const IDS_MAX: usize = 20_000_000;
 
@@ -29,20 +30,23 @@ struct Identified {
 }
 
 impl Known {
-    /// Those in a topic; what is no alert is passed over.
-    pub fn in_topic(&mut self, topics: &Path, topic: &str) -> Result<()> {
-        let mut source = TopicReader::new(topics, ReaderSettings::new([topic]).until_end())?;
+    /// Those in a topic; what is no alert is passed over. Returns how many records there are that no replay has written.
+    pub fn in_topic(&mut self, topics: &Topics, topic: &str) -> Result<u64> {
+        let mut source = topics.stretch(&[topic.to_owned()], None, None)?;
         source.open(&Positions::default())?;
-        let mut chunk = Chunk::default();
+        let mut foreign = 0;
         for partition in source.partitions()? {
-            while source.read(&partition, &mut chunk)? == Read::Records {
-                let values = chunk.origins().filter_map(|origin| chunk.record(origin).value);
-                for id in values.filter_map(|value| alert_id(&value)) {
-                    self.add(id)?;
+            read_to_end(&mut *source, &partition, &mut |chunk| {
+                for record in chunk.origins().map(|origin| chunk.record(origin)) {
+                    foreign += u64::from(record.headers.iter().all(|(name, _)| name != REPLAY));
+                    if let Some(id) = record.value.and_then(|value| alert_id(&value)) {
+                        self.add(id)?;
+                    }
                 }
-            }
+                Ok(())
+            })?;
         }
-        Ok(())
+        Ok(foreign)
     }
 
     /// Those of a rule in the lake's folder of alerts.
@@ -87,18 +91,27 @@ pub type Written = Arc<Mutex<WrittenCounts>>;
 
 /// A sink of records or alerts that passes on what is missing behind it. Of records, alerts go to their route or to another topic; dead
 /// letters are left out: the run that was live has written them.
-pub struct Redirected<S> {
+pub struct Redirected<T> {
     /// The sink behind.
-    pub sink: S,
+    pub sink: Box<dyn Sink<T>>,
     /// What it holds.
     pub known: Known,
-    /// The topic that all alerts go to.
-    pub topic: Option<String>,
+    /// Where all alerts go instead of to their routes.
+    pub elsewhere: Option<Elsewhere>,
     /// What was passed on.
     pub written: Written,
 }
 
-impl<S> Redirected<S> {
+/// A topic for the alerts of a replay.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Elsewhere {
+    /// The topic.
+    pub topic: String,
+    /// The run that writes to it.
+    pub run: String,
+}
+
+impl<T> Redirected<T> {
     fn is_missing(&mut self, id: &str) -> Result<bool> {
         let is_missing = self.known.adds(id)?;
         let mut counts = self.written.lock().expect("nobody panics with it");
@@ -108,7 +121,7 @@ impl<S> Redirected<S> {
     }
 }
 
-impl<S: Sink<Record>> Sink<Record> for Redirected<S> {
+impl Sink<Record> for Redirected<Record> {
     fn write(&mut self, output: &[Record]) -> Result<()> {
         let mut missing = Vec::new();
         for record in output.iter().filter(|record| record.topic != DEAD_LETTERS) {
@@ -116,8 +129,12 @@ impl<S: Sink<Record>> Sink<Record> for Redirected<S> {
             let identified: Identified =
                 serde_json::from_slice(value).corrupt("read the id of an alert for", &record.topic)?;
             if self.is_missing(&identified.alert_id)? {
-                let topic = self.topic.clone().unwrap_or_else(|| record.topic.clone());
-                missing.push(Record { topic, ..record.clone() });
+                let mut record = record.clone();
+                if let Some(Elsewhere { topic, run }) = &self.elsewhere {
+                    record.topic.clone_from(topic);
+                    record.headers.push((REPLAY.to_owned(), run.clone().into_bytes()));
+                }
+                missing.push(record);
             }
         }
         self.sink.write(&missing)
@@ -136,7 +153,7 @@ impl<S: Sink<Record>> Sink<Record> for Redirected<S> {
     }
 }
 
-impl<S: Sink<Alert>> Sink<Alert> for Redirected<S> {
+impl Sink<Alert> for Redirected<Alert> {
     fn write(&mut self, output: &[Alert]) -> Result<()> {
         let mut missing = Vec::new();
         for alert in output {

@@ -5,8 +5,8 @@
 
 mod graft;
 mod known;
-mod stretch;
+mod up_to;
 
 pub use self::graft::Graft;
-pub use self::known::{Known, Redirected, Written, WrittenCounts};
-pub use self::stretch::{Edge, Stretch};
+pub use self::known::{Elsewhere, Known, Redirected, Written, WrittenCounts};
+pub use self::up_to::UpTo;

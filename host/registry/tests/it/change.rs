@@ -1,8 +1,11 @@
 //! What is put to work can run, whoever changes what at the same time.
 
+use std::sync::{Arc, Mutex};
+
 use serde_json::{Value, json};
 use tamis_catalog::rules::{RuleStep, Trial, TrialMode};
 use tamis_catalog::{Conflict, PageQuery};
+use tamis_engine::Role;
 use tamis_model::{Error, Kind};
 use tamis_registry::Draft;
 
@@ -104,6 +107,38 @@ async fn a_declared_list_is_made_by_who_writes_the_rule_and_nothing_runs_by_it()
     let subjects: Vec<_> = history.iter().map(|revision| revision.summary.subject.as_str()).collect();
     assert_eq!(subjects, ["alice"]);
     assert_eq!(*home.registry.revisions().borrow(), 0);
+}
+
+#[tokio::test]
+async fn a_version_is_put_to_work_only_when_the_topic_of_its_alerts_is_there() {
+    let home = Home::new().await;
+    home.plugin("1.0.0", json!({})).await;
+    let version = home.approved("1.0.0").await;
+    let topics = Arc::new(Mutex::new(Ok(Vec::<String>::new())));
+    let known = Arc::clone(&topics);
+    home.registry.ask_for_topics(Box::new(move |topic| {
+        let known = known.lock().unwrap();
+        known
+            .as_ref()
+            .map(|topics| topics.iter().any(|known| known == topic))
+            .map_err(|()| Error::new(Kind::Outage, "ask", "nobody"))
+    }));
+    let step = async |step: RuleStep| home.registry.change_rule(RULE, &step, None, &by(&alice())).await;
+    let error = step(activate(version)).await.unwrap_err();
+    assert_eq!(error.kind(), Kind::Invalid, "{}", error.chain());
+    assert!(
+        error.chain().contains("no broker has topic") && error.chain().contains("make it first"),
+        "{}",
+        error.chain()
+    );
+    let route = home.registry.version_plan(RULE, version, Role::Active).await.unwrap().route;
+    *topics.lock().unwrap() = Ok(vec![route]);
+    step(activate(version)).await.unwrap();
+    *topics.lock().unwrap() = Ok(Vec::new());
+    step(RuleStep::Disable).await.unwrap();
+    assert_eq!(step(RuleStep::Enable).await.unwrap_err().kind(), Kind::Invalid);
+    *topics.lock().unwrap() = Err(());
+    step(RuleStep::Enable).await.unwrap();
 }
 
 #[tokio::test]

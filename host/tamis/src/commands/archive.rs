@@ -102,7 +102,7 @@ fn archive(plan: &Plan, until: Until) -> Result<Archive> {
         }
         Some(kafka) => {
             let group = format!("{}.{JOB}", kafka.group);
-            let topics = KafkaSourceSettings::new(config.topics.iter().cloned(), group);
+            let topics = KafkaSourceSettings::new(config.topics.iter().cloned(), group).unhurried();
             let topics = if until == Until::End { topics.until_end() } else { topics };
             let origin = format!("Kafka cluster {}", KafkaTopics::new(kafka.connection.clone()).cluster_id()?);
             (Box::new(KafkaSource::new(kafka.connection.clone(), topics)), KAFKA_JOB, origin)

@@ -3,8 +3,8 @@
 use serde::Serialize;
 use tamis_api::letter_id;
 use tamis_catalog::dead_letter_redrives::Redrive;
-use tamis_connectors::topics::DeadLetters;
 use tamis_connectors::topics::dead_letters::{LetterFilter, StoredLetter};
+use tamis_connectors::topics::{DeadLetters, Topics};
 use tamis_model::Result;
 use tamis_model::time::rfc3339_millis;
 
@@ -49,9 +49,9 @@ impl Row for LetterRow {
 }
 
 /// The newest `limit` dead letters that pass a filter, newest first.
-pub async fn list(home: &Home, filter: &LetterFilter, limit: usize) -> Result<Vec<LetterRow>> {
+pub async fn list(home: &Home, topics: &Topics, filter: &LetterFilter, limit: usize) -> Result<Vec<LetterRow>> {
     let catalog = super::catalog(home).await?;
-    let dead_letters = DeadLetters::new(&home.topics());
+    let dead_letters = DeadLetters::new(topics);
     let (mut letters, mut cursor) = dead_letters.page(filter, None, limit)?;
     while letters.len() < limit && cursor.is_some() {
         let (more, next) = dead_letters.page(filter, cursor.as_ref(), limit - letters.len())?;
@@ -103,7 +103,7 @@ mod tests {
         let mut writer = TopicWriter::open(home.topics(), "streams", WriterSettings::default()).unwrap();
         writer.write(&[refused, failed].map(DeadLetter::into_record)).unwrap();
         let rows = |filter: &LetterFilter, limit| -> Vec<Vec<String>> {
-            let listed = runtime.block_on(list(&home, filter, limit)).unwrap();
+            let listed = runtime.block_on(list(&home, &Topics::Folder(home.topics()), filter, limit)).unwrap();
             listed.iter().map(Row::cells).collect()
         };
         let (time, message) = ("2026-03-18T14:00:00.000Z", "the value is not JSON");

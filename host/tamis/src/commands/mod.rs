@@ -17,7 +17,6 @@ use std::sync::Arc;
 
 use tamis_catalog::Catalog;
 use tamis_connectors::SqliteWarehouse;
-use tamis_connectors::topics::ONLY_IN_HOME;
 use tamis_connectors::topics::dead_letters::LetterFilter;
 use tamis_model::error::Context;
 use tamis_model::{Error, Kind, Result};
@@ -26,6 +25,7 @@ use tokio::runtime::Runtime;
 use crate::cli::{Cli, Command, DeadLetters, Run, Topics};
 use crate::config::Config;
 use crate::home::Home;
+use crate::plan::topics_of;
 use crate::table::{Row, print};
 
 pub(crate) use archive::{lock as lock_archive, run_archive};
@@ -45,7 +45,7 @@ pub fn run(cli: Cli) -> Result<ExitCode> {
         Command::List { server, command } => crate::client::list(&server, &command, cli.json),
         Command::Token { server, command } => crate::client::token(&server, &home, &command, cli.json),
         Command::Serve(serve) => crate::serve::command(home, kafka, serve, cli.json),
-        Command::Worker => worker::command(home, kafka),
+        Command::Worker { listen } => worker::command(home, kafka, listen, cli.json),
         Command::Run(Run::Nightly { as_of }) => nightly::command(home, as_of, cli.json),
         Command::Run(Run::Streams { until_end }) => streams::command(home, kafka, until_end, cli.json),
         Command::Run(Run::Silver { topics }) => nightly::silver_command(home, &topics, cli.json),
@@ -61,35 +61,18 @@ pub fn run(cli: Cli) -> Result<ExitCode> {
         }
         Command::DeadLetters(DeadLetters { command: Some(command), .. }) => crate::client::redrive(&command, cli.json),
         Command::DeadLetters(DeadLetters { reason, rule, topic, limit, command: None }) => {
-            in_home(&home, kafka, "list the dead letters of")?;
+            let kafka = Config::read(&home.config())?.kafka.at(kafka).plan(home.root())?;
+            let topics = topics_of(&home, kafka.as_ref());
             let filter = LetterFilter { reason, rule, topic, since: None };
-            listed(&runtime()?.block_on(dead_letters::list(&home, &filter, limit))?, cli.json)
+            listed(&runtime()?.block_on(dead_letters::list(&home, &topics, &filter, limit))?, cli.json)
         }
         Command::Decide(decide) => crate::client::decide(&decide, cli.json),
         Command::Audit(audit) => crate::client::audit(&audit, cli.json),
         Command::Topics(Topics::Create) => topics::create(home, kafka, cli.json),
-        Command::Backtest(arguments) => {
-            in_home(&home, kafka, "replay")?;
-            backtest::command(home, &arguments, cli.json)
-        }
+        Command::Backtest(arguments) => backtest::command(home, kafka, &arguments, cli.json),
         Command::Schema(command) => schema::run(&command, cli.json),
-        Command::Replay(arguments) => {
-            in_home(&home, kafka, "replay")?;
-            replay::command(home, &arguments, cli.json)
-        }
+        Command::Replay(arguments) => replay::command(home, kafka, &arguments, cli.json),
         Command::Plugin(command) => crate::plugin::run(&command, cli.json),
-    }
-}
-
-/// Fails for topics in Kafka, as long as a command knows those of the home alone.
-fn in_home(home: &Home, brokers: Option<String>, operation: &'static str) -> Result<()> {
-    let brokers = match brokers {
-        None => Config::read(&home.config())?.kafka.bootstrap_servers,
-        brokers => brokers,
-    };
-    match brokers {
-        None => Ok(()),
-        Some(brokers) => Err(Error::invalid(operation, format!("topics of Kafka at {brokers}"), ONLY_IN_HOME)),
     }
 }
 
@@ -140,21 +123,6 @@ mod tests {
     use super::*;
 
     const BACKTEST: &[&str] = &["backtest", "--plugin", "x", "--from", "2026-03-18", "--to", "2026-03-19"];
-
-    #[test]
-    fn commands_that_know_the_topics_of_the_home_alone_say_so() {
-        let folder = tempfile::tempdir().unwrap();
-        let home = folder.path().to_str().unwrap();
-        let refused = |command: &[&str]| {
-            let error = run(Cli::parse_from([&["tamis", "--home", home], command].concat())).unwrap_err();
-            assert!(error.chain().contains("the topics of the home alone"), "{}", error.chain());
-        };
-        refused(&["dead-letters", "--kafka", "b:9092"]);
-        refused(&[BACKTEST, &["--kafka", "b:9092"]].concat());
-        std::fs::write(folder.path().join("tamis.toml"), "[kafka]\nbootstrap_servers = \"b:9092\"").unwrap();
-        refused(&["dead-letters"]);
-        refused(BACKTEST);
-    }
 
     #[test]
     fn commands_that_look_leave_a_folder_that_is_no_home_as_it_is() {

@@ -12,9 +12,8 @@ use tamis_connectors::ProcessLock;
 use tamis_engine::report::{Progress, Report};
 use tamis_engine::rules::Trip;
 use tamis_engine::stream::Command;
-use tamis_engine::{Clock, Sink, SystemClock};
+use tamis_engine::{Clock, SystemClock};
 use tamis_model::accounting::RowCounts;
-use tamis_model::alert::Alert;
 use tamis_model::error::Context;
 use tamis_model::time::utc_date;
 use tamis_model::{Error, Result};
@@ -26,7 +25,7 @@ use crate::home::Home;
 use crate::host::Host;
 use crate::plan::Plan;
 use crate::signals::Signals;
-use crate::streams::{Finished, StreamRun, Until};
+use crate::streams::{Onlookers, StreamRun, Until};
 use crate::table::{Row, grouped, print};
 
 const JOB: &str = "streams";
@@ -105,7 +104,7 @@ pub fn command(home: Home, kafka: Option<String>, until_end: bool, json: bool) -
         // The stream may have ended already.
         let _ = stop.send(Command::Stop);
     });
-    let report = run_streams(&host, &held, runtime.handle(), until, Vec::new(), &commands, &mut |_| {})?;
+    let report = run_streams(&host, &held, runtime.handle(), until, Onlookers::default(), &commands, &mut |_| {})?;
     let (topics, rules) = rows(&report);
     print(&topics, json).and_then(|()| print(&rules, json)).outage("write to", "standard output")?;
     Ok(ExitCode::SUCCESS)
@@ -124,7 +123,7 @@ pub(crate) fn run_streams(
     _held: &ProcessLock,
     runtime: &Handle,
     until: Until,
-    also: Vec<(String, Box<dyn Sink<Alert>>)>,
+    onlookers: Onlookers,
     commands: &Receiver<Command>,
     observer: &mut dyn FnMut(&Progress<'_>),
 ) -> Result<Report> {
@@ -144,9 +143,9 @@ pub(crate) fn run_streams(
         }
         observer(progress);
     };
-    let run = StreamRun { plan, rules, until, also, influx: influx.clone(), decisions: decisions.clone() };
+    let run = StreamRun { plan, rules, until, onlookers, influx: influx.clone(), decisions: decisions.clone() };
     let result = run.run(Arc::clone(warehouse), runtime.clone(), commands, observe).and_then(|finished| {
-        runtime.block_on(catalog.record_source(&id, &accounts(&finished), &[]))?;
+        runtime.block_on(catalog.record_source(&id, &accounts(&finished.before, &finished.report), &[]))?;
         Ok(finished.report)
     });
     registry.set_tried([]);
@@ -201,14 +200,13 @@ impl<'a> Trips<'a> {
     }
 }
 
-/// For each topic what this run read: everything but the refused records was judged.
-fn accounts(finished: &Finished) -> Vec<RunFile> {
+/// For each topic what was read since `before`: everything but the refused records was judged.
+pub(super) fn accounts(before: &Report, report: &Report) -> Vec<RunFile> {
     let refused = |report: &Report, topic: &str| -> (u64, u64) {
         report.counts.topics.get(topic).map_or((0, 0), |counts| (counts.records, counts.refused.values().sum()))
     };
     let account = |topic: &String| {
-        let ((before_in, before_out), (rows_in, rejected)) =
-            (refused(&finished.before, topic), refused(&finished.report, topic));
+        let ((before_in, before_out), (rows_in, rejected)) = (refused(before, topic), refused(report, topic));
         let (rows_in, rejected) = (rows_in - before_in, rejected - before_out);
         RunFile {
             source: "topics".to_owned(),
@@ -218,7 +216,7 @@ fn accounts(finished: &Finished) -> Vec<RunFile> {
             quarantined: None,
         }
     };
-    finished.report.counts.topics.keys().map(account).collect()
+    report.counts.topics.keys().map(account).collect()
 }
 
 #[cfg(test)]
@@ -241,7 +239,15 @@ mod tests {
 
     fn run(host: &Host, runtime: &Runtime) -> Result<Report> {
         let (_keep, commands) = channel();
-        run_streams(host, &lock(&host.plan.home)?, runtime.handle(), Until::End, Vec::new(), &commands, &mut |_| {})
+        run_streams(
+            host,
+            &lock(&host.plan.home)?,
+            runtime.handle(),
+            Until::End,
+            Onlookers::default(),
+            &commands,
+            &mut |_| {},
+        )
     }
 
     fn runs(host: &Host, runtime: &Runtime) -> Vec<Run> {

@@ -29,7 +29,7 @@ use crate::host::Host;
 use crate::plan::{PEPPER_VARIABLE, Plan};
 use crate::serve::{Serving, Socket};
 use crate::signals::Signals;
-use crate::streams::Until;
+use crate::streams::{Onlookers, Until};
 
 /// The demo, from generating the day to the last live alert.
 pub fn run(home: Home, brokers: Option<String>, demo: &Demo, json: bool) -> Result<ExitCode> {
@@ -102,7 +102,7 @@ fn day(host: &Host, runtime: &Runtime) -> Result<(Report, Option<String>)> {
         &lock_streams(&host.plan.home)?,
         runtime.handle(),
         Until::End,
-        Vec::new(),
+        Onlookers::default(),
         &commands,
         &mut |progress| {
             bar.set_position(progress.report.counts.topics.values().map(|counts| counts.records).sum());

@@ -136,9 +136,8 @@ impl Delivery {
         if !std::mem::take(&mut self.has_news) {
             return Ok(());
         }
-        self.checkpoint.staged = self.sinks.stage()?;
-        self.checkpoints.save(&self.checkpoint)?;
-        self.sinks.commit(&self.checkpoint.staged)?;
+        self.checkpoint.staged.clear();
+        self.sinks.save(&mut self.checkpoints, &mut self.checkpoint)?;
         self.checkpoint.number += 1;
         let positions: &Positions = &self.checkpoint.positions;
         self.source.release(positions)

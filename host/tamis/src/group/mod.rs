@@ -32,13 +32,13 @@ use crate::streams;
 
 pub(crate) use delivery::deliver;
 pub(crate) use rules::Publisher;
-pub(crate) use seen::{Doing, Seen};
+pub(crate) use seen::Seen;
 pub(crate) use worker::Worker;
 
 /// Between two turns of a worker at most.
 pub(crate) const TURN: Duration = Duration::from_millis(20);
 /// Between two looks at how the tasks are.
-const LOOK_EVERY: Duration = Duration::from_secs(1);
+pub(crate) const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 /// The topics that the hosts of a group need beside those that they read.
 pub(crate) struct Topics {
@@ -92,7 +92,7 @@ pub(crate) fn serve(
             },
             Ok(Command::Redrive(_, reply)) => {
                 let reason = "hosts of a group share the streams, and none can say yet which of them has a record";
-                reply(Err(Error::invalid("redrive", "dead letters", reason)));
+                reply(Err(Error::new(Kind::Conflict, "redrive", "dead letters").because(reason)));
             }
             Err(RecvTimeoutError::Timeout) => {}
         }

@@ -1,10 +1,15 @@
 //! How streams are, as others see them: one of a host, or the tasks that a host has together.
 
-use tamis_engine::Report;
+use std::sync::Arc;
+
+use tamis_api::{StreamState, StreamStatus};
 use tamis_engine::exchange::Part;
 use tamis_engine::meters::Measures;
 use tamis_engine::report::{Progress, RuleGauge};
+use tamis_engine::{Report, Restoring};
 use tamis_model::position::Partition;
+use tamis_model::time::Millis;
+use tamis_model::{Error, Kind};
 
 /// How streams are.
 #[derive(Clone, Debug, Default)]
@@ -17,6 +22,8 @@ pub(crate) struct Seen {
     pub measures: Measures,
     /// How many records partitions are behind.
     pub lag: Vec<(Partition, u64)>,
+    /// How far they have come in taking their state back, where nobody else tells it.
+    pub restoring: Option<Restoring>,
     /// What they do.
     pub doing: Doing,
 }
@@ -33,6 +40,25 @@ pub(crate) enum Doing {
     Failed(String),
 }
 
+impl Doing {
+    /// The same as others know it.
+    pub fn state(&self) -> StreamState {
+        match self {
+            Self::Running => StreamState::Running,
+            Self::Starting => StreamState::Starting,
+            Self::Failed(_) => StreamState::Failed,
+        }
+    }
+
+    /// What failed.
+    pub fn error(&self) -> Option<Error> {
+        match self {
+            Self::Running | Self::Starting => None,
+            Self::Failed(why) => Some(Error::new(Kind::Outage, "run", "a part of the streams").because(why.clone())),
+        }
+    }
+}
+
 impl From<&Progress<'_>> for Seen {
     fn from(progress: &Progress<'_>) -> Self {
         Self {
@@ -40,6 +66,7 @@ impl From<&Progress<'_>> for Seen {
             rules: progress.rules(),
             measures: progress.measures(),
             lag: progress.lag(),
+            restoring: None,
             doing: Doing::Running,
         }
     }
@@ -49,6 +76,22 @@ impl Seen {
     /// Nothing yet, under rules of this revision.
     pub fn new(revision: u64) -> Self {
         Self { report: Report { revision, ..Report::default() }, ..Self::default() }
+    }
+
+    /// Writes it where others look.
+    pub fn write(self, status: &mut StreamStatus, now: Millis) {
+        let state = self.doing.state();
+        if status.state != state {
+            (status.state, status.since) = (state, now);
+        }
+        status.error = self.doing.error().map(|error| error.chain());
+        status.restoring = self.restoring.unwrap_or(status.restoring);
+        status.revision = self.report.revision;
+        status.report = Arc::new(self.report);
+        status.rules = Arc::new(self.rules);
+        status.measures = Arc::new(self.measures);
+        status.lag = Arc::new(self.lag);
+        status.updated_at = now;
     }
 
     /// Adds how a task of this part is. Records that the exchange hands on are counted where they were read.

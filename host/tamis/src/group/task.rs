@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::sync::mpsc::{Receiver, Sender};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -11,7 +11,7 @@ use tamis_engine::exchange::{Demux, Exchange, Part};
 use tamis_engine::report::Progress;
 use tamis_engine::rules::RuleSet;
 use tamis_engine::stream::{Command, Stream, StreamParts, StreamSettings};
-use tamis_engine::{Commands, Decisions, Sinks, Source, SystemClock};
+use tamis_engine::{Commands, Decisions, Restoring, Sinks, Source, SystemClock, Told};
 use tamis_model::position::Partition;
 use tamis_model::topic::TopicSchema;
 use tamis_model::{Error, Kind, Result};
@@ -50,31 +50,47 @@ impl fmt::Display for Task {
 pub(super) struct Running {
     pub task: Task,
     commands: Commands,
-    seen: Arc<Mutex<Option<Seen>>>,
+    shown: Arc<Mutex<Shown>>,
     thread: JoinHandle<Result<()>>,
+}
+
+/// What a task shows of itself.
+#[derive(Default)]
+struct Shown {
+    /// None before it has begun.
+    seen: Option<Seen>,
+    restoring: Restoring,
+}
+
+fn lock(shown: &Mutex<Shown>) -> MutexGuard<'_, Shown> {
+    shown.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Running {
     pub fn start(task: Task, rules: RuleSet) -> Self {
         let decisions = Decisions::default();
         let (commands, received) = Commands::new(decisions.waker().clone());
-        let seen = Arc::new(Mutex::new(None));
+        let shown = Arc::default();
         let thread = std::thread::spawn({
-            let (task, seen) = (task.clone(), Arc::clone(&seen));
-            move || task.run(rules, decisions, &received, &seen)
+            let (task, shown) = (task.clone(), Arc::clone(&shown));
+            move || task.run(rules, decisions, &received, &shown)
         });
-        Self { task, commands, seen, thread }
+        Self { task, commands, shown, thread }
     }
 
     /// How it was last; none before it has begun.
     pub fn seen(&self) -> Option<Seen> {
-        self.seen.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        lock(&self.shown).seen.clone()
+    }
+
+    /// How far it has come in taking its state back.
+    pub fn restoring(&self) -> Restoring {
+        lock(&self.shown).restoring
     }
 
     /// The revision of its rules; 0 before it has begun.
     pub fn revision(&self) -> u64 {
-        let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
-        seen.as_ref().map_or(0, |seen| seen.report.revision)
+        lock(&self.shown).seen.as_ref().map_or(0, |seen| seen.report.revision)
     }
 
     /// Tells it to go on with other rules; `refused` gets why it does not.
@@ -109,13 +125,13 @@ impl Task {
         rules: RuleSet,
         decisions: Decisions,
         commands: &Receiver<Command>,
-        seen: &Mutex<Option<Seen>>,
+        shown: &Arc<Mutex<Shown>>,
     ) -> Result<()> {
         // Whoever had it before writes nothing any more from here on.
         let kafka = &self.kafka;
         let transactions = KafkaTransactions::open(&kafka.connection, &self.to_string(), kafka.transaction_max)?;
         let outcomes = Outcomes { transactions, topic: Topics::of(&self.kafka).outcomes };
-        let mut stream = Stream::open(self.parts(rules, decisions, &outcomes)?)?;
+        let mut stream = Stream::open(self.parts(rules, decisions, &outcomes, Arc::clone(shown))?)?;
         tracing::info!(task = %self, "runs here");
         let (mut looked, mut revision, mut failed) = (Instant::now(), None, Ok(()));
         let observer = &mut |progress: &Progress<'_>| {
@@ -124,13 +140,19 @@ impl Task {
             }
             if revision != Some(progress.report.revision) || looked.elapsed() >= LOOK_EVERY {
                 (looked, revision) = (Instant::now(), Some(progress.report.revision));
-                *seen.lock().unwrap_or_else(PoisonError::into_inner) = Some(progress.into());
+                lock(shown).seen = Some(progress.into());
             }
         };
         stream.run(commands, observer).map(drop).and(failed)
     }
 
-    fn parts(&self, rules: RuleSet, decisions: Decisions, outcomes: &Outcomes) -> Result<StreamParts> {
+    fn parts(
+        &self,
+        rules: RuleSet,
+        decisions: Decisions,
+        outcomes: &Outcomes,
+        shown: Arc<Mutex<Shown>>,
+    ) -> Result<StreamParts> {
         let Self { kafka, part, schemas, .. } = self;
         let connection = &kafka.connection;
         let exchange = Topics::of(kafka).exchange;
@@ -150,7 +172,7 @@ impl Task {
             &format!("{self}.changelog"),
             kafka.topics.replication,
             outcomes.transactions.clone(),
-            source.group(),
+            Some(source.group()),
         )?;
         let source: Box<dyn Source> = match part {
             Part::Keyed { partition, .. } => {
@@ -169,6 +191,7 @@ impl Task {
                 rows_max: self.rows_max,
                 part: part.clone(),
                 checkpoint_interval_ms: self.checkpoint_interval_ms,
+                commits: kafka.delivery.commits(),
                 ..StreamSettings::default()
             },
             source,
@@ -179,7 +202,10 @@ impl Task {
                 alerts: vec![("outcomes".to_owned(), Box::new(outcomes.clone()))],
                 aggregates: Some(Box::new(outcomes.clone())),
             },
-            checkpoints: Box::new(changelog),
+            checkpoints: Box::new(Told {
+                store: Box::new(changelog),
+                tell: move |restoring| lock(&shown).restoring = restoring,
+            }),
             clock: Arc::new(SystemClock),
             decisions,
         })

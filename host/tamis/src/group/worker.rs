@@ -9,6 +9,7 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::{Duration, Instant};
 
 use tamis_connectors::kafka::{Asked, KafkaMember, KafkaMemberSettings, KafkaTopics, Share};
+use tamis_engine::Restoring;
 use tamis_engine::exchange::Part;
 use tamis_engine::rules::RuleSet;
 use tamis_model::position::Partition;
@@ -49,6 +50,8 @@ struct TaskPlan {
 /// Since it is a member.
 struct Work {
     member: KafkaMember,
+    /// Whether the group has said what is this member's, be it nothing.
+    joined: bool,
     /// By slice and part.
     tasks: BTreeMap<(u32, usize), State>,
 }
@@ -131,9 +134,12 @@ impl Worker {
     /// How its tasks are.
     pub fn seen(&self) -> Seen {
         let mut seen = Seen::new(self.rules.as_ref().map_or(0, |rules| rules.revision));
-        if self.work.is_none() {
+        if !self.work.as_ref().is_some_and(|work| work.joined) {
             seen.doing = Doing::Starting;
         }
+        let mut restoring = Restoring::default();
+        self.work.iter().flat_map(Work::running).for_each(|running| restoring.add(running.restoring()));
+        seen.restoring = Some(restoring);
         for state in self.work.iter().flat_map(|work| work.tasks.values()) {
             let task = match state {
                 State::Runs(running) => running.seen().map(|task| (&running.task.part, task)),
@@ -171,7 +177,7 @@ impl Work {
             session_max: kafka.session_max,
             silence_max: SILENCE_MAX,
         };
-        Ok(Self { member: KafkaMember::join(&kafka.connection, settings)?, tasks: BTreeMap::new() })
+        Ok(Self { member: KafkaMember::join(&kafka.connection, settings)?, joined: false, tasks: BTreeMap::new() })
     }
 
     fn running(&self) -> impl Iterator<Item = &Running> {
@@ -192,9 +198,11 @@ impl Work {
                 let now = Instant::now();
                 let tasks = slices.iter().flat_map(|slice| (0..PARTS).map(|part| (*slice, part)));
                 self.tasks.extend(tasks.map(|task| (task, State::Rests(now, None))));
+                self.joined = true;
             }
             Some(Asked::GiveUp { partitions, lost }) => {
                 tracing::info!(slices = ?partitions, lost, "giving up");
+                self.joined &= !lost;
                 // What a task could not save is read again by whoever takes it over.
                 if let Err(error) = self.end(&partitions) {
                     tracing::warn!("a slice was given up without a last checkpoint: {}", error.chain());

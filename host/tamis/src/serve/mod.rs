@@ -24,7 +24,7 @@ use tamis_model::error::Context;
 use tokio::runtime::{Handle, Runtime};
 use tokio::sync::watch;
 
-pub(crate) use socket::Socket;
+pub(crate) use socket::{Socket, listen};
 
 use crate::cli::Serve;
 use crate::commands;
@@ -107,7 +107,7 @@ impl Serving {
         let silver_every = Duration::from_millis(host.plan.config.schedules.silver_interval_ms.into());
         let nightly_at = host.plan.config.schedules.nightly_at()?;
         let metrics = match &host.plan.config.metrics.listen {
-            Some(listen) => Some(socket::listen(listen).await?),
+            Some(wanted) => Some(listen(wanted).await?),
             None => None,
         };
         // Nothing below can fail: whatever runs must be ended.
@@ -185,7 +185,7 @@ impl Serving {
 }
 
 /// Serves something beside everything else.
-fn spawn(served: impl Future<Output = Result<()>> + Send + 'static) -> tokio::task::JoinHandle<()> {
+pub(crate) fn spawn(served: impl Future<Output = Result<()>> + Send + 'static) -> tokio::task::JoinHandle<()> {
     tokio::spawn(async move {
         if let Err(error) = served.await {
             tracing::error!("{}", error.chain());

@@ -41,7 +41,7 @@ impl Socket {
 }
 
 /// Opens a listener; with port 0 at a free one.
-pub(super) async fn listen(wanted: &str) -> Result<(TcpListener, SocketAddr)> {
+pub(crate) async fn listen(wanted: &str) -> Result<(TcpListener, SocketAddr)> {
     let listener = TcpListener::bind(wanted).await.invalid("listen on", wanted)?;
     let address = listener.local_addr().outage("listen on", wanted)?;
     Ok((listener, address))

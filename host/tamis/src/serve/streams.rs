@@ -1,6 +1,5 @@
 //! The stream under supervision: it is opened again after an outage, and waits for people when a retry cannot help.
 
-use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -8,7 +7,7 @@ use std::time::{Duration, Instant};
 use tamis_api::{StreamState, StreamStatus, Streams};
 use tamis_connectors::ProcessLock;
 use tamis_engine::report::Progress;
-use tamis_engine::{Clock, Command, Commands, Sink, SystemClock};
+use tamis_engine::{Clock, Command, Commands, Restoring, Sink, SystemClock};
 use tamis_model::alert::Alert;
 use tamis_model::{Error, Kind, Result};
 use tokio::runtime::Handle;
@@ -16,10 +15,10 @@ use tokio::sync::watch;
 
 use super::announce::Announcer;
 use crate::commands::run_streams;
-use crate::group::{self, Doing, Seen};
+use crate::group::{self, Seen};
 use crate::host::Host;
 use crate::kafka::KafkaPlan;
-use crate::streams::Until;
+use crate::streams::{Onlookers, Until};
 
 /// Between two looks at how the stream is.
 const STATUS_EVERY: Duration = Duration::from_secs(1);
@@ -137,7 +136,12 @@ impl Supervisor {
                 self.look(progress.into());
             }
         };
-        run_streams(&self.host, &self.held, &self.runtime, Until::Stopped, (self.also)(), &self.commands, observer)
+        let status = self.status.clone();
+        let onlookers = Onlookers {
+            alerts: (self.also)(),
+            restoring: Box::new(move |restoring| status.send_modify(|status| status.restoring = restoring)),
+        };
+        run_streams(&self.host, &self.held, &self.runtime, Until::Stopped, onlookers, &self.commands, observer)
             .map(drop)
     }
 
@@ -156,25 +160,8 @@ impl Supervisor {
 
     fn look(&self, seen: Seen) {
         let now = SystemClock.now();
-        let (state, error) = match seen.doing {
-            Doing::Running => (StreamState::Running, None),
-            Doing::Starting => (StreamState::Starting, None),
-            Doing::Failed(why) => {
-                (StreamState::Failed, Some(Error::new(Kind::Outage, "run", "a part of the streams").because(why)))
-            }
-        };
-        self.status.send_modify(|status| {
-            if status.state != state {
-                (status.state, status.since) = (state, now);
-            }
-            status.error = error.as_ref().map(Error::chain);
-            status.revision = seen.report.revision;
-            status.report = Arc::new(seen.report);
-            status.rules = Arc::new(seen.rules);
-            status.measures = Arc::new(seen.measures);
-            status.lag = Arc::new(seen.lag);
-            status.updated_at = now;
-        });
+        let (state, error) = (seen.doing.state(), seen.doing.error());
+        self.status.send_modify(|status| seen.write(status, now));
         self.announcer.say(state, error.as_ref(), now);
     }
 
@@ -182,6 +169,9 @@ impl Supervisor {
         let now = SystemClock.now();
         self.status.send_modify(|status| {
             (status.state, status.since, status.error, status.updated_at) = (state, now, error.map(Error::chain), now);
+            if state == StreamState::Starting {
+                status.restoring = Restoring::default();
+            }
         });
         self.announcer.say(state, error, now);
     }

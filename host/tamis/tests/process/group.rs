@@ -2,19 +2,21 @@
 
 use std::collections::BTreeSet;
 use std::fs::{self, File};
+use std::io::{BufRead, BufReader};
 use std::path::PathBuf;
 use std::process::Child;
 use std::time::Duration;
 
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
-use serde_json::json;
+use serde_json::{Value, json};
 use tamis_services::kafka::{Cluster, Kafka, Options};
 use tamis_services::proxy::Fault;
 
 use crate::chaos::{assert_nothing_amiss, hit};
 use crate::feed;
 use crate::kafka::{expected, found, home, send};
+use crate::observed::{page, samples};
 use crate::process::{Home, Served, terminate, until};
 use crate::results::{Results, results};
 
@@ -23,10 +25,10 @@ const PLUGINS: [&str; 2] = ["payment-direct-fraud", "card-testing"];
 const PAYMENTS: u64 = 4_000;
 /// Payments between two faults.
 const STEP: u64 = 400;
-const SLICES: usize = 4;
+pub const SLICES: usize = 4;
 
 /// A home of the group.
-fn member(cluster: &Cluster, delivery: &str, plugins: &[&str]) -> Home {
+pub fn member(cluster: &Cluster, delivery: &str, plugins: &[&str]) -> Home {
     let home = home(cluster, delivery, plugins);
     let file = home.path().join("tamis.toml");
     let written = fs::read_to_string(&file).unwrap();
@@ -35,16 +37,36 @@ fn member(cluster: &Cluster, delivery: &str, plugins: &[&str]) -> Home {
 }
 
 /// A host that has a share, and what it says.
-struct Worker {
+pub struct Worker {
     child: Child,
     log: PathBuf,
+    /// Where it shows how it is.
+    address: String,
 }
 
 impl Worker {
-    fn start(home: &Home, run: u32) -> Self {
+    pub fn start(home: &Home, run: u32) -> Self {
         let log = home.path().join(format!("worker-{run}.log"));
-        let child = home.command(&["worker"]).stderr(File::create(&log).unwrap()).spawn().unwrap();
-        Self { child, log }
+        let mut command = home.command(&["worker", "--listen", "127.0.0.1:0"]);
+        let mut child = command.stderr(File::create(&log).unwrap()).spawn().unwrap();
+        let mut said = String::new();
+        BufReader::new(child.stdout.as_mut().unwrap()).read_line(&mut said).unwrap();
+        let said: Value = serde_json::from_str(&said).unwrap_or_else(|error| panic!("{error}: {said:?}"));
+        Self { child, log, address: said["metrics"].as_str().unwrap().to_owned() }
+    }
+
+    /// Why it is not ready.
+    fn lacks(&self) -> Option<String> {
+        let agent: ureq::Agent = ureq::Agent::config_builder().http_status_as_error(false).build().into();
+        let mut answer = agent.get(format!("http://{}/readyz", self.address)).call().unwrap();
+        let report: Value = serde_json::from_str(&answer.body_mut().read_to_string().unwrap()).unwrap();
+        assert_eq!(answer.status() == 200, report["ready"] == true, "{report}");
+        report["parts"][0]["reason"].as_str().map(str::to_owned)
+    }
+
+    /// What its metrics come to whose names begin so.
+    fn sum(&self, begins: &str) -> f64 {
+        sum(&format!("http://{}/metrics", self.address), begins)
     }
 
     /// The slices that it has, by its own words.
@@ -65,7 +87,13 @@ impl Worker {
         slices
     }
 
-    fn until_it_has(&self, count: usize) {
+    /// All that it shows and has said.
+    fn says(&self) -> String {
+        let page = page(&format!("http://{}/metrics", self.address));
+        format!("{page}\n{}", fs::read_to_string(&self.log).unwrap())
+    }
+
+    pub fn until_it_has(&self, count: usize) {
         until(&format!("the worker has {count} slices"), || self.slices().len() == count);
     }
 
@@ -74,7 +102,7 @@ impl Worker {
         self.child.wait().unwrap();
     }
 
-    fn terminate(mut self) {
+    pub fn terminate(mut self) {
         terminate(&self.child);
         let status = self.child.wait().unwrap();
         assert!(status.success(), "{status}: {}", fs::read_to_string(&self.log).unwrap());
@@ -122,6 +150,7 @@ async fn survives(delivery: &str, seed: u64) {
     serving.run(&["topics", "create"]);
     let (mut served, mut worker, mut runs) = (Served::start(&serving), Worker::start(&working, 0), 1);
     worker.until_it_has(SLICES / 2);
+    let token = served.token.clone().unwrap();
     let (mut sent, mut moves) = (0, 0);
     for doing in doings(&mut chance) {
         send(&embedded, &cluster, sent..sent + STEP);
@@ -167,7 +196,10 @@ async fn survives(delivery: &str, seed: u64) {
         if lacking.is_empty() {
             break;
         }
-        assert!(std::time::Instant::now() < deadline, "{lacking:?} come, seed {seed}");
+        if std::time::Instant::now() > deadline {
+            let serves = served.ask(&token, "GET", "/metrics", None, None).body;
+            panic!("{lacking:?} come, seed {seed}\n{}\n{}", serves.as_str().unwrap_or_default(), worker.says());
+        }
         std::thread::sleep(Duration::from_millis(200));
     }
     worker.terminate();
@@ -188,6 +220,59 @@ async fn a_group_loses_and_doubles_nothing_at_least_once() {
 #[tokio::test]
 async fn a_group_loses_and_doubles_nothing_exactly_once() {
     survives("exactly_once", 5).await;
+}
+
+fn sum(url: &str, begins: &str) -> f64 {
+    samples(&page(url)).iter().filter(|(name, _)| name.starts_with(begins)).map(|(_, value)| value).sum()
+}
+
+/// A worker shows its share, and is ready when it has taken back what was given to it.
+#[test]
+fn a_worker_can_be_watched() {
+    let cluster = Cluster::start(&Kafka::install().unwrap(), 1, Options::default()).unwrap();
+    let (serving, working) = (member(&cluster, "at_least_once", &PLUGINS), member(&cluster, "at_least_once", &[]));
+    let more = "[metrics]\nlisten = '127.0.0.1:0'\n";
+    let config = serving.path().join("tamis.toml");
+    fs::write(&config, fs::read_to_string(&config).unwrap() + more).unwrap();
+    let embedded = Home::with(&PLUGINS);
+    feed::append(embedded.path(), 0..600);
+    serving.run(&["topics", "create"]);
+    let worker = Worker::start(&working, 0);
+    assert_eq!(page(&format!("http://{}/healthz", worker.address)), r#"{"alive":true}"#);
+    assert_eq!(worker.lacks().as_deref(), Some("it is starting"), "nobody has told it any rules");
+    let served = Served::start(&serving);
+    served.until_ready();
+    worker.until_it_has(SLICES / 2);
+    until("the worker is ready", || worker.lacks().is_none());
+    send(&embedded, &cluster, 0..600);
+    let metrics = format!("http://{}/metrics", served.metrics.as_deref().unwrap());
+    let events = r#"tamis_events_total{topic="payments"}"#;
+    until("both have read all", || worker.sum(events) + sum(&metrics, events) == 600.0);
+    assert!(worker.sum(events) > 0.0 && worker.sum(events) < 600.0, "each has its share");
+    for (topic, partitions) in [("payments", SLICES), ("tamis.exchange", SLICES)] {
+        let lag = |page: String| {
+            let begins = format!(r#"tamis_consumer_lag_records{{topic="{topic}","#);
+            samples(&page).into_keys().filter(|name| name.starts_with(&begins)).collect::<BTreeSet<_>>()
+        };
+        let lags = || (lag(page(&format!("http://{}/metrics", worker.address))), lag(page(&metrics)));
+        // A partition without records has no lag before the broker has answered for it once.
+        until("the lag of every partition is told", || {
+            let (own, others) = lags();
+            (own.len(), others.len()) == (partitions / 2, partitions / 2)
+        });
+        let (own, others) = lags();
+        assert!(own.is_disjoint(&others), "{own:?} and {others:?}");
+    }
+    let keys = |sum: &dyn Fn(&str) -> f64| sum(r#"tamis_state_keys{rule="card-testing""#);
+    let before = keys(&|begins| worker.sum(begins)) + keys(&|begins| sum(&metrics, begins));
+    assert!(before > 0.0);
+    assert_eq!(worker.sum("tamis_restored_entries"), 0.0, "there was nothing yet");
+    assert!(served.terminate().0.success());
+    worker.until_it_has(SLICES);
+    until("it has taken over the rest", || worker.lacks().is_none() && worker.sum("tamis_restored_entries") > 0.0);
+    assert_eq!(worker.sum("tamis_restored_entries"), worker.sum("tamis_restorable_entries"));
+    until("all keys are here", || keys(&|begins| worker.sum(begins)) == before);
+    worker.terminate();
 }
 
 /// What is switched at the host that serves is so at the others.
@@ -224,6 +309,16 @@ async fn a_change_of_the_rules_reaches_every_host() {
     served.until("the others go on", |_| counted("card-testing") > before);
     std::thread::sleep(Duration::from_secs(3));
     assert_eq!(counted("payment-direct-fraud"), risky);
+    // Nobody knows which host has a record of a dead letter: that is said, and is no attempt.
+    served.until("each 97th payment is a dead letter", |served| {
+        let letters = served.ask(&token, "GET", "/api/v1/dead-letters", None, None).expect(200);
+        letters["items"].as_array().map_or(0, Vec::len) == 7
+    });
+    let redrive = json!({"filter": {"topic": "payments"}, "attempts_max": 1});
+    for _ in 0..2 {
+        let refused = served.ask(&token, "POST", "/api/v1/dead-letters/redrive", Some(&redrive), None).expect(409);
+        assert!(refused["detail"].as_str().unwrap().contains("hosts of a group share the streams"), "{refused}");
+    }
     worker.terminate();
     assert!(served.terminate().0.success());
 }

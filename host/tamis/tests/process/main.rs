@@ -1,6 +1,8 @@
 //! The real process: `tamis serve` and `tamis run` as people start them, and as the machine ends them.
 #![allow(clippy::unwrap_used, reason = "a test stops at the first failure, in its helpers too")]
 
+mod archived;
+mod beside;
 mod chaos;
 mod client;
 mod decisions;
@@ -16,4 +18,5 @@ mod process;
 mod replay;
 mod results;
 mod serve;
+mod shared;
 mod swaps;

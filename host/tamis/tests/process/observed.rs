@@ -12,12 +12,12 @@ use crate::feed;
 use crate::process::{Api, Home, SERVE, Served, terminate};
 
 /// A page as it is.
-fn page(url: &str) -> String {
+pub fn page(url: &str) -> String {
     ureq::get(url).call().unwrap().body_mut().read_to_string().unwrap()
 }
 
 /// The samples of a page by their name and labels. Fails on a line that is none, and on a sample without a head.
-fn samples(page: &str) -> BTreeMap<String, f64> {
+pub fn samples(page: &str) -> BTreeMap<String, f64> {
     let mut samples = BTreeMap::new();
     let mut family = "";
     for line in page.lines() {
@@ -35,6 +35,10 @@ fn samples(page: &str) -> BTreeMap<String, f64> {
     samples
 }
 
+fn samples_of(served: &Api) -> BTreeMap<String, f64> {
+    samples(&page(&format!("http://{}/metrics", served.metrics.as_deref().expect("they are somewhere"))))
+}
+
 #[test]
 fn metrics_are_what_prometheus_takes_and_aggregates_are_points() {
     let home = Home::with(&["payment-direct-fraud", "card-testing", "payments-by-currency"]);
@@ -46,7 +50,7 @@ fn metrics_are_what_prometheus_takes_and_aggregates_are_points() {
     served.until_ready();
     let url = format!("http://{}/metrics", served.metrics.as_deref().expect("they are somewhere"));
     let events = r#"tamis_events_total{topic="payments"}"#;
-    served.until("all is judged", |_| samples(&page(&url)).get(events) == Some(&7_100.0));
+    served.until("all is judged", |served| samples_of(served).get(events) == Some(&7_100.0));
     let text = page(&url);
     match promtool() {
         Ok(promtool) => promtool.check_metrics(&text).unwrap(),
@@ -75,6 +79,12 @@ fn metrics_are_what_prometheus_takes_and_aggregates_are_points() {
     let same = served.ask(&token, "GET", path, None, None).expect(200);
     assert!(same.as_str().is_some_and(|same| same.contains(events)));
     served.terminate();
+    let again = Served::start(&home);
+    again.until_ready();
+    let restored = samples_of(&again);
+    let entries = restored["tamis_restored_entries"];
+    assert!(entries > 0.0 && entries == restored["tamis_restorable_entries"], "{entries} entries were taken back");
+    again.terminate();
     let points = fs::read_to_string(home.path().join("aggregates.lp")).unwrap();
     let point = points.lines().find(|line| line.starts_with("payments_by_currency,key=EUR,window=1m "));
     let point = point.unwrap_or_else(|| panic!("{points}"));

@@ -23,7 +23,7 @@ fn held(home: &Home) -> Results {
 }
 
 /// Alerts written to each place, and those that were there.
-fn written(rows: &[Value]) -> Vec<(&str, u64, u64)> {
+pub fn written(rows: &[Value]) -> Vec<(&str, u64, u64)> {
     let places = rows.iter().filter_map(|row| Some((row["place"].as_str()?, row)));
     places
         .map(|(place, row)| (place, row["written"].as_u64().unwrap(), row["there_already"].as_u64().unwrap()))

@@ -10,7 +10,7 @@ const LINES_MAX: usize = 350;
 /// Files that hold `unsafe` code, and why.
 const UNSAFE: [(&str, &str); 9] = [
     ("host/connectors/src/kafka/queue.rs", "takes records from the client without a copy of its own"),
-    ("host/connectors/src/kafka/sink.rs", "a test makes the client fail as a broker would"),
+    ("host/connectors/src/kafka/writer.rs", "a test makes the client fail as a broker would"),
     ("host/engine/src/decode/json/columns.rs", "hands checked text over to Arrow without checking it again"),
     ("host/engine/src/decode/json/mod.rs", "calls code for a processor feature that it detected"),
     ("host/engine/src/decode/json/scan.rs", "uses vector instructions"),

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
 use serde_json::Value;
-use tamis_engine::{Checkpoint, CheckpointStore, Chunk, Read, Restored, Settle, Sink, Source};
+use tamis_engine::{Checkpoint, CheckpointStore, Chunk, Read, Restored, Settle, Sink, Source, Staging};
 use tamis_model::position::{Partition, Positions};
 use tamis_model::{Error, Kind, Result};
 
@@ -105,6 +105,12 @@ impl<T, D: Sink<T>> Sink<T> for Fused<D> {
 
     fn stage(&mut self) -> Result<Value> {
         self.burn("stage", Sink::stage)
+    }
+
+    /// Blows where it is waited for.
+    fn begin_stage(&mut self) -> Result<Staging> {
+        let (staging, name, fuse) = (self.device.begin_stage()?, self.name, self.fuse.clone());
+        Ok(Box::new(move || fuse.burn((name, "stage"), staging)))
     }
 
     fn commit(&mut self, staged: &Value) -> Result<()> {

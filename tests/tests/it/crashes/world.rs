@@ -9,7 +9,7 @@ use tamis_connectors::topics::{ReaderSettings, WriterSettings};
 use tamis_connectors::{
     AggregateFiles, AlertFiles, AlertRows, FileCheckpoints, SqliteWarehouse, TopicReader, TopicWriter,
 };
-use tamis_engine::outbox::Sinks;
+use tamis_engine::sinks::Sinks;
 use tamis_engine::{Decisions, Role, RulePlan, RuleSet, Sink, Stream, StreamParts, StreamSettings, SystemClock};
 use tamis_model::Result;
 use tamis_model::alert::Alert;

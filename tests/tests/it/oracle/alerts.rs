@@ -60,16 +60,15 @@ impl Alerts {
     }
 
     /// A line for each alert that differs.
-    pub fn differences(&self, found: &BTreeMap<String, Content>) -> Vec<String> {
+    pub fn differences(&self, found: &BTreeMap<String, Vec<Content>>) -> Vec<String> {
         let mut differences = Vec::new();
         for (id, (name, contents)) in &self.0 {
-            match found.get(id) {
-                None => differences.push(format!("missing {name}: {contents:?}")),
-                Some(content) if !contents.contains(content) => {
-                    differences.push(format!("{name} is {content:?}\n    and not {contents:?}"));
-                }
-                Some(_) => {}
-            }
+            let Some(found) = found.get(id) else {
+                differences.push(format!("missing {name}: {contents:?}"));
+                continue;
+            };
+            let others = found.iter().filter(|content| !contents.contains(content));
+            differences.extend(others.map(|content| format!("{name} is {content:?}\n    and not {contents:?}")));
         }
         let surplus = found.iter().filter(|(id, _)| !self.0.contains_key(*id));
         differences.extend(surplus.map(|(id, content)| format!("surplus {id}: {content:?}")));

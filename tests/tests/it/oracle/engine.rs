@@ -1,15 +1,14 @@
 //! The real plugins in the real engine, over topics and sinks in memory.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use serde_json::Value as Json;
-use tamis_engine::memory::{ManualClock, MemoryCheckpoints, MemorySink, MemoryTopics};
-use tamis_engine::{Decisions, RulePlan, RuleSet, Sinks, Step, Stream, StreamParts, StreamSettings};
+use tamis_engine::memory::MemorySink;
+use tamis_engine::{RulePlan, RuleSet};
 use tamis_model::aggregate::AggregateRow;
 use tamis_model::alert::Alert;
 use tamis_model::dead_letter::DEAD_LETTERS;
-use tamis_model::position::Partition;
 use tamis_model::record::Record as Written;
 use tamis_model::time::rfc3339_millis;
 use tamis_model::topic::TopicSchema;
@@ -20,7 +19,8 @@ use tamis_tests::components;
 use super::aggregates::Rows;
 use super::alerts::{Content, told};
 use super::decode::Letter;
-use super::feed::{Record, START};
+use super::feed::{LATER, Record};
+use super::group::Judging;
 use super::settings::{AGGREGATES, Overrides, RULES};
 
 /// How a feed goes through the engine: none may change what comes out.
@@ -33,32 +33,40 @@ pub struct Way {
     pub framed: bool,
     /// Whether there is a checkpoint after each batch, and again and again the process dies.
     pub restarted: bool,
+    /// Among how many hosts of a group the streams are shared, each with a slice.
+    pub hosts: u32,
 }
 
 impl Way {
     /// Each partition at once.
-    const WHOLE: Self = Self { chunk_records: 4096, rows_max: 4096, shards: 1, framed: false, restarted: false };
+    const WHOLE: Self =
+        Self { chunk_records: 4096, rows_max: 4096, shards: 1, framed: false, restarted: false, hosts: 1 };
 
-    pub const ALL: [Self; 4] = [
+    pub const ALL: [Self; 5] = [
         Self::WHOLE,
-        Self { chunk_records: 7, rows_max: 3, shards: 2, framed: true, restarted: false },
+        Self { chunk_records: 7, rows_max: 3, shards: 2, framed: true, ..Self::WHOLE },
         Self { chunk_records: 1, rows_max: 1, framed: true, ..Self::WHOLE },
-        Self { chunk_records: 5, rows_max: 4, shards: 2, framed: false, restarted: true },
+        Self { chunk_records: 5, rows_max: 4, shards: 2, restarted: true, ..Self::WHOLE },
+        Self { chunk_records: 5, rows_max: 4, framed: true, restarted: true, hosts: 2, ..Self::WHOLE },
     ];
 
-    /// Batches of 1 and 4096 rows, 1 and 2 shards, with and without restarts.
+    /// Batches of 1 and 4096 rows, 1 and 2 shards, 1 and 2 hosts, with and without restarts.
     pub fn each() -> impl Iterator<Item = Self> {
-        (0..8).map(|bits| {
+        (0..16).map(|bits| {
             let (one_by_one, shards, restarted) = (bits & 1 > 0, 1 + (bits >> 1 & 1), bits & 4 > 0);
-            let rows_max = if one_by_one { 1 } else { 4096 };
-            Self { chunk_records: rows_max, rows_max, shards, framed: shards == 2, restarted }
+            let (rows_max, hosts) = (if one_by_one { 1 } else { 4096 }, 1 + (bits >> 3));
+            // Brokers have frames, and hosts that share streams have brokers.
+            let framed = shards == 2 || hosts == 2;
+            Self { chunk_records: rows_max, rows_max, shards, framed, restarted, hosts: hosts as u32 }
         })
     }
 }
 
 /// What came out.
+#[derive(Default)]
 pub struct Found {
-    pub alerts: BTreeMap<String, Content>,
+    /// By id what it says. Hosts that read records of one id each raise it: whoever reads topics knows them by it.
+    pub alerts: BTreeMap<String, Vec<Content>>,
     pub rows: Rows,
     pub letters: Vec<Letter>,
 }
@@ -79,53 +87,14 @@ impl Engine {
     }
 
     pub fn run(&self, feed: &[Record], overrides: &Overrides, way: Way) -> Found {
-        let topics = MemoryTopics::new();
-        let (records, raised) = (MemorySink::<Written>::new(), MemorySink::<Alert>::new());
-        let (emitted, checkpoints) = (MemorySink::<AggregateRow>::new(), MemoryCheckpoints::new());
-        for record in feed {
-            let partition = Partition { topic: record.topic.to_owned(), number: record.partition };
-            match serde_json::from_str::<Json>(&record.value) {
-                Ok(_) => topics.append(&partition, record.time, None, &record.value),
-                Err(_) => topics.append_bytes(&partition, record.time, record.value.as_bytes()),
-            };
-        }
-        let plans: Vec<_> = self.plugins.iter().map(|plugin| plan(plugin, overrides)).collect();
-        let Way { chunk_records, rows_max, shards, framed, restarted } = way;
-        let open = || {
-            let checkpoint_interval_ms = if restarted { 0 } else { i64::MAX };
-            let source = if framed { MemoryTopics::framed_source } else { MemoryTopics::source };
-            let parts = StreamParts {
-                settings: StreamSettings {
-                    rows_max,
-                    shards,
-                    bounded: true,
-                    checkpoint_interval_ms,
-                    ..StreamSettings::default()
-                },
-                source: Box::new(source(&topics, true, chunk_records)),
-                schemas: self.topics.clone(),
-                rules: RuleSet { revision: 1, rules: plans.clone() },
-                sinks: Sinks {
-                    records: Box::new(records.clone()),
-                    alerts: vec![("oracle".to_owned(), Box::new(raised.clone()))],
-                    aggregates: Some(Box::new(emitted.clone())),
-                },
-                checkpoints: Box::new(checkpoints.clone()),
-                clock: Arc::new(ManualClock::new(START)),
-                decisions: Decisions::default(),
-            };
-            Stream::open(parts).unwrap_or_else(|error| panic!("{}", error.chain()))
-        };
-        // What has to be looked at again after a restart takes steps, too: each process gets a few more than the last.
-        let mut lives = (1..).map(|life| if restarted { 3 * life + 2 } else { usize::MAX });
-        while !lives.next().is_some_and(|steps| finishes(open(), steps)) {}
-        found(&records.content(), &raised.content(), &emitted.content())
+        let plans = self.plugins.iter().map(|plugin| plan(plugin, overrides)).collect();
+        let rules = RuleSet { revision: 1, rules: plans };
+        let mut found = Found::default();
+        let judging = Judging { way, schemas: &self.topics, rules: &rules };
+        judging.outputs(feed).iter().for_each(|outputs| outputs.add_to(&mut found));
+        found.letters.sort();
+        found
     }
-}
-
-/// Whether the stream comes to its end in so many steps.
-fn finishes(mut stream: Stream, steps: usize) -> bool {
-    (0..steps).any(|_| stream.step().unwrap_or_else(|error| panic!("{}", error.chain())) == Step::Finished)
 }
 
 fn plan(plugin: &Arc<Plugin>, overrides: &Overrides) -> Arc<RulePlan> {
@@ -135,27 +104,39 @@ fn plan(plugin: &Arc<Plugin>, overrides: &Overrides) -> Arc<RulePlan> {
     Arc::new(plan.unwrap_or_else(|error| panic!("{}", error.chain())))
 }
 
-fn found(records: &[Written], raised: &[Alert], emitted: &[AggregateRow]) -> Found {
-    let (letters, records): (Vec<&Written>, Vec<&Written>) =
-        records.iter().partition(|record| record.topic == DEAD_LETTERS);
-    let mut letters: Vec<_> = letters.into_iter().map(letter).collect();
-    letters.sort();
-    let (mut alerts, mut written) = (BTreeMap::new(), Vec::new());
-    for record in records {
-        let alert: Json = serde_json::from_slice(record.value.as_deref().unwrap()).unwrap();
-        assert_eq!(alert["event_time"], rfc3339_millis(record.timestamp), "the time of a record is the alert's");
-        assert_eq!(alert["generated_at"], rfc3339_millis(START));
-        let id = alert["alert_id"].as_str().unwrap().to_owned();
-        assert!(alerts.insert(id, content(record, &alert)).is_none(), "{alert} was raised twice");
-        written.push(alert);
+/// What a stream writes.
+#[derive(Clone, Default)]
+pub struct Outputs {
+    pub records: MemorySink<Written>,
+    pub raised: MemorySink<Alert>,
+    pub emitted: MemorySink<AggregateRow>,
+}
+
+impl Outputs {
+    fn add_to(&self, found: &mut Found) {
+        let records = self.records.content();
+        let (letters, records): (Vec<&Written>, Vec<&Written>) =
+            records.iter().partition(|record| record.topic == DEAD_LETTERS);
+        found.letters.extend(letters.into_iter().map(letter));
+        let (mut ids, mut written) = (BTreeSet::new(), Vec::new());
+        for record in records {
+            let alert: Json = serde_json::from_slice(record.value.as_deref().unwrap()).unwrap();
+            assert_eq!(alert["event_time"], rfc3339_millis(record.timestamp), "the time of a record is the alert's");
+            assert!(
+                alert["generated_at"].as_str().unwrap() >= &rfc3339_millis(LATER)[..],
+                "it is the time of the clock"
+            );
+            let id = alert["alert_id"].as_str().unwrap().to_owned();
+            found.alerts.entry(id.clone()).or_default().push(content(record, &alert));
+            assert!(ids.insert(id), "{alert} was raised twice");
+            written.push(alert);
+        }
+        let raised: Vec<_> = self.raised.content().iter().map(|alert| serde_json::to_value(alert).unwrap()).collect();
+        assert_eq!(raised, written, "sinks of alerts get what stands in topics");
+        for row in self.emitted.content() {
+            assert!(found.rows.add(serde_json::from_str(&row.json).unwrap()), "there are two rows {}", row.json);
+        }
     }
-    let raised: Vec<_> = raised.iter().map(|alert| serde_json::to_value(alert).unwrap()).collect();
-    assert_eq!(raised, written, "sinks of alerts get what stands in topics");
-    let mut rows = Rows::default();
-    for row in emitted {
-        assert!(rows.add(serde_json::from_str(&row.json).unwrap()), "there are two rows {}", row.json);
-    }
-    Found { alerts, rows, letters }
 }
 
 fn content(record: &Written, alert: &Json) -> Content {

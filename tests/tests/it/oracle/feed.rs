@@ -1,6 +1,8 @@
 //! Small feeds of everything that a broker could hold: disorder, lateness at its edges, equal times, nulls, repeated ids,
 //! values at thresholds, broken records.
 
+use std::collections::BTreeSet;
+
 use proptest::prelude::*;
 use serde_json::{Map, Value as Json, json};
 
@@ -9,6 +11,8 @@ pub const START: i64 = 1_773_842_400_000;
 
 const LATENESS_MS: i64 = 10_000;
 const DAY_MS: i64 = 86_400_000;
+/// When feeds are judged: behind all their records.
+pub const LATER: i64 = START + 1_000 * DAY_MS;
 
 /// A record. Those of a partition arrive in the order of the feed.
 #[derive(Clone, Debug)]
@@ -74,6 +78,22 @@ pub fn feed(window_ms: i64) -> impl Strategy<Value = Vec<Record>> {
     let few_or_many =
         prop_oneof![prop::collection::vec(seed(window_ms), 1..15), prop::collection::vec(seed(window_ms), 1..90)];
     (partitions, few_or_many).prop_map(|(partitions, seeds)| records(partitions, &seeds))
+}
+
+/// Records that raise nothing and belong to no key's window, one for each partition of a feed, far behind it in time: of a group,
+/// whose input has no end, they close all windows.
+pub fn closing(feed: &[Record]) -> Vec<Record> {
+    let time = feed.iter().map(|record| record.time).max().unwrap_or(START) + 2 * DAY_MS;
+    let partitions: BTreeSet<_> = feed.iter().map(|record| (record.topic, record.partition)).collect();
+    let closing = |(topic, partition)| {
+        let value = match topic {
+            "payments" => json!({"payment_id": "end", "amount": 1, "method": "sepa", "status": "pending"}),
+            "orders" => json!({"event_id": "end", "event_type": "shipped", "order_id": "end"}),
+            _ => json!({"event_id": "end", "kyc_ref": "end", "decision": "en_attente"}),
+        };
+        Record { topic, partition, time, value: value.to_string() }
+    };
+    partitions.into_iter().map(closing).collect()
 }
 
 fn seed(window_ms: i64) -> impl Strategy<Value = Seed> {

@@ -12,6 +12,7 @@ use utoipa::openapi::RefOr;
 use utoipa::openapi::schema::Schema;
 use utoipa::{PartialSchema, ToSchema};
 
+use crate::kafka::{KEY_BYTES, TIMESTAMP, VALUE_BYTES};
 use crate::topics::line::{self, Parts};
 
 /// The engine's reason for a record line whose envelope is wrong.
@@ -40,31 +41,50 @@ pub struct StoredLetter {
     pub attempt: u32,
     /// The record's key.
     pub key: Option<Vec<u8>>,
+    /// How long it was, when more of it than this no broker takes.
+    pub key_bytes: Option<u64>,
     /// The record's value; the whole line where no value could be seen in it.
     pub value: Option<Vec<u8>>,
+    /// How long it was, when more of it than this no broker takes.
+    pub value_bytes: Option<u64>,
 }
 
 impl StoredLetter {
-    /// The letter in a record line of the dead letter topic; none when the line is no record.
-    pub(super) fn of(partition: u32, line: &[u8]) -> Option<Self> {
-        let parts = record_parts(line);
-        let (offset, time) = (parts.offset?, parts.timestamp?);
+    /// The letter in a record of the dead letter topic; none when it is no record.
+    pub(super) fn of(partition: u32, parts: RecordParts) -> Option<Self> {
         let headers = Headers(&parts);
+        let (offset, time) = (parts.offset?, headers.number(TIMESTAMP).or(parts.timestamp)?);
+        let (key_bytes, value_bytes) = (headers.number(KEY_BYTES), headers.number(VALUE_BYTES));
         let from_offset = headers.number("__streams.errors.offset").filter(|offset| *offset >= 0);
         let (topic, number) = (headers.text("__streams.errors.topic"), headers.number("__streams.errors.partition"));
         let from = Partition { topic, number: number.unwrap_or(0) };
         let (reason, message) = (headers.text("tamis.reason"), headers.text("__streams.errors.message"));
         let (rule, attempt) = (headers.rule(), headers.number("tamis.attempt").unwrap_or(1));
         let (key, value) = (parts.key, parts.value);
-        Some(Self { partition, offset, time, from, from_offset, reason, message, rule, attempt, key, value })
+        Some(Self {
+            partition,
+            offset,
+            time,
+            from,
+            from_offset,
+            reason,
+            message,
+            rule,
+            attempt,
+            key,
+            key_bytes,
+            value,
+            value_bytes,
+        })
     }
 
     /// The line of the record that the letter is about, without a line break, to be judged again. None when there is no
-    /// record to be rebuilt: its line could not be read, its envelope was wrong, or a rule failed on a key and not on a
-    /// record.
+    /// record to be rebuilt: its line could not be read, its envelope was wrong, a rule failed on a key and not on a
+    /// record, or only a part of it is here.
     pub fn record_line(&self) -> Option<Vec<u8>> {
         let offset = self.from_offset?;
-        if self.reason == INVALID_RECORD || self.holds_whole_line(offset) {
+        let is_cut = self.key_bytes.is_some() || self.value_bytes.is_some();
+        if self.reason == INVALID_RECORD || is_cut || self.holds_whole_line(offset) {
             return None;
         }
         let (key, value) = (self.key.as_deref(), self.value.as_deref());
@@ -153,12 +173,18 @@ struct Shown<'a> {
     /// The record's key, if it is not UTF-8.
     #[serde(skip_serializing_if = "Option::is_none")]
     key_base64: Option<String>,
+    /// How long the key was, when only its beginning is here.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    key_bytes: Option<u64>,
     /// The record's value; the whole line where no value could be seen in it.
     #[serde(skip_serializing_if = "Option::is_none")]
     value: Option<&'a str>,
     /// The record's value, if it is not UTF-8.
     #[serde(skip_serializing_if = "Option::is_none")]
     value_base64: Option<String>,
+    /// How long the value was, when only its beginning is here.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    value_bytes: Option<u64>,
 }
 
 /// Where a record came from.
@@ -194,8 +220,10 @@ impl Serialize for StoredLetter {
             attempt: self.attempt,
             key,
             key_base64,
+            key_bytes: self.key_bytes,
             value,
             value_base64,
+            value_bytes: self.value_bytes,
         }
         .serialize(serializer)
     }

@@ -1,14 +1,15 @@
-//! The dead letters of the embedded topic: listed with the newest first, looked up, and taken apart.
+//! The dead letters of a home or of a cluster: listed with the newest first, looked up, and taken apart.
 //!
-//! A partition is read from its end, so the first page costs what it shows, and a cursor is found by halving a segment.
+//! A partition is read from its end, so the first page costs what it shows, and a cursor is found by halving a segment, or by the broker.
 //! A filter that few letters pass reads past the others: a page ends after [`PAGE_BYTES_MAX`] bytes of lines at the
 //! latest, with what it has found until then and a cursor behind it.
 
+mod cluster;
 mod letter;
 mod tail;
 
 use std::fmt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::str::FromStr;
 
 use tamis_model::dead_letter::DEAD_LETTERS;
@@ -16,10 +17,11 @@ use tamis_model::error::Context;
 use tamis_model::time::Millis;
 use tamis_model::{Error, Result};
 
+use cluster::Cluster;
 pub use letter::StoredLetter;
-use tail::Tail;
+use tail::FolderTail;
 
-use super::partition_numbers;
+use super::{Topics, partition_numbers};
 
 /// Bytes of record lines that a page reads before it ends; one longer line is read all the same.
 pub const PAGE_BYTES_MAX: u64 = 64 << 20;
@@ -75,16 +77,23 @@ impl FromStr for LetterCursor {
     }
 }
 
-/// Reads the dead letters of a home. Every call looks at the files anew and blocks while it reads.
+/// Reads dead letters. Every call looks for them anew and blocks while it reads.
 #[derive(Clone, Debug)]
-pub struct DeadLetters {
-    folder: PathBuf,
+pub struct DeadLetters(Place);
+
+#[derive(Clone, Debug)]
+enum Place {
+    Folder(PathBuf),
+    Cluster(Cluster),
 }
 
 impl DeadLetters {
-    /// The dead letters in the topics below `root` (the `topics` folder). There need be none yet.
-    pub fn new(root: &Path) -> Self {
-        Self { folder: root.join(DEAD_LETTERS) }
+    /// The dead letters among topics. There need be none yet.
+    pub fn new(topics: &Topics) -> Self {
+        Self(match topics.clone() {
+            Topics::Folder(root) => Place::Folder(root.join(DEAD_LETTERS)),
+            Topics::Kafka { topics, group } => Place::Cluster(Cluster { topics, group }),
+        })
     }
 
     /// The next `limit` letters behind a cursor that pass a filter, and the cursor behind them; none at the end.
@@ -114,33 +123,55 @@ impl DeadLetters {
         Ok((letters, (!behind.is_empty()).then_some(LetterCursor(behind))))
     }
 
-    /// The letter at an offset of the dead letter topic.
-    pub fn get(&self, partition: u32, offset: i64) -> Result<Option<StoredLetter>> {
-        let tail = Tail::open(&self.folder, partition, Some(offset.saturating_add(1)))?;
-        Ok(Head::of(tail)?.map(|head| head.letter).filter(|letter| letter.offset == offset))
+    /// The letters at places of the dead letter topic, by partition and offset; none where there is none.
+    pub fn at(&self, places: &[(u32, i64)]) -> Result<Vec<Option<StoredLetter>>> {
+        let in_folder = |folder: &PathBuf, partition, offset: i64| {
+            let mut tail = FolderTail::open(folder, partition, Some(offset.saturating_add(1)))?;
+            Ok(tail.next_letter()?.map(|(letter, _)| letter).filter(|letter| letter.offset == offset))
+        };
+        match &self.0 {
+            Place::Folder(folder) => {
+                places.iter().map(|(partition, offset)| in_folder(folder, *partition, *offset)).collect()
+            }
+            Place::Cluster(cluster) => cluster.at(places),
+        }
     }
 
     /// The next letter of each partition that has one. A partition that a cursor does not name has no more, or was not
     /// there yet when the listing began.
     fn heads(&self, cursor: Option<&LetterCursor>) -> Result<Vec<Head>> {
-        let places: Vec<(u32, Option<i64>)> = match cursor {
-            Some(cursor) => cursor.0.iter().map(|(number, before)| (*number, Some(*before))).collect(),
-            None => partition_numbers(&self.folder)?.into_iter().map(|number| (number, None)).collect(),
+        let places = cursor.map(|cursor| &cursor.0[..]);
+        let tails: Vec<Box<dyn Tail>> = match &self.0 {
+            Place::Folder(folder) => {
+                let places: Vec<(u32, Option<i64>)> = match places {
+                    Some(places) => places.iter().map(|(number, before)| (*number, Some(*before))).collect(),
+                    None => partition_numbers(folder)?.into_iter().map(|number| (number, None)).collect(),
+                };
+                let open = |(number, before)| -> Result<Box<dyn Tail>> {
+                    Ok(Box::new(FolderTail::open(folder, number, before)?))
+                };
+                places.into_iter().map(open).collect::<Result<_>>()?
+            }
+            Place::Cluster(cluster) => {
+                cluster.tails(places)?.into_iter().map(|tail| Box::new(tail) as Box<dyn Tail>).collect()
+            }
         };
-        let mut heads = Vec::new();
-        for (number, before) in places {
-            heads.extend(Head::of(Tail::open(&self.folder, number, before)?)?);
-        }
-        Ok(heads)
+        tails.into_iter().filter_map(|tail| Head::of(tail).transpose()).collect()
     }
+}
+
+/// A partition's letters that were not handed out yet.
+trait Tail {
+    /// The last one, and the bytes of its record. What is no record is passed over.
+    fn next_letter(&mut self) -> Result<Option<(StoredLetter, u64)>>;
 }
 
 /// A partition's next letter.
 struct Head {
     letter: StoredLetter,
-    /// Of its line.
+    /// Of its record.
     bytes: u64,
-    tail: Tail,
+    tail: Box<dyn Tail>,
 }
 
 impl Head {
@@ -149,7 +180,7 @@ impl Head {
         (self.letter.time, self.letter.partition)
     }
 
-    fn of(mut tail: Tail) -> Result<Option<Self>> {
+    fn of(mut tail: Box<dyn Tail>) -> Result<Option<Self>> {
         Ok(tail.next_letter()?.map(|(letter, bytes)| Self { letter, bytes, tail }))
     }
 }

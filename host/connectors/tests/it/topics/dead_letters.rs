@@ -6,7 +6,7 @@ use std::path::Path;
 
 use serde_json::json;
 use tamis_connectors::topics::dead_letters::{LetterFilter, PAGE_BYTES_MAX, StoredLetter};
-use tamis_connectors::topics::{DeadLetters, TopicWriter, WriterSettings};
+use tamis_connectors::topics::{DeadLetters, TopicWriter, Topics, WriterSettings};
 use tamis_engine::Sink;
 use tamis_engine::decode::json::{RecordParts, record_parts};
 use tamis_model::alert::AlertMode;
@@ -45,18 +45,22 @@ fn write(root: &Path, letters: impl IntoIterator<Item = DeadLetter>) {
     writer.write(&letters.into_iter().map(DeadLetter::into_record).collect::<Vec<_>>()).unwrap();
 }
 
+fn of(root: &Path) -> DeadLetters {
+    DeadLetters::new(&Topics::Folder(root.to_owned()))
+}
+
 /// A letter that went through the topic.
 fn stored(letter: DeadLetter) -> StoredLetter {
     let root = tempfile::tempdir().unwrap();
     write(root.path(), [letter]);
-    DeadLetters::new(root.path()).get(0, 0).unwrap().unwrap()
+    of(root.path()).at(&[(0, 0)]).unwrap().remove(0).unwrap()
 }
 
 /// All letters that pass a filter, page by page. `between` happens after each page.
 fn listed(root: &Path, filter: &LetterFilter, limit: usize, mut between: impl FnMut()) -> Vec<StoredLetter> {
     let (mut listed, mut cursor) = (Vec::new(), None);
     loop {
-        let (letters, next) = DeadLetters::new(root).page(filter, cursor.as_ref(), limit).unwrap();
+        let (letters, next) = of(root).page(filter, cursor.as_ref(), limit).unwrap();
         assert!(letters.len() <= limit);
         listed.extend(letters);
         // As the API hands it out and takes it back.
@@ -75,7 +79,7 @@ fn offsets(letters: &[StoredLetter]) -> Vec<i64> {
 #[test]
 fn pages_follow_each_other_and_what_comes_meanwhile_changes_nothing() {
     let (root, all) = (tempfile::tempdir().unwrap(), LetterFilter::default());
-    assert_eq!(DeadLetters::new(root.path()).page(&all, None, 10).unwrap(), (vec![], None));
+    assert_eq!(of(root.path()).page(&all, None, 10).unwrap(), (vec![], None));
     write(root.path(), (0..40).map(|n| letter("payments", n, "wrong_type", None)));
     let files = segments(&root.path().join("dead_letters/0"));
     assert!(files.len() > 3, "{files:?}");
@@ -85,7 +89,7 @@ fn pages_follow_each_other_and_what_comes_meanwhile_changes_nothing() {
     }
     let more = || write(root.path(), [letter("payments", 99, "wrong_type", None)]);
     assert_eq!(offsets(&listed(root.path(), &all, 7, more)), newest_first);
-    assert_eq!(DeadLetters::new(root.path()).page(&all, None, 0).unwrap().0, []);
+    assert_eq!(of(root.path()).page(&all, None, 0).unwrap().0, []);
 }
 
 #[test]
@@ -143,15 +147,16 @@ fn a_letter_is_found_by_its_place_and_what_is_no_letter_is_not() {
     let mut last = File::options().append(true).open(last).unwrap();
     last.write_all(b"garbage\n{\"offset\":41,\"timestamp\":0,\"key\":null,\"value\":1}\n{\"offset\":42,\"time")
         .unwrap();
-    let dead_letters = DeadLetters::new(root.path());
+    let dead_letters = of(root.path());
     for (partition, offset, expected) in
         [(0, 0, Some(0)), (0, 17, Some(17)), (0, 39, Some(39)), (0, 41, None), (1, 0, None)]
     {
-        let found = dead_letters.get(partition, offset).unwrap();
-        assert_eq!(found.and_then(|letter| letter.from_offset), expected, "{partition}/{offset}");
+        let found = dead_letters.at(&[(0, 3), (partition, offset)]).unwrap();
+        assert_eq!((found.len(), found[0].as_ref().unwrap().offset), (2, 3));
+        assert_eq!(found[1].as_ref().and_then(|letter| letter.from_offset), expected, "{partition}/{offset}");
     }
     for nowhere in [-1, 40, 42, i64::MAX] {
-        assert_eq!(dead_letters.get(0, nowhere).unwrap(), None, "{nowhere}");
+        assert_eq!(dead_letters.at(&[(0, nowhere)]).unwrap(), [None], "{nowhere}");
     }
     let (newest, _) = dead_letters.page(&LetterFilter::default(), None, 2).unwrap();
     assert_eq!(offsets(&newest), [41, 39]);
@@ -169,7 +174,7 @@ fn a_page_ends_after_so_many_bytes() {
     for _ in 0..=PAGE_BYTES_MAX >> 20 {
         writer.write(std::slice::from_ref(&filler)).unwrap();
     }
-    let dead_letters = DeadLetters::new(root.path());
+    let dead_letters = of(root.path());
     let orders = LetterFilter { topic: Some("orders".to_owned()), ..LetterFilter::default() };
     let (letters, cursor) = dead_letters.page(&orders, None, 1).unwrap();
     assert_eq!(letters, []);
@@ -193,7 +198,9 @@ fn a_letter_comes_back_as_it_was_written() {
             rule,
             attempt,
             key,
+            key_bytes: None,
             value,
+            value_bytes: None,
         };
         assert_eq!(found, expected);
     };
@@ -267,6 +274,6 @@ fn letters_from_before_rules_had_versions_name_their_rule() {
     record.headers.retain(|(name, _)| !["tamis.rule", "tamis.rule_version", "tamis.mode"].contains(&name.as_str()));
     let mut writer = TopicWriter::open(root.path(), "streams", WriterSettings::default()).unwrap();
     writer.write(&[record]).unwrap();
-    let rule = DeadLetters::new(root.path()).get(0, 0).unwrap().unwrap().rule.unwrap();
+    let rule = of(root.path()).at(&[(0, 0)]).unwrap().remove(0).unwrap().rule.unwrap();
     assert_eq!((rule.name.as_str(), rule.version, rule.mode), ("sliding", 1, AlertMode::Live));
 }

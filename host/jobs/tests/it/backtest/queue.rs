@@ -8,10 +8,10 @@ use tamis_catalog::backtests::{Backtest as Stored, BacktestState};
 use tamis_catalog::rule_versions::VersionStep;
 use tamis_catalog::rules::RuleStep;
 use tamis_catalog::{Actor, Catalog, Change};
-use tamis_connectors::topics::TimeRange;
+use tamis_connectors::topics::{Found, TimeRange};
 use tamis_engine::memory::ManualClock;
 use tamis_engine::{Chunk, Read, Source};
-use tamis_jobs::backtest::{BacktestContext, BacktestReport, BacktestRequest, Replay, enqueue, work_off};
+use tamis_jobs::backtest::{BacktestContext, BacktestReport, BacktestRequest, enqueue, work_off};
 use tamis_model::position::{Partition, Positions};
 use tamis_model::time::rfc3339_millis;
 use tamis_model::{Kind, Result};
@@ -193,8 +193,8 @@ impl Source for Endless {
     }
 }
 
-fn endless(_: &[String], _: TimeRange) -> Result<Replay> {
-    Ok(Replay { records: 1, source: Box::new(|| Box::new(Endless(0))) })
+fn endless(_: &[String], _: TimeRange) -> Result<Found> {
+    Ok(Found { records: 1, source: Box::new(|| Box::new(Endless(0))) })
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -31,9 +31,9 @@ use crate::table::print_text;
 const LOOK_EVERY: Duration = Duration::from_millis(250);
 
 /// The command.
-pub fn command(home: Home, arguments: &BacktestArguments, json: bool) -> Result<ExitCode> {
+pub fn command(home: Home, kafka: Option<String>, arguments: &BacktestArguments, json: bool) -> Result<ExitCode> {
     let request = arguments.request();
-    let plan = Plan::new(existing(&home)?, None)?;
+    let plan = Plan::new(existing(&home)?, None)?.with_brokers(kafka)?;
     let report = runtime()?.block_on(async {
         let registry = plan.library(catalog(&home).await?).await?;
         let (topics, schemas, pepper) = (plan.topics(), plan.schemas.clone(), plan.pepper.clone());

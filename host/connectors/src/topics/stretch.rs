@@ -5,10 +5,10 @@ use std::str::FromStr;
 
 use chrono::DateTime;
 use tamis_engine::decode::Origin;
-use tamis_engine::{Chunk, Read, Source};
+use tamis_engine::{Chunk, Read, Source, read_to_end};
+use tamis_model::Result;
 use tamis_model::position::{Partition, Positions};
 use tamis_model::time::Millis;
-use tamis_model::{Error, Result};
 
 /// Where a stretch of a partition begins, or ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,7 +45,10 @@ fn parse_time(text: &str) -> Option<Millis> {
     time.ok().map(|time| time.timestamp_millis())
 }
 
-/// A bounded source between two edges. It is read from its beginning; where an edge counts from the end, twice.
+/// A bounded source between two edges. It is read from its beginning; where an edge counts from the end, twice. ([`Topics::stretch`] has
+/// brokers look for the edges.)
+///
+/// [`Topics::stretch`]: super::Topics::stretch
 pub struct Stretch {
     inner: Box<dyn Source>,
     from: Option<Edge>,
@@ -64,6 +67,13 @@ struct Cursor {
     given: bool,
 }
 
+impl Edge {
+    /// Whether it is a time: that of each record tells on which side of it the record lies.
+    pub(super) fn is_time(&self) -> bool {
+        matches!(self, Self::Time(_))
+    }
+}
+
 impl Stretch {
     /// The records of `inner` from `from` on, up to and without `to`; an edge that is none lies at the end of the source.
     pub fn new(inner: Box<dyn Source>, from: Option<Edge>, to: Option<Edge>) -> Self {
@@ -71,26 +81,15 @@ impl Stretch {
     }
 
     fn count(&mut self) -> Result<()> {
-        let mut chunk = Chunk::default();
         self.inner.open(&Positions::default())?;
         for partition in self.inner.partitions()? {
             let total = self.totals.entry(partition.clone()).or_default();
-            while bounded(self.inner.read(&partition, &mut chunk)?, &partition)? {
+            read_to_end(&mut *self.inner, &partition, &mut |chunk| {
                 *total += chunk.origins().count() as u64;
-            }
+                Ok(())
+            })?;
         }
         Ok(())
-    }
-}
-
-/// Whether there was something to read.
-fn bounded(read: Read, partition: &Partition) -> Result<bool> {
-    match read {
-        Read::Records => Ok(true),
-        Read::Ended => Ok(false),
-        Read::CaughtUp | Read::Waiting | Read::Passed(_) => {
-            Err(Error::invalid("replay", partition, "its source is not bounded"))
-        }
     }
 }
 
@@ -122,13 +121,17 @@ impl Source for Stretch {
             Some(Edge::Before(records)) => total.saturating_sub(records),
             Some(Edge::Time(_)) | None => 0,
         };
-        let timed = [from, to].iter().any(|edge| matches!(edge, Some(Edge::Time(_))));
-        while cursor.read < end && bounded(self.inner.read(partition, chunk)?, partition)? {
+        let timed = [from, to].iter().flatten().any(Edge::is_time);
+        while cursor.read < end {
+            match self.inner.read(partition, chunk)? {
+                Read::Records => {}
+                other => return Ok(other),
+            }
             chunk.retain(|chunk: &Chunk, origin: Origin| {
                 let index = cursor.read;
                 cursor.read += 1;
                 let counted = (start..end).contains(&index);
-                let time = if timed { chunk.record(origin).timestamp } else { None };
+                let time = if timed { chunk.timestamp(origin) } else { None };
                 cursor.given = match time {
                     _ if !timed => true,
                     None => cursor.given,

@@ -1,44 +1,39 @@
 //! `tamis replay`: a stretch of the topics through rules once more.
 
+mod outputs;
+
 use std::collections::BTreeSet;
 use std::process::ExitCode;
 use std::str::FromStr;
 use std::sync::Arc;
 use std::sync::mpsc::channel;
-use std::time::Duration;
 
 use clap::Args;
 use serde::Serialize;
-use tamis_catalog::run_details::RunFile;
 use tamis_catalog::runs::{RunEnd, RunState};
+use tamis_connectors::ProcessLock;
 use tamis_connectors::lake::ArchiveReader;
-use tamis_connectors::topics::{ReaderSettings, TopicOverview, has_owner, overview};
-use tamis_connectors::{AlertFiles, AlertRows, FileCheckpoints, ProcessLock, TopicReader, TopicWriter};
-use tamis_engine::memory::MemoryCheckpoints;
+use tamis_connectors::topics::{Edge, Stretch};
 use tamis_engine::report::Report;
 use tamis_engine::rules::{OnFailure, Role, RulePlan, RuleSet};
 use tamis_engine::stream::{Stream, StreamParts, StreamSettings};
-use tamis_engine::{CheckpointStore, Clock, Decisions, Sink, Sinks, Source, SystemClock, Unstaged};
-use tamis_jobs::replay::{Edge, Graft, Known, Redirected, Stretch, Written};
-use tamis_model::accounting::RowCounts;
-use tamis_model::aggregate::AggregateRow;
-use tamis_model::alert::Alert;
+use tamis_engine::{Clock, Decisions, Source, SystemClock};
+use tamis_jobs::replay::{UpTo, Written};
 use tamis_model::error::Context;
 use tamis_model::time::utc_date;
 use tamis_model::{Error, Kind, Result};
 use tokio::runtime::Handle;
 
+use self::outputs::Outputs;
+use super::streams::accounts;
 use super::{existing, lock_streams, runtime, stream_rows};
 use crate::home::Home;
 use crate::host::Host;
 use crate::plan::Plan;
-use crate::streams::{PIPELINE, writer_settings};
 use crate::table::{Row, grouped, print};
 
 /// The job, and the writer of what it writes.
 const JOB: &str = "replay";
-/// The topic of what is replayed in shadow mode; that of shadow alerts belongs to the streams.
-const SHADOW_TOPIC: &str = "shadow_alerts_replay";
 
 /// What is replayed, and into what.
 #[derive(Args, Debug)]
@@ -61,7 +56,7 @@ pub struct ReplayArguments {
     /// This version of the rule, not the active one.
     #[arg(long, value_name = "N", requires = "rules")]
     pub version: Option<u32>,
-    /// `shadow`: alerts of shadow mode, apart from all others; `topic:NAME`: that topic alone; `routes`: where the rules' alerts go live.
+    /// `shadow`: alerts of shadow mode, apart from all others; `topic:NAME`: that topic alone, made when there is none; `routes`: where the rules' alerts go live.
     #[arg(long, default_value = "shadow", value_name = "TARGET")]
     pub into: Into,
     /// People act on what is in the routes: say that it is meant.
@@ -110,7 +105,7 @@ impl Row for PlaceRow {
 }
 
 /// The command.
-pub fn command(home: Home, arguments: &ReplayArguments, json: bool) -> Result<ExitCode> {
+pub fn command(home: Home, kafka: Option<String>, arguments: &ReplayArguments, json: bool) -> Result<ExitCode> {
     let refuse = |why: &str| Err(Error::invalid("replay", "the rules", why));
     if arguments.into == Into::Routes && !arguments.yes {
         return refuse("people act on what is in the routes: say --yes");
@@ -119,15 +114,19 @@ pub fn command(home: Home, arguments: &ReplayArguments, json: bool) -> Result<Ex
         return refuse("a version is that of one rule");
     }
     let runtime = runtime()?;
-    let host = runtime.block_on(Host::open(Plan::new(existing(&home)?, None)?))?;
+    let plan = Plan::new(existing(&home)?, None)?.with_brokers(kafka)?;
+    if arguments.into == Into::Routes && plan.kafka.as_ref().is_some_and(|kafka| kafka.shared) {
+        return refuse("hosts of a group share the streams (shared, under [kafka]), and their routes are theirs");
+    }
+    let host = runtime.block_on(Host::open(plan))?;
     let rules = runtime.block_on(rules(&host, arguments))?;
     let _held = ProcessLock::acquire(&home.root().join("replay.lock"), "another replay is at work")?;
     let started = SystemClock.now();
     let id = tamis_jobs::nightly::run_id(&SystemClock);
     runtime.block_on(host.catalog().start_run(&id, JOB, &utc_date(started), started))?;
-    let replay = Replay { host: &host, arguments, rules, runtime: runtime.handle() };
+    let replay = Replay { host: &host, arguments, rules, runtime: runtime.handle(), id: &id };
     let result = replay.run().and_then(|(report, places)| {
-        runtime.block_on(host.catalog().record_source(&id, &accounts(&report), &[]))?;
+        runtime.block_on(host.catalog().record_source(&id, &accounts(&Report::default(), &report), &[]))?;
         Ok((report, places))
     });
     let (state, error) = match &result {
@@ -163,18 +162,13 @@ async fn rules(host: &Host, arguments: &ReplayArguments) -> Result<RuleSet> {
     Ok(RuleSet { revision: 0, rules })
 }
 
-/// Where alerts go, what is kept of that, and what is counted of each place.
-struct Outputs {
-    sinks: Sinks,
-    checkpoints: Box<dyn CheckpointStore>,
-    places: Vec<(&'static str, Written)>,
-}
-
 struct Replay<'a> {
     host: &'a Host,
     arguments: &'a ReplayArguments,
     rules: RuleSet,
     runtime: &'a Handle,
+    /// Of the run.
+    id: &'a str,
 }
 
 impl Replay<'_> {
@@ -182,14 +176,21 @@ impl Replay<'_> {
         let plan = &self.host.plan;
         // The routes are the streams' while they run.
         let _routes = (self.arguments.into == Into::Routes).then(|| lock_streams(&plan.home)).transpose()?;
-        let Outputs { sinks, checkpoints, places } = self.outputs()?;
+        // What cannot be read is said before anything is made or taken over.
+        let source = self.source()?;
+        let Outputs { sinks, checkpoints, places, judged } = self.outputs()?;
+        let source = match judged {
+            Some(positions) => Box::new(UpTo::new(source, positions)) as Box<dyn Source>,
+            None => source,
+        };
         let mut stream = Stream::open(StreamParts {
             settings: StreamSettings {
                 rows_max: plan.config.streams.rows_max,
+                checkpoint_interval_ms: i64::try_from(plan.checkpoint_interval_ms()).unwrap_or(i64::MAX),
                 bounded: true,
                 ..StreamSettings::default()
             },
-            source: Box::new(Stretch::new(self.source()?, self.arguments.from, self.arguments.to)),
+            source,
             schemas: plan.schemas.clone(),
             rules: self.rules.clone(),
             sinks,
@@ -207,106 +208,21 @@ impl Replay<'_> {
     }
 
     fn source(&self) -> Result<Box<dyn Source>> {
-        let home = &self.host.plan.home;
+        let (plan, ReplayArguments { from, to, .. }) = (&self.host.plan, self.arguments);
         let read = self.rules.rules.iter().flat_map(|plan| &plan.manifest.inputs);
         let read: BTreeSet<String> = read.filter_map(|input| input.topic.clone()).collect();
         let topics = match self.arguments.topics.is_empty() {
             true => read.into_iter().collect(),
             false => self.arguments.topics.clone(),
         };
-        let known = |topic: &String| self.host.plan.schemas.iter().any(|schema| schema.name == *topic);
+        let known = |topic: &String| plan.schemas.iter().any(|schema| schema.name == *topic);
         if let Some(unknown) = topics.iter().find(|topic| !known(topic)) {
             return Err(Error::new(Kind::Missing, "replay topic", unknown).because("there is no schema of it"));
         }
-        Ok(match self.arguments.archive {
-            true => Box::new(ArchiveReader::find(&home.lake().join("bronze"), &topics)?),
-            false => Box::new(TopicReader::new(home.topics(), ReaderSettings::new(topics).until_end())?),
-        })
+        if !self.arguments.archive {
+            return plan.topics().stretch(&topics, *from, *to);
+        }
+        let archive = ArchiveReader::find(&plan.home.lake().join("bronze"), &topics)?;
+        Ok(Box::new(Stretch::new(Box::new(archive), *from, *to)))
     }
-
-    /// A topic is its own that is new, or that a replay has begun.
-    fn refuse_what_is_not_its_own(&self, topic: &str) -> Result<()> {
-        let plan = &self.host.plan;
-        let refuse = |why: &str| Err(Error::invalid("replay into topic", topic, why));
-        if plan.schemas.iter().any(|schema| schema.name == topic) {
-            return refuse("rules read it");
-        }
-        let is_foreign = |found: &TopicOverview| {
-            let has_records = found.partitions.iter().any(|partition| partition.next_offset > partition.first_offset);
-            found.topic == topic && has_records
-        };
-        let folder = plan.home.topics();
-        if !has_owner(&folder, topic)? && overview(&folder)?.iter().any(is_foreign) {
-            return refuse("it has records that no replay has written");
-        }
-        Ok(())
-    }
-
-    fn outputs(&self) -> Result<Outputs> {
-        let (plan, into) = (&self.host.plan, &self.arguments.into);
-        let writer = if *into == Into::Routes { PIPELINE } else { JOB };
-        let mut records = TopicWriter::open(plan.home.topics(), writer, writer_settings(plan))?;
-        let folder = plan.home.lake().join("alerts");
-        let mut lake = AlertFiles::open(&folder, writer, plan.pepper.clone(), Duration::ZERO)?;
-        let warehouse = Arc::clone(&self.host.warehouse);
-        let mut rows = AlertRows::new(warehouse, self.runtime.clone(), writer, plan.pepper.clone());
-        let checkpoints: Box<dyn CheckpointStore> = match into {
-            Into::Shadow | Into::Topic(_) => Box::new(MemoryCheckpoints::new()),
-            Into::Routes => {
-                let graft = Graft::new(FileCheckpoints::open(plan.home.checkpoints(PIPELINE))?)?;
-                let commit = |name: &str, commit: &mut dyn FnMut(&serde_json::Value) -> Result<()>| {
-                    graft.staged(name).map_or(Ok(()), commit)
-                };
-                commit("records", &mut |staged| records.commit(staged))?;
-                commit("alerts/lake", &mut |staged| lake.commit(staged))?;
-                commit("alerts/warehouse", &mut |staged| rows.commit(staged))?;
-                // What is gathered is among the files that are compared with.
-                lake.settle(tamis_engine::Settle::All)?;
-                Box::new(graft)
-            }
-        };
-        if let Into::Topic(topic) = into {
-            self.refuse_what_is_not_its_own(topic)?;
-        }
-        let topic = match into {
-            Into::Shadow => Some(SHADOW_TOPIC.to_owned()),
-            Into::Topic(topic) => Some(topic.clone()),
-            Into::Routes => None,
-        };
-        let mut in_topics = Known::default();
-        for topic in topic.iter().chain(self.rules.rules.iter().map(|plan| &plan.route).filter(|_| topic.is_none())) {
-            in_topics.in_topic(&plan.home.topics(), topic)?;
-        }
-        let mut places = vec![("topics", Written::default())];
-        let records = Redirected { sink: records, known: in_topics, topic, written: Arc::clone(&places[0].1) };
-        let mut alerts: Vec<(String, Box<dyn Sink<Alert>>)> = Vec::new();
-        if !matches!(into, Into::Topic(_)) {
-            let mut known = Known::default();
-            self.rules.rules.iter().try_for_each(|plan| known.in_lake(&folder, &plan.name))?;
-            let written = Written::default();
-            places.push(("lake", Arc::clone(&written)));
-            alerts.push(("lake".to_owned(), Box::new(Redirected { sink: lake, known, topic: None, written })));
-            // It takes each id once by itself.
-            alerts.push(("warehouse".to_owned(), Box::new(rows)));
-        }
-        // Rows of aggregates have no identity by which they could be written once.
-        let aggregates: Box<dyn Sink<AggregateRow>> = Box::new(Unstaged(|_: &[AggregateRow]| Ok(())));
-        let sinks = Sinks { records: Box::new(records), alerts, aggregates: Some(aggregates) };
-        Ok(Outputs { sinks, checkpoints, places })
-    }
-}
-
-/// For each topic what was read: everything but the refused records was judged.
-fn accounts(report: &Report) -> Vec<RunFile> {
-    let account = |(topic, counts): (&String, &tamis_engine::report::TopicCounts)| {
-        let (rows_in, rejected) = (counts.records, counts.refused.values().sum());
-        RunFile {
-            source: "topics".to_owned(),
-            original_path: topic.clone(),
-            sha256: String::new(),
-            counts: RowCounts { rows_in, rows_out: rows_in - rejected, rejected, ..RowCounts::default() },
-            quarantined: None,
-        }
-    };
-    report.counts.topics.iter().map(account).collect()
 }

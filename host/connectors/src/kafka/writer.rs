@@ -1,0 +1,338 @@
+//! A producer that says what became of its records.
+
+use std::collections::BTreeSet;
+use std::mem;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use rdkafka::ClientContext;
+use rdkafka::Message;
+use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::message::{DeliveryResult, Header, OwnedHeaders};
+use rdkafka::producer::{BaseProducer, BaseRecord, Producer, ProducerContext, PurgeConfig};
+use tamis_engine::{Clock, SystemClock};
+use tamis_model::record::Record;
+use tamis_model::{Error, Result};
+
+use super::connection::{KafkaConnection, REQUEST_MAX, log};
+use super::errors::{Refusal, Refused, failed, failed_with, fenced, is_fenced, missing};
+use super::letter;
+use super::sink::DELIVERY_MAX;
+
+/// Between two looks whether there is room, or whether all is written.
+const LOOK_EVERY: Duration = Duration::from_millis(1);
+
+/// Writes records, and waits for them.
+pub(super) struct Writer {
+    link: Arc<Link>,
+    /// What is written now.
+    lot: Arc<Lot>,
+    /// The topics that are known to be there.
+    topics: BTreeSet<String>,
+}
+
+/// The way to the brokers.
+struct Link {
+    producer: BaseProducer<Deliveries>,
+    brokers: String,
+}
+
+/// Records that are waited for together. Each that is on its way holds it.
+#[derive(Default)]
+pub(super) struct Lot;
+
+impl Writer {
+    pub fn open(connection: &KafkaConnection, config: &mut ClientConfig) -> Result<Self> {
+        let brokers = format!("Kafka at {}", connection.bootstrap_servers);
+        let producer = config.create_with_context(Deliveries::default());
+        let producer = producer.map_err(|error| failed("connect to", &brokers, error))?;
+        Ok(Self { link: Arc::new(Link { producer, brokers }), lot: Arc::default(), topics: BTreeSet::new() })
+    }
+
+    /// Hands records to the client; waits where it has no room.
+    pub fn write(&mut self, records: &[Record]) -> Result<()> {
+        self.link.check()?;
+        let now = SystemClock.now();
+        for record in records {
+            self.know(&record.topic)?;
+            match letter::mended(record, now) {
+                Some(letter) => self.send(&letter)?,
+                None => self.send(record)?,
+            }
+        }
+        self.link.producer.poll(Duration::ZERO);
+        self.link.check()
+    }
+
+    /// Waits until everything is written.
+    pub fn flush(&mut self) -> Result<()> {
+        self.link.wait(|| self.link.producer.in_flight_count() == 0)
+    }
+
+    /// The same for what was written so far, wherever what is returned is called, while more is written.
+    pub fn begin_flush(&mut self) -> impl FnOnce() -> Result<()> + Send + use<> {
+        let (link, mut lot) = (Arc::clone(&self.link), mem::take(&mut self.lot));
+        move || link.wait(|| Arc::get_mut(&mut lot).is_some())
+    }
+
+    /// The client.
+    pub fn producer(&self) -> &BaseProducer<Deliveries> {
+        &self.link.producer
+    }
+
+    /// Takes back what was not written yet: nobody is told that it never will be.
+    pub fn purge(&self) {
+        let producer = self.producer();
+        let takes_back = &producer.context().takes_back;
+        takes_back.store(true, Ordering::Relaxed);
+        producer.purge(PurgeConfig::default().queue().inflight());
+        let deadline = Instant::now() + DELIVERY_MAX;
+        while producer.in_flight_count() > 0 && Instant::now() < deadline {
+            producer.poll(LOOK_EVERY);
+        }
+        takes_back.store(false, Ordering::Relaxed);
+    }
+
+    fn send(&self, record: &Record) -> Result<()> {
+        let link = &*self.link;
+        let mut message = BaseRecord::with_opaque_to(&record.topic, Arc::clone(&self.lot)).timestamp(record.timestamp);
+        message.partition = record.partition.map(u32::cast_signed);
+        (message.key, message.payload) = (record.key.as_deref(), record.value.as_deref());
+        if !record.headers.is_empty() {
+            let headers = OwnedHeaders::new_with_capacity(record.headers.len());
+            let headers = record
+                .headers
+                .iter()
+                .fold(headers, |headers, (name, value)| headers.insert(Header { key: name, value: Some(value) }));
+            message = message.headers(headers);
+        }
+        let deadline = Instant::now() + DELIVERY_MAX;
+        loop {
+            match link.producer.send(message) {
+                Ok(()) => return Ok(()),
+                Err((KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull), unsent))
+                    if Instant::now() < deadline =>
+                {
+                    message = unsent;
+                    link.producer.poll(LOOK_EVERY);
+                    link.check()?;
+                }
+                Err((error, _)) => {
+                    let bytes = record.value.as_ref().map_or(0, Vec::len);
+                    let what = format!("{} of {} ms", described(&record.topic, bytes), record.timestamp);
+                    return Err(link.fatal("write", &what).unwrap_or_else(|| failed("write", what, error)));
+                }
+            }
+        }
+    }
+
+    /// That a topic is there is known before the first record goes to it: a broker may be set to make what it is asked for.
+    fn know(&mut self, topic: &str) -> Result<()> {
+        if self.topics.contains(topic) {
+            return Ok(());
+        }
+        let Link { producer, brokers } = &*self.link;
+        let ask = |max| producer.client().fetch_metadata(None, max);
+        let hear = || producer.poll(LOOK_EVERY);
+        let metadata = producer.context().refusal().judge("list the topics of", brokers, ask, hear)?;
+        self.topics = metadata.topics().iter().map(|topic| topic.name().to_owned()).collect();
+        if self.topics.contains(topic) { Ok(()) } else { Err(missing("write to topic", topic)) }
+    }
+}
+
+impl Link {
+    /// Waits until `is_written`.
+    fn wait(&self, mut is_written: impl FnMut() -> bool) -> Result<()> {
+        let deadline = Instant::now() + DELIVERY_MAX + REQUEST_MAX;
+        while !is_written() {
+            self.check()?;
+            if Instant::now() > deadline {
+                return Err(failed_with("write records to", &self.brokers, RDKafkaErrorCode::OperationTimedOut));
+            }
+            self.producer.poll(LOOK_EVERY);
+        }
+        self.check()
+    }
+
+    /// Whether a record was refused, or none can be written any more.
+    fn check(&self) -> Result<()> {
+        if let Some(error) = self.fatal("write records to", &self.brokers) {
+            return Err(error);
+        }
+        match &*self.producer.context().first.lock().unwrap_or_else(PoisonError::into_inner) {
+            None => Ok(()),
+            Some(refused) => Err(failed_with("write", &refused.what, refused.code)),
+        }
+    }
+
+    /// Why the producer writes nothing any more, which the client notices beside what it is asked.
+    fn fatal(&self, operation: &'static str, object: &str) -> Option<Error> {
+        let (code, words) = self.producer.client().fatal_error()?;
+        match is_fenced(code) {
+            true => Some(fenced(operation, object)),
+            false => Some(failed_with(operation, format!("{object}: {words}"), code)),
+        }
+    }
+}
+
+/// A record, for people: the value may be anybody's secret.
+fn described(topic: &str, bytes: usize) -> String {
+    format!("a record of {bytes} bytes to topic {topic}")
+}
+
+/// Keeps the first record that was not written.
+#[derive(Default)]
+pub(super) struct Deliveries {
+    first: Mutex<Option<Unwritten>>,
+    /// What is purged was taken back.
+    takes_back: AtomicBool,
+    refusal: Refusal,
+}
+
+struct Unwritten {
+    what: String,
+    code: RDKafkaErrorCode,
+}
+
+impl ClientContext for Deliveries {
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        log(level, facility, message);
+    }
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        self.refusal.hear(&error, reason);
+    }
+}
+
+impl Refused for Deliveries {
+    fn refusal(&self) -> &Refusal {
+        &self.refusal
+    }
+}
+
+impl ProducerContext for Deliveries {
+    type DeliveryOpaque = Arc<Lot>;
+
+    fn delivery(&self, delivered: &DeliveryResult<'_>, _: Arc<Lot>) {
+        let Err((error, message)) = delivered else { return };
+        let code = error.rdkafka_error_code().unwrap_or(RDKafkaErrorCode::Fail);
+        let is_purged = matches!(code, RDKafkaErrorCode::PurgeQueue | RDKafkaErrorCode::PurgeInflight);
+        if is_purged && self.takes_back.load(Ordering::Relaxed) {
+            return;
+        }
+        let bytes = message.payload().map_or(0, <[u8]>::len);
+        let what = described(message.topic(), bytes);
+        self.first.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(Unwritten { what, code });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+    use std::ffi::CString;
+
+    use rdkafka::bindings as native;
+    use rdkafka::types::RDKafkaRespErr;
+    use tamis_model::Kind;
+
+    use super::super::sink::producer_config;
+    use super::*;
+
+    /// A writer whose record waits for a broker, when the client comes upon an error after which it writes nothing.
+    fn failing(code: RDKafkaRespErr) -> Writer {
+        let connection = KafkaConnection::plain("127.0.0.1:1");
+        let writer = Writer::open(&connection, &mut producer_config(&connection)).unwrap();
+        writer.send(&record()).unwrap();
+        let words = CString::new("as the test wants it").unwrap();
+        // SAFETY: the client is alive, and the words end in a zero.
+        unsafe { native::rd_kafka_test_fatal_error(writer.producer().client().native_ptr(), code, words.as_ptr()) };
+        writer
+    }
+
+    fn record() -> Record {
+        Record {
+            topic: "payments".to_owned(),
+            partition: None,
+            timestamp: 5,
+            key: None,
+            value: Some(b"1".to_vec()),
+            value_is_json: true,
+            headers: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn what_a_client_throws_away_was_not_written() {
+        let check = |code, kind, words: &str| {
+            let mut writer = failing(code);
+            for error in [writer.flush().unwrap_err(), writer.send(&record()).unwrap_err(), writer.flush().unwrap_err()]
+            {
+                assert_eq!(error.kind(), kind, "{}", error.chain());
+                assert!(error.chain().contains(words), "{}", error.chain());
+            }
+        };
+        check(RDKafkaRespErr::RD_KAFKA_RESP_ERR__FENCED, Kind::Conflict, "another host has taken over");
+        let lost = RDKafkaRespErr::RD_KAFKA_RESP_ERR_OUT_OF_ORDER_SEQUENCE_NUMBER;
+        check(lost, Kind::Outage, "as the test wants it");
+    }
+
+    #[test]
+    fn a_record_that_is_purged_is_lost_unless_it_is_taken_back() {
+        let purged = |is_taken_back: bool| {
+            let connection = KafkaConnection::plain("127.0.0.1:1");
+            let mut writer = Writer::open(&connection, &mut producer_config(&connection)).unwrap();
+            writer.send(&record()).unwrap();
+            match is_taken_back {
+                true => writer.purge(),
+                false => writer.producer().purge(PurgeConfig::default().queue().inflight()),
+            }
+            writer.flush()
+        };
+        purged(true).unwrap();
+        let error = purged(false).unwrap_err();
+        assert!(error.chain().contains("a record of 1 bytes to topic payments"), "{}", error.chain());
+    }
+
+    #[test]
+    fn what_is_written_later_is_not_waited_for() {
+        let connection = KafkaConnection::plain("127.0.0.1:1");
+        let mut writer = Writer::open(&connection, &mut producer_config(&connection)).unwrap();
+        let nothing = writer.begin_flush();
+        writer.send(&record()).unwrap();
+        nothing().unwrap();
+        let first = writer.begin_flush();
+        writer.begin_flush()().unwrap();
+        writer.send(&record()).unwrap();
+        let waiting = std::thread::spawn(first);
+        std::thread::sleep(Duration::from_millis(20));
+        assert!(!waiting.is_finished(), "nobody has it");
+        writer.producer().purge(PurgeConfig::default().queue().inflight());
+        assert!(waiting.join().unwrap().is_err(), "and nobody ever will");
+    }
+
+    #[test]
+    fn a_refusal_is_why_nobody_answers_until_somebody_does() {
+        let refusal = Refusal::default();
+        let unanswered = || Err::<(), _>(KafkaError::MetadataFetch(RDKafkaErrorCode::BrokerTransportFailure));
+        let check = |code, reason: &str, expected: Kind, questions: u32| {
+            let asked = Cell::new(0);
+            let ask = |_| {
+                asked.set(asked.get() + 1);
+                unanswered()
+            };
+            let hear = || refusal.hear(&KafkaError::Global(code), reason);
+            let error = refusal.judge("ask", "a", ask, hear).unwrap_err();
+            assert_eq!((error.kind(), asked.get()), (expected, questions), "{reason}");
+        };
+        let wrong = "Authentication failed: Invalid username or password";
+        check(RDKafkaErrorCode::Authentication, wrong, Kind::Invalid, 1);
+        check(RDKafkaErrorCode::SSL, "certificate verify failed", Kind::Invalid, 1);
+        check(RDKafkaErrorCode::SSL, "SSL handshake failed: Disconnected", Kind::Outage, 2);
+        check(RDKafkaErrorCode::AllBrokersDown, "1/1 brokers are down", Kind::Outage, 2);
+        refusal.hear(&KafkaError::Global(RDKafkaErrorCode::Authentication), "not yet known");
+        refusal.judge("ask", "a", |_| Ok(()), || ()).unwrap();
+        assert!(refusal.judge("ask", "a", |_| unanswered(), || ()).unwrap_err().can_retry());
+    }
+}
