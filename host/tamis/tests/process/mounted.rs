@@ -69,13 +69,28 @@ impl Mounted {
 
     /// Gives the disk another size; what is used of it stays.
     pub fn resize(&self, bytes: u64) {
-        self.must(&format!("mount -o remount,size={bytes} {}", self.path()));
+        self.resize_folder("", bytes);
     }
 
     /// How many bytes of the disk are used.
     pub fn used_bytes(&self) -> u64 {
-        let said = self.must(&format!("df --block-size=1 --output=used {} | tail -n 1", self.path()));
-        said.trim().parse().unwrap_or_else(|error| panic!("{error}: {said}"))
+        self.used_bytes_in("")
+    }
+
+    /// Puts a folder of the home on a disk of its own that has room for so many bytes more.
+    pub fn put_apart(&self, folder: &str, room_bytes: u64) {
+        let at = format!("{}/{folder}", self.path());
+        self.must(&format!(
+            "mkdir {at}.apart && mount -t tmpfs -o size={} tmpfs {at}.apart && cp -a {at}/. {at}.apart && mount --move \
+             {at}.apart {at} && rmdir {at}.apart",
+            Self::BYTES
+        ));
+        self.resize_folder(folder, self.used_bytes_in(folder) + room_bytes);
+    }
+
+    /// Gives a folder that was put apart room again.
+    pub fn give_room(&self, folder: &str) {
+        self.resize_folder(folder, Self::BYTES);
     }
 
     /// Nothing can be written below a folder of the home.
@@ -94,6 +109,16 @@ impl Mounted {
         let copy = tempfile::tempdir().unwrap();
         self.must(&format!("cp -a {}/. {}", self.path(), copy.path().display()));
         copy
+    }
+
+    /// A tmpfs of no bytes at all is one without bounds, so it gets a page.
+    fn resize_folder(&self, folder: &str, bytes: u64) {
+        self.must(&format!("mount -o remount,size={} {}/{folder}", bytes.max(4096), self.path()));
+    }
+
+    fn used_bytes_in(&self, folder: &str) -> u64 {
+        let said = self.must(&format!("df --block-size=1 --output=used {}/{folder} | tail -n 1", self.path()));
+        said.trim().parse().unwrap_or_else(|error| panic!("{error}: {said}"))
     }
 
     fn take_files(&self, folder: &Path) {
