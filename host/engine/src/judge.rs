@@ -83,7 +83,8 @@ pub(crate) struct Seat<'a> {
 
 impl RuleRun {
     /// A version that begins with `kept`, with its code for each shard.
-    pub fn new(plan: Arc<RulePlan>, codes: Vec<Box<dyn Rule>>, kept: Kept) -> Self {
+    pub fn new(plan: Arc<RulePlan>, codes: Vec<Box<dyn Rule>>, mut kept: Kept) -> Self {
+        kept.states.pass_on();
         Self::with(plan, codes.into_iter().map(Lane::new).collect(), kept)
     }
 
@@ -211,11 +212,11 @@ impl Seat<'_> {
         self.file(&judging, rows, rows, &mut judged, tray)
     }
 
-    /// Sees the keys again whose wake the watermark has reached, each once.
+    /// Sees the keys again whose wake the watermark has reached, each once. Those that expire are forgotten.
     pub fn advance(&mut self, tray: &mut Tray) -> Result<()> {
         let mut due = std::mem::take(&mut self.lane.room.due);
-        let now = self.watermark;
-        timed(&mut tray.spent.state_ns, || self.state.due(now, &mut due));
+        let (now, expires) = (self.watermark, self.author.rule.manifest.expires);
+        timed(&mut tray.spent.state_ns, || self.state.due(now, expires, &mut due));
         due.chunks(DUE_MAX).try_for_each(|slots| self.advance_slots(slots, tray))?;
         self.lane.room.due = due;
         Ok(())

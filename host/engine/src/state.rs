@@ -28,7 +28,6 @@ pub(crate) const NO_SLOT: u32 = u32::MAX;
 
 /// Keys, their states and their timers. Slots are stable as long as their key has state, so a batch looks each key
 /// up once, on its way to the rule, and writes back without searching.
-#[derive(Default)]
 pub(crate) struct StateStore {
     /// Slots by key.
     index: Index,
@@ -36,6 +35,10 @@ pub(crate) struct StateStore {
     free: Vec<u32>,
     /// Lazy: at least one entry at or before the wake of each key that has one.
     timers: Timers,
+    /// The highest wake that a key has had.
+    wake_max: Millis,
+    /// Wakes up to this one may be of another version or configuration.
+    foreign_wake_max: Millis,
     len: usize,
     /// What keys and states take.
     bytes: u64,
@@ -55,6 +58,22 @@ struct Changes {
     round: Option<(u32, u32)>,
 }
 
+impl Default for StateStore {
+    fn default() -> Self {
+        Self {
+            index: Index::default(),
+            slots: Slots::default(),
+            free: Vec::new(),
+            timers: Timers::default(),
+            wake_max: Millis::MIN,
+            foreign_wake_max: Millis::MIN,
+            len: 0,
+            bytes: 0,
+            changes: Changes::default(),
+        }
+    }
+}
+
 impl StateStore {
     /// How many keys have state.
     pub fn len(&self) -> usize {
@@ -63,9 +82,9 @@ impl StateStore {
 
     /// The same keys, states and wakes for another owner, of whom no checkpoint knows anything.
     pub fn copied(&self) -> Self {
-        let Self { index, slots, free, timers, len, bytes, changes: _ } = self;
+        let Self { index, slots, free, timers, changes: _, .. } = self;
         let (index, slots, free, timers) = (index.clone(), slots.clone(), free.clone(), timers.clone());
-        Self { index, slots, free, timers, len: *len, bytes: *bytes, changes: Changes::default() }
+        Self { index, slots, free, timers, changes: Changes::default(), ..*self }
     }
 
     /// What keys and states take, in bytes.
@@ -114,11 +133,7 @@ impl StateStore {
                 (NO_SLOT, true) => continue,
                 (NO_SLOT, false) => self.insert(keys.get(i), hashes[i], state, *wake),
                 (slot, true) => {
-                    let entry = &self.slots[slot];
-                    if entry.saved {
-                        self.changes.gone.put_gone(entry.key());
-                    }
-                    self.remove(slot);
+                    self.forget(slot);
                     continue;
                 }
                 (slot, false) => self.update(slot, state, *wake),
@@ -131,23 +146,29 @@ impl StateStore {
         }
     }
 
-    /// Takes the keys out of their timers whose wake `watermark` has reached. Each must be written back.
-    pub fn due(&mut self, watermark: Millis, due: &mut Vec<u32>) {
+    /// From now on another version, or another configuration, says when keys wake. What was said before holds, but not what it means.
+    pub fn pass_on(&mut self) {
+        self.foreign_wake_max = self.wake_max;
+    }
+
+    /// Takes the keys out of their timers whose wake `watermark` has reached. Each must be written back; but a key that `expires` then is
+    /// forgotten here, unless its wake may be of somebody else.
+    pub fn due(&mut self, watermark: Millis, expires: bool, due: &mut Vec<u32>) {
         due.clear();
-        for (time, slot) in self.timers.take_due(watermark) {
-            let entry = &mut self.slots[slot];
-            if entry.timer != time {
-                continue;
-            }
-            entry.timer = NEVER;
-            if entry.wake == NEVER {
-                continue;
-            }
-            if entry.wake <= watermark {
-                due.push(slot);
-            } else {
-                let wake = entry.wake;
-                self.set_timer(slot, wake);
+        for timers in self.timers.take_due(watermark).chunks(AT_ONCE) {
+            self.slots.fetch(timers.iter().map(|(_, slot)| *slot));
+            for (time, slot) in timers {
+                let entry = &mut self.slots[*slot];
+                if entry.timer != *time {
+                    continue;
+                }
+                entry.timer = NEVER;
+                match entry.wake {
+                    NEVER => {}
+                    wake if wake > watermark => self.set_timer(*slot, wake),
+                    wake if expires && wake > self.foreign_wake_max => self.forget(*slot),
+                    _ => due.push(*slot),
+                }
             }
         }
     }
@@ -246,11 +267,23 @@ impl StateStore {
     }
 
     fn set_timer(&mut self, slot: u32, wake: Millis) {
+        if wake != NEVER {
+            self.wake_max = self.wake_max.max(wake);
+        }
         let entry = &mut self.slots[slot];
         if wake < entry.timer {
             entry.timer = wake;
             self.timers.set(wake, slot);
         }
+    }
+
+    /// Takes a key out, and notes that for the next checkpoint.
+    fn forget(&mut self, slot: u32) {
+        let entry = &self.slots[slot];
+        if entry.saved {
+            self.changes.gone.put_gone(entry.key());
+        }
+        self.remove(slot);
     }
 
     fn remove(&mut self, slot: u32) {

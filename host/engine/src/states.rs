@@ -40,6 +40,11 @@ impl States {
         Ok(Self { shards: shards.collect::<Result<_>>()?, round: 0 })
     }
 
+    /// From now on another version, or another configuration, says when keys wake.
+    pub fn pass_on(&mut self) {
+        self.shards.iter_mut().for_each(StateStore::pass_on);
+    }
+
     /// How many keys have state.
     pub fn keys(&self) -> usize {
         self.shards.iter().map(StateStore::len).sum()

@@ -40,6 +40,10 @@ pub struct Manifest {
     /// Rules: whether the identities of events must travel with the rows.
     #[serde(default)]
     pub remembers: bool,
+    /// Rules: whether nothing is left of a key at its wake. The host forgets it then by itself, and calls `advance` only for keys whose wake
+    /// another version or configuration has said.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub expires: bool,
     /// Rules: the topic that its alerts go to unless the rule's settings say otherwise.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub route: Option<String>,

@@ -65,7 +65,7 @@ pub struct Judged {
     pub emitted: Vec<ArrayRef>,
     /// The new state of each key, empty = forget it.
     pub states: StringsBuf,
-    /// For each key the watermark at which `advance` must see it again.
+    /// For each key the watermark at which `advance` must see it again, or at which it expires.
     pub wakes: Vec<Millis>,
     /// What the code failed on.
     pub poisoned: Vec<Poisoned>,

@@ -107,6 +107,7 @@ fn changed_member(configured: &Manifest, unconfigured: &Manifest) -> Option<&'st
         late: _,
         late_ms_max: _,
         remembers: _,
+        expires: _,
         route: _,
         output,
         config,

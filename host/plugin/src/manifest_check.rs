@@ -106,6 +106,7 @@ fn only_rules_have(manifest: &Manifest) -> Result<(), String> {
         ("migrates_from", !manifest.migrates_from.is_empty()),
         ("describes_configured", manifest.describes_configured),
         ("remembers", manifest.remembers),
+        ("expires", manifest.expires),
         ("route", manifest.route.is_some()),
     ];
     match members.iter().find(|(_, stated)| *stated) {

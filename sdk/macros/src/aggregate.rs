@@ -125,6 +125,7 @@ impl Attributes {
             context: ::std::vec::Vec::new(),
             late: #late,
             remembers: false,
+            expires: false,
             route: ::std::option::Option::None,
             state_version: Self::STATE_VERSION,
             state_shape: #module::shape::<#tally>(&Self::TERMS),

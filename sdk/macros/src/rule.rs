@@ -48,7 +48,7 @@ fn description(function: &ItemFn, attributes: &Attributes, parts: &Parts) -> Res
     let criteria = &attributes.criteria;
     let criteria = if criteria.is_empty() { quote!(&[#name]) } else { quote!(&[#(#criteria),*]) };
     let migrates_from = attributes.versions.former();
-    let Parts { inputs, context, remembers, late, state_shape, .. } = parts;
+    let Parts { inputs, context, remembers, expires, late, state_shape, .. } = parts;
     Ok(quote! {
         about: #about,
         inputs: ::std::vec![#(#inputs),*],
@@ -57,6 +57,7 @@ fn description(function: &ItemFn, attributes: &Attributes, parts: &Parts) -> Res
         context: #context,
         late: #late,
         remembers: #remembers,
+        expires: #expires,
         route: #route,
         state_version: Self::STATE_VERSION,
         state_shape: #state_shape,

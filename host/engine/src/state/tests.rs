@@ -16,6 +16,10 @@ enum Do {
     WriteBack(BTreeMap<u8, (Vec<u8>, Option<i64>)>),
     /// The watermark moves on; what is due gets a new state and wake.
     Advance(i64, Vec<u8>, Option<i64>),
+    /// The watermark moves on; what has said its wake itself expires, and the rest gets a new state and wake.
+    Expire(i64, Vec<u8>, Option<i64>),
+    /// Another configuration says the wakes from now on.
+    PassOn,
     Checkpoint,
     /// A checkpoint, and a new process goes on from it.
     Restore,
@@ -66,7 +70,9 @@ fn steps() -> impl Strategy<Value = Vec<Do>> {
     let batch = prop::collection::btree_map(0..12_u8, (state.clone(), wake.clone()), 0..8);
     let step = prop_oneof![
         4 => batch.prop_map(Do::WriteBack),
-        2 => (0..20_i64, state, wake).prop_map(|(by, state, wake)| Do::Advance(by, state, wake)),
+        2 => (0..20_i64, state.clone(), wake.clone()).prop_map(|(by, state, wake)| Do::Advance(by, state, wake)),
+        2 => (0..20_i64, state, wake).prop_map(|(by, state, wake)| Do::Expire(by, state, wake)),
+        1 => Just(Do::PassOn),
         2 => Just(Do::Checkpoint),
         1 => Just(Do::Restore),
         1 => Just(Do::Copy),
@@ -90,23 +96,38 @@ proptest! {
         let mut model = Model::new();
         let mut log = Log::default();
         let (mut watermark, mut is_new) = (0, true);
+        // The highest wake that the model has had, and what it was when the wakes passed on.
+        let (mut wake_max, mut foreign_max) = (Millis::MIN, Millis::MIN);
         for step in steps {
             match step {
+                Do::PassOn => {
+                    store.pass_on();
+                    foreign_max = wake_max;
+                }
+                Do::Expire(by, state, wake) => {
+                    watermark += by;
+                    model.retain(|_, (_, wake)| *wake > watermark || *wake <= foreign_max);
+                    advance(&mut store, &mut model, watermark, true, &state, wake)?;
+                }
                 Do::WriteBack(batch) => write_back(&mut store, &mut model, &hasher, watermark, &batch)?,
                 Do::Advance(by, state, wake) => {
                     watermark += by;
-                    advance(&mut store, &mut model, watermark, &state, wake)?;
+                    advance(&mut store, &mut model, watermark, false, &state, wake)?;
                 }
                 Do::Checkpoint | Do::Restore => {
                     log.save(&mut store, std::mem::take(&mut is_new))?;
                     let restored = log.restore(&hasher);
                     prop_assert_eq!(content(&restored), model.clone());
                     if matches!(step, Do::Restore) {
+                        // What it says of wakes that were replaced is gone with the process.
                         store = restored;
+                        store.pass_on();
+                        foreign_max = store.wake_max;
                     }
                 }
                 Do::Copy => (store, is_new) = (store.copied(), true),
             }
+            wake_max = model.values().map(|(_, wake)| *wake).filter(|wake| *wake != NEVER).fold(wake_max, Millis::max);
             prop_assert_eq!(content(&store), model.clone());
             prop_assert_eq!(store.len(), model.len());
             let bytes = model.iter().map(|(key, (state, _))| key.len() + state.len()).sum::<usize>();
@@ -149,11 +170,12 @@ fn advance(
     store: &mut StateStore,
     model: &mut Model,
     watermark: Millis,
+    expires: bool,
     state: &[u8],
     wake: Option<i64>,
 ) -> Result<(), TestCaseError> {
     let mut due = Vec::new();
-    store.due(watermark, &mut due);
+    store.due(watermark, expires, &mut due);
     let (mut keys, mut hashes, mut states) = (StringsBuf::default(), Vec::new(), StringsBuf::default());
     store.load(&due, &mut keys, &mut hashes, &mut states);
     let found: Model = (0..due.len())

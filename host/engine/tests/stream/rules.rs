@@ -151,7 +151,6 @@ impl Rule for Burst {
         let mut judged = Judged::default();
         for group in 0..due.keys.len() {
             let events = self.live(due.states.get(group), due.watermark);
-            assert!(events.is_empty(), "the wake is the time at which all can be forgotten");
             self.finish(&events, &mut judged);
         }
         Ok(judged)
@@ -301,6 +300,7 @@ pub fn burst(limit: usize, length: Millis) -> RulePlan {
     let mut manifest = manifest("burst", "session_id", Some("session_id"), &[]);
     manifest.late = Late::Ignore;
     manifest.remembers = true;
+    manifest.expires = true;
     plan(manifest, &limit.to_string(), move || Burst { limit: 0, length })
 }
 

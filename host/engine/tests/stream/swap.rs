@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::mpsc::channel;
 
 use tamis_engine::memory::MemoryCheckpoints;
-use tamis_engine::{Checkpoint, CheckpointStore, Command, Restored, Role, RulePlan, RuleSet};
+use tamis_engine::{Checkpoint, CheckpointStore, Command, Progress, Restored, Role, RulePlan, RuleSet, Stream};
 use tamis_model::{Error, Kind, Result};
 
 use crate::feed::{NOON, Payment, Reading, World, settle, sinks};
@@ -34,6 +34,39 @@ fn state_stays_and_a_parameter_counts_from_the_next_event() {
     settle(&mut stream);
     assert_eq!(world.raised(), ["burst p3", "high-amount p3"], "a rule that was gone begins anew");
     assert_eq!(stream.report().revision, 4);
+}
+
+/// How many keys have state when everything is judged.
+fn keys_left_by(stream: &mut Stream) -> u64 {
+    let (commands, received) = channel();
+    let mut keys = 0;
+    let observe = &mut |progress: &Progress<'_>| {
+        if progress.idle {
+            keys = progress.rules().iter().map(|rule| rule.keys).sum();
+            let _ = commands.send(Command::Stop);
+        }
+    };
+    stream.run(&received, observe).unwrap();
+    keys
+}
+
+#[test]
+fn keys_expire_but_a_window_that_became_longer_keeps_them() {
+    const LATER: i64 = 20_000;
+    let other = |n: i64| Payment::new(0, NOON + n, "s2", 100);
+    for (longer, keys_left, raised) in [(false, 1, vec![]), (true, 2, vec!["burst p4"])] {
+        let world = World::of(&[payment(0), other(0), payment(1)]);
+        let mut stream = world.open(vec![burst(9, 5_000)], Reading::LIVE);
+        settle(&mut stream);
+        if longer {
+            stream.swap_rules(&set(2, vec![burst(2, 60_000)])).unwrap().unwrap();
+        }
+        world.append("p3", &other(LATER));
+        assert_eq!(keys_left_by(&mut stream), keys_left, "longer: {longer}");
+        world.append("p4", &payment(LATER));
+        settle(&mut stream);
+        assert_eq!(world.raised(), raised, "longer: {longer}");
+    }
 }
 
 #[test]

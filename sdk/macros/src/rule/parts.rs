@@ -27,6 +27,8 @@ pub struct Parts {
     pub late: TokenStream,
     /// Whether findings can be about earlier events.
     pub remembers: bool,
+    /// Whether nothing is left of a key at its wake.
+    pub expires: bool,
     /// How its state is written, a `String`.
     pub state_shape: TokenStream,
 }
@@ -71,6 +73,7 @@ impl Parts {
             context: quote!(::tamis_sdk::rule::row_context(&<#row as ::tamis_sdk::row::Row>::INPUT)),
             late: quote!(::tamis_sdk::rule::Late::Judge),
             remembers: false,
+            expires: false,
             state_shape: quote!(::std::string::String::new()),
         }
     }
@@ -87,6 +90,7 @@ impl Parts {
             context: quote!(#module::context()),
             late: ignored(),
             remembers: true,
+            expires: true,
             state_shape: quote!(#module::shape::<#row, #keeping>()),
         }
     }
@@ -103,6 +107,7 @@ impl Parts {
             context: quote!(#module::context()),
             late: ignored(),
             remembers: true,
+            expires: true,
             state_shape: quote!(#module::shape::<#row>(#column)),
         }
     }
@@ -119,6 +124,7 @@ impl Parts {
             context: quote!(#module::context::<#left, #right>()),
             late: ignored(),
             remembers: true,
+            expires: true,
             state_shape: quote!(#module::shape::<#left, #right>()),
         }
     }
@@ -135,6 +141,7 @@ impl Parts {
             context: quote!(#module::context::<#tally>()),
             late: ignored(),
             remembers: false,
+            expires: false,
             state_shape: quote!(#module::shape::<#tally>()),
         }
     }
@@ -163,6 +170,7 @@ impl Parts {
             context: quote!(#module::context::<#left, #right>(#key)),
             late: quote!(::tamis_sdk::rule::Late::JudgeWithin(#module::LATE_MS_MAX)),
             remembers: true,
+            expires: true,
             state_shape: quote!(#module::shape::<#left, #right>(#pairing)),
         })
     }

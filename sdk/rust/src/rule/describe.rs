@@ -72,6 +72,8 @@ pub struct Description {
     pub late: Late,
     /// Whether the identities of events travel with the rows.
     pub remembers: bool,
+    /// Whether nothing is left of a key at its wake.
+    pub expires: bool,
     /// The topic of its alerts.
     pub route: Option<&'static str>,
     /// The version of its state.
@@ -102,6 +104,9 @@ impl Description {
             manifest["late_ms_max"] = json!(late_ms_max);
         }
         manifest["remembers"] = json!(self.remembers);
+        if self.expires {
+            manifest["expires"] = json!(true);
+        }
         manifest["state_version"] = json!(self.state_version);
         manifest["state_shape"] = json!(self.state_shape);
         manifest["migrates_from"] = json!(self.migrates_from);
