@@ -157,6 +157,9 @@ impl StateStore {
         due.clear();
         for timers in self.timers.take_due(watermark).chunks(AT_ONCE) {
             self.slots.fetch(timers.iter().map(|(_, slot)| *slot));
+            if expires {
+                self.index.fetch(timers.iter().map(|(_, slot)| self.slots[*slot].hash));
+            }
             for (time, slot) in timers {
                 let entry = &mut self.slots[*slot];
                 if entry.timer != *time {

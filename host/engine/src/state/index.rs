@@ -3,6 +3,8 @@
 //! A table grows at once, and with 10^7 keys in one table that takes most of a second. So there are many, and the shares of the keys that
 //! they have grow from one to the next up to twice the first's: they double one after the other, never together.
 
+use std::hint::black_box;
+
 use hashbrown::HashTable;
 
 const TABLES: usize = 256;
@@ -42,6 +44,11 @@ impl Index {
         let tag = tag(hash);
         let entry = self.tables[table(hash)].find(hash, |entry| entry.tag == tag && is_it(entry.slot));
         entry.map(|entry| entry.slot)
+    }
+
+    /// Brings what it has of some hashes into the cache, side by side.
+    pub fn fetch(&self, hashes: impl Iterator<Item = u64>) {
+        black_box(hashes.filter_map(|hash| self.find(hash, |_| true)).fold(0, u32::wrapping_add));
     }
 
     /// Adds a slot whose key is not there; `hash_of` gives the hash of a slot.

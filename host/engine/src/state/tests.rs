@@ -119,10 +119,12 @@ proptest! {
                     let restored = log.restore(&hasher);
                     prop_assert_eq!(content(&restored), model.clone());
                     if matches!(step, Do::Restore) {
-                        // What it says of wakes that were replaced is gone with the process.
                         store = restored;
                         store.pass_on();
-                        foreign_max = store.wake_max;
+                        // What it knows of wakes that were replaced may be gone with the process, but no more.
+                        let wakes = model.values().map(|(_, wake)| *wake).filter(|wake| *wake != NEVER);
+                        prop_assert!(wakes.max().is_none_or(|wake| (wake..=wake_max).contains(&store.wake_max)));
+                        (wake_max, foreign_max) = (store.wake_max, store.wake_max);
                     }
                 }
                 Do::Copy => (store, is_new) = (store.copied(), true),
