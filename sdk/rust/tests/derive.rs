@@ -70,6 +70,7 @@ fn the_manifest_says_what_the_types_say() {
     assert_eq!(manifest["version"], env!("CARGO_PKG_VERSION"));
     assert_eq!(manifest["criteria"], json!(["large", "risky"]));
     assert_eq!((&manifest["late"], &manifest["remembers"]), (&json!("judge"), &json!(false)));
+    assert_eq!(manifest["expires"], json!(null));
     assert_eq!((&manifest["late_ms_max"], &manifest["state_shape"]), (&json!(null), &json!("")));
     let columns = json!([
         {"name": "status", "type": "text", "required": true},

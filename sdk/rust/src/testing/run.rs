@@ -88,14 +88,17 @@ pub struct Run<P> {
     states: BTreeMap<String, (Vec<u8>, i64)>,
     newest: Option<i64>,
     emitted: Vec<Json>,
+    /// Whether nothing may be left of a key at its wake: all wakes are of this configuration, whose manifest says so.
+    expires: bool,
 }
 
 impl<P: RulePlugin> Run<P> {
     /// A plugin with a configuration. Panics when the plugin refuses it.
     pub fn new(config: &str) -> Self {
         let plugin = P::configure(config).expect("the configuration fits");
-        let manifest = serde_json::from_str(&plugin.describe()).expect("a manifest is JSON");
-        Self { plugin, manifest, states: BTreeMap::new(), newest: None, emitted: Vec::new() }
+        let manifest: Json = serde_json::from_str(&plugin.describe()).expect("a manifest is JSON");
+        let expires = manifest["expires"] == true;
+        Self { plugin, manifest, states: BTreeMap::new(), newest: None, emitted: Vec::new(), expires }
     }
 
     /// Another version of the plugin with the states of this one, migrated. `Err` is what the plugin says when it does not.
@@ -109,7 +112,7 @@ impl<P: RulePlugin> Run<P> {
         let states = self.states.into_iter().zip(bounds);
         let migrated = states.map(|((key, (_, wake)), bounds)| (key, (migrated.data[bounds].to_vec(), wake)));
         next.states = migrated.filter(|(_, (state, _))| !state.is_empty()).collect();
-        (next.newest, next.emitted) = (self.newest, self.emitted);
+        (next.newest, next.emitted, next.expires) = (self.newest, self.emitted, false);
         Ok(next)
     }
 
@@ -117,6 +120,7 @@ impl<P: RulePlugin> Run<P> {
     pub fn configure(&mut self, config: &str) {
         self.plugin = P::configure(config).expect("the configuration fits");
         self.manifest = serde_json::from_str(&self.plugin.describe()).expect("a manifest is JSON");
+        self.expires = false;
     }
 
     /// The manifest.
@@ -172,14 +176,19 @@ impl<P: RulePlugin> Run<P> {
         self.advance(i64::MAX - 1)
     }
 
-    /// Moves the watermark without records.
+    /// Moves the watermark without records. Panics when something is left of a key that has expired.
     pub fn advance(&mut self, watermark: i64) -> Vec<Fired> {
         let due = self.states.iter().filter(|(_, (_, wake))| *wake <= watermark);
         let keys: Vec<String> = due.map(|(key, _)| key.clone()).collect();
         let mut keyed = self.keyed(&[], Vec::new(), &keys);
         keyed.watermark = watermark;
         let outcome = self.plugin.advance(&keyed).expect("the plugin advances");
-        self.take(outcome, &[], &keys)
+        let fired = self.take(outcome, &[], &keys);
+        if self.expires {
+            assert_eq!(fired, [], "a key that expires has nothing more to say");
+            assert!(!keys.iter().any(|key| self.states.contains_key(key)), "nothing is left of a key that has expired");
+        }
+        fired
     }
 
     fn watermark(&self) -> i64 {

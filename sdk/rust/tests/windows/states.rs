@@ -71,6 +71,20 @@ fn a_shape_stands_for_the_bytes_that_are_written() {
     check::<volumes_v2::Plugin>("tumbling[10000,20000](count:i64)", b"\x02\0\x90\x4e\x04\0\xa0\x9c\x01\x04");
 }
 
+/// The host does not call them then: `Run` looks, in all tests of these windows, that nothing would come of it.
+#[test]
+fn windows_that_judge_events_expire_and_those_that_close_do_not() {
+    let expires = |manifest: String| serde_json::from_str::<Json>(&manifest).expect("JSON")["expires"] == true;
+    let judging = [
+        counted::Plugin::manifest(),
+        kept::Plugin::manifest(),
+        distinct::Plugin::manifest(),
+        crossed::Plugin::manifest(),
+    ];
+    assert!(judging.into_iter().chain([joined::Plugin::manifest(), joined_any::Plugin::manifest()]).all(expires));
+    assert!(![tumbling::Plugin::manifest(), volumes::Plugin::manifest()].into_iter().any(expires));
+}
+
 #[test]
 fn the_shape_of_a_join_names_both_sides_and_the_pairing() {
     fn check<P: RulePlugin>(shape: &str) {
