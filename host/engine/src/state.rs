@@ -28,6 +28,7 @@ pub(crate) const NO_SLOT: u32 = u32::MAX;
 
 /// Keys, their states and their timers. Slots are stable as long as their key has state, so a batch looks each key
 /// up once, on its way to the rule, and writes back without searching.
+#[derive(Default)]
 pub(crate) struct StateStore {
     /// Slots by key.
     index: Index,
@@ -36,9 +37,9 @@ pub(crate) struct StateStore {
     /// Lazy: at least one entry at or before the wake of each key that has one.
     timers: Timers,
     /// The highest wake that a key has had.
-    wake_max: Millis,
+    wake_max: Option<Millis>,
     /// Wakes up to this one may be of another version or configuration.
-    foreign_wake_max: Millis,
+    foreign_wake_max: Option<Millis>,
     len: usize,
     /// What keys and states take.
     bytes: u64,
@@ -56,22 +57,6 @@ struct Changes {
     gone: Entries,
     /// Where the round of what is repeated stands, and where it ends; none = it begins.
     round: Option<(u32, u32)>,
-}
-
-impl Default for StateStore {
-    fn default() -> Self {
-        Self {
-            index: Index::default(),
-            slots: Slots::default(),
-            free: Vec::new(),
-            timers: Timers::default(),
-            wake_max: Millis::MIN,
-            foreign_wake_max: Millis::MIN,
-            len: 0,
-            bytes: 0,
-            changes: Changes::default(),
-        }
-    }
 }
 
 impl StateStore {
@@ -169,7 +154,7 @@ impl StateStore {
                 match entry.wake {
                     NEVER => {}
                     wake if wake > watermark => self.set_timer(*slot, wake),
-                    wake if expires && wake > self.foreign_wake_max => self.forget(*slot),
+                    wake if expires && Some(wake) > self.foreign_wake_max => self.forget(*slot),
                     _ => due.push(*slot),
                 }
             }
@@ -271,7 +256,7 @@ impl StateStore {
 
     fn set_timer(&mut self, slot: u32, wake: Millis) {
         if wake != NEVER {
-            self.wake_max = self.wake_max.max(wake);
+            self.wake_max = self.wake_max.max(Some(wake));
         }
         let entry = &mut self.slots[slot];
         if wake < entry.timer {

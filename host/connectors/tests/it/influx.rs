@@ -84,7 +84,7 @@ fn line(number: usize) -> String {
 
 fn settings(target: InfluxTarget) -> InfluxSettings {
     let pauses = (Duration::from_millis(10), Duration::from_millis(50));
-    InfluxSettings { pauses, settle_max: PATIENCE, timeout: Duration::from_millis(500), ..InfluxSettings::new(target) }
+    InfluxSettings { pauses, settle_max: PATIENCE, timeout: PATIENCE, ..InfluxSettings::new(target) }
 }
 
 fn until(influx: &Influx, holds: impl Fn(InfluxCounts) -> bool) {
@@ -97,10 +97,10 @@ fn until(influx: &Influx, holds: impl Fn(InfluxCounts) -> bool) {
 
 #[test]
 fn points_are_delivered_whatever_the_server_does_at_first() {
-    let check = |script: &[Does], tries: usize, expected: InfluxCounts| {
+    let check = |script: &[Does], timeout: Duration, tries: usize, expected: InfluxCounts| {
         let (url, requests) = server(script);
         let target = InfluxTarget::bucket(&url, Some("my org"), "b", Some("secret".to_owned()));
-        let mut influx = Influx::start(settings(target));
+        let mut influx = Influx::start(InfluxSettings { timeout, ..settings(target) });
         influx.write(&[row(1, false), row(2, true), row(3, false)]).unwrap();
         influx.settle(Settle::All).unwrap();
         assert_eq!(influx.counts(), expected);
@@ -110,10 +110,10 @@ fn points_are_delivered_whatever_the_server_does_at_first() {
         assert_eq!(seen, vec![whole; tries], "the same points each time");
     };
     let written = |retries| InfluxCounts { written: 2, retries, ..InfluxCounts::default() };
-    check(&[], 1, written(0));
-    check(&[BUSY, BUSY], 3, written(2));
-    check(&[UNKNOWN], 2, written(1));
-    check(&[Does::Stalls], 2, written(1));
+    check(&[], PATIENCE, 1, written(0));
+    check(&[BUSY, BUSY], PATIENCE, 3, written(2));
+    check(&[UNKNOWN], PATIENCE, 2, written(1));
+    check(&[Does::Stalls], Duration::from_secs(2), 2, written(1));
 }
 
 #[test]

@@ -124,6 +124,11 @@ pub fn committed(connection: &KafkaConnection, topic: &str) -> Vec<String> {
     records.into_iter().map(|record| String::from_utf8(record.value.unwrap()).unwrap()).collect()
 }
 
+/// Waits until a topic has these records. A broker answers that a transaction is committed before its mark is in every partition.
+pub fn until_committed(connection: &KafkaConnection, topic: &str, expected: &[&str]) {
+    eventually(&format!("{topic} has {expected:?}"), || committed(connection, topic) == expected);
+}
+
 pub fn admin() -> AdminClient<DefaultClientContext> {
     ClientConfig::new().set("bootstrap.servers", cluster().bootstrap()).create().unwrap()
 }

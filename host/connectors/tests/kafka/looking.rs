@@ -12,7 +12,7 @@ use tamis_model::record::Record;
 use tamis_model::time::Millis;
 use tamis_services::kafka::Options;
 
-use crate::fixture::{OPEN_MAX, SETTINGS, connection, partition, record, start, topic};
+use crate::fixture::{OPEN_MAX, SETTINGS, connection, eventually, partition, record, start, topic};
 
 const NOON: Millis = 1_773_835_200_000;
 const MINUTE_MS: Millis = 60_000;
@@ -219,7 +219,11 @@ fn a_letter_that_was_cut_is_not_about_a_record_that_could_be_judged() {
         transactions.commit().unwrap();
     }
     let letters = DeadLetters::new(&Topics::Kafka { topics, group: "looking".to_owned() });
-    let (found, _) = letters.page(&LetterFilter::default(), None, 10).unwrap();
+    let mut found = Vec::new();
+    eventually("both letters are there", || {
+        found = letters.page(&LetterFilter::default(), None, 10).unwrap().0;
+        found.len() == 2
+    });
     let told = |letter: &StoredLetter| (letter.offset, letter.time, letter.value_bytes, letter.record_line().is_some());
     assert_eq!(
         found.iter().map(told).collect::<Vec<_>>(),

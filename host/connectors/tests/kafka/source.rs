@@ -13,8 +13,8 @@ use tamis_model::position::Positions;
 use tamis_services::kafka::Tool;
 
 use crate::fixture::{
-    PATIENCE, bounded, cluster, committed, connection, partition, positions, read, record, send, tailing, topic,
-    transactions,
+    PATIENCE, bounded, cluster, connection, partition, positions, read, record, send, tailing, topic, transactions,
+    until_committed,
 };
 
 #[test]
@@ -72,7 +72,7 @@ fn an_end_behind_marks_of_transactions_is_an_end() {
     write(&["1", "2"], true);
     write(&["3"], false);
     drop(transactions("marks"));
-    assert_eq!(committed(&connection(), &topic), ["1", "2"]);
+    until_committed(&connection(), &topic, &["1", "2"]);
     let zero = partition(&topic, 0);
     let mut source = tailing(&topic, "marks");
     source.open(&positions(&[(&zero, 2)])).unwrap();
@@ -88,7 +88,7 @@ fn an_end_behind_marks_of_transactions_is_an_end() {
     source.open(&positions(&[(&zero, 2)])).unwrap();
     assert_eq!(read(&mut source, &zero), (Vec::new(), Read::Ended));
     write(&["4"], true);
-    assert_eq!(committed(&connection(), &topic), ["1", "2", "4"]);
+    until_committed(&connection(), &topic, &["1", "2", "4"]);
 }
 
 #[test]

@@ -97,7 +97,7 @@ proptest! {
         let mut log = Log::default();
         let (mut watermark, mut is_new) = (0, true);
         // The highest wake that the model has had, and what it was when the wakes passed on.
-        let (mut wake_max, mut foreign_max) = (Millis::MIN, Millis::MIN);
+        let (mut wake_max, mut foreign_max) = (None, None);
         for step in steps {
             match step {
                 Do::PassOn => {
@@ -106,7 +106,7 @@ proptest! {
                 }
                 Do::Expire(by, state, wake) => {
                     watermark += by;
-                    model.retain(|_, (_, wake)| *wake > watermark || *wake <= foreign_max);
+                    model.retain(|_, (_, wake)| *wake > watermark || Some(*wake) <= foreign_max);
                     advance(&mut store, &mut model, watermark, true, &state, wake)?;
                 }
                 Do::WriteBack(batch) => write_back(&mut store, &mut model, &hasher, watermark, &batch)?,
@@ -123,13 +123,13 @@ proptest! {
                         store.pass_on();
                         // What it knows of wakes that were replaced may be gone with the process, but no more.
                         let wakes = model.values().map(|(_, wake)| *wake).filter(|wake| *wake != NEVER);
-                        prop_assert!(wakes.max().is_none_or(|wake| (wake..=wake_max).contains(&store.wake_max)));
+                        prop_assert!((wakes.max()..=wake_max).contains(&store.wake_max));
                         (wake_max, foreign_max) = (store.wake_max, store.wake_max);
                     }
                 }
                 Do::Copy => (store, is_new) = (store.copied(), true),
             }
-            wake_max = model.values().map(|(_, wake)| *wake).filter(|wake| *wake != NEVER).fold(wake_max, Millis::max);
+            wake_max = model.values().map(|(_, wake)| *wake).filter(|wake| *wake != NEVER).max().max(wake_max);
             prop_assert_eq!(content(&store), model.clone());
             prop_assert_eq!(store.len(), model.len());
             let bytes = model.iter().map(|(key, (state, _))| key.len() + state.len()).sum::<usize>();

@@ -153,6 +153,7 @@ fn alerts_of_trials_are_listed_by_themselves() {
     let tamis = |words: &str| tamis(&home, &token, &served.url, &words.split(' ').collect::<Vec<_>>()).unwrap();
     tamis("rule create trial --plugin payment-direct-fraud");
     tamis("rule shadow trial 1");
+    served.until_ready();
     feed::append(home.path(), 0..500);
     let of = |mode: &str| tamis(&format!("alerts --mode {mode}"));
     served.until("both have judged", |_| of("live").len() == 9 && of("shadow").len() == 9);

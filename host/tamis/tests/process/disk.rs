@@ -2,15 +2,13 @@
 
 use crate::feed;
 use crate::mounted::{Ended, Mounted};
-use crate::process::Home;
+use crate::process::{Home, TRY_AGAIN};
 use crate::results::{Results, assert_each_once, assert_same, results};
 
 const PLUGINS: [&str; 4] = ["payment-direct-fraud", "card-testing", "psp-error-rate", "payments-by-currency"];
 const RUN: &str = "run streams --until-end";
 /// Their alerts are some megabytes.
 const PAYMENTS: u64 = 6_000;
-/// `EX_TEMPFAIL` of sysexits(3).
-const TRY_AGAIN: i32 = 75;
 /// Room on the disk, in percent of what the output needs.
 const ROOM_PERCENT: [u64; 7] = [0, 2, 5, 10, 20, 30, 40];
 /// What systems and SQLite say when there is none left; the last when there is not even room to open.

@@ -226,6 +226,12 @@ fn killed_at_any_moment_nothing_is_lost_or_doubled() {
     assert_eq!(disturbed.kills, KILLS, "the others ended by themselves");
     eprintln!("{KILLS} random kills in {:?}, phases hit: {:?}", began.elapsed(), disturbed.hits);
     disturbed.aim();
+    // On a slow machine most hosts were killed before anybody could change a rule.
+    for _ in 0..TRIES_MAX {
+        if disturbed.people.made.load(Ordering::Relaxed) < KILLS {
+            disturbed.kill_served(&|_, ran| ran > WATCH);
+        }
+    }
     let (made, refused) =
         (disturbed.people.made.load(Ordering::Relaxed), disturbed.people.refused.load(Ordering::Relaxed));
     let payments = disturbed.fed.load(Ordering::Relaxed);

@@ -73,6 +73,9 @@ pub fn until(what: &str, holds: impl Fn() -> bool) {
     }
 }
 
+/// `EX_TEMPFAIL` of sysexits(3): how a command ends that can be tried again.
+pub const TRY_AGAIN: i32 = 75;
+
 /// The folder of the components that `cargo xtask test` builds.
 pub fn components() -> PathBuf {
     std::env::var_os("TAMIS_PLUGINS")

@@ -21,7 +21,12 @@ pub type Results = BTreeMap<String, Vec<String>>;
 pub fn records(home: &Path, topic: &str) -> Vec<Value> {
     let mut files = files(&home.join("topics").join(topic), "jsonl");
     files.sort();
-    files.iter().flat_map(|file| json_lines(&fs::read_to_string(file).unwrap())).collect()
+    // Behind the last line there may be the beginning of another, which is being written.
+    let lines = |file: &PathBuf| {
+        let text = fs::read_to_string(file).unwrap();
+        json_lines(text.rfind('\n').map_or("", |end| &text[..end]))
+    };
+    files.iter().flat_map(lines).collect()
 }
 
 /// The files below a folder with this ending.

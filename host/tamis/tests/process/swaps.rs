@@ -37,8 +37,8 @@ fn change(served: &Served, analyst: &str, reviewer: &str, rule: &str, version: u
     step(reviewer, "approve");
     let seen = served.ask(analyst, "GET", &path, None, None);
     let body = json!({"mode": "active", "version": version});
-    let changed = served.ask(analyst, "PATCH", &path, Some(&body), seen.tag.as_deref()).expect(200);
-    assert_eq!(changed["in_effect"], true, "{changed}");
+    served.ask(analyst, "PATCH", &path, Some(&body), seen.tag.as_deref()).expect(200);
+    served.until_ready();
 }
 
 #[test]

@@ -144,13 +144,15 @@ const RECORDS: &[u8] = include_bytes!("../../../../../plugins/silver/crm/corpus/
 
 /// What a file under [`HEADER`] holds, by the `csv` crate.
 fn reference(body: &[u8]) -> Vec<Told> {
+    // It takes a byte-order mark away where a file begins, and what is damaged may begin with one.
     let read = |bytes: &[u8]| -> Vec<::csv::ByteRecord> {
         let mut reader = ::csv::ReaderBuilder::new();
-        reader.has_headers(false).flexible(true).terminator(::csv::Terminator::Any(b'\n'));
-        reader.from_reader(bytes).into_byte_records().map(Result::unwrap).collect()
+        reader.flexible(true).terminator(::csv::Terminator::Any(b'\n'));
+        let file = [HEADER.as_bytes(), bytes].concat();
+        reader.from_reader(&*file).into_byte_records().map(Result::unwrap).collect()
     };
     let is_row = |record: &::csv::ByteRecord| {
-        let start = record.position().unwrap().byte() as usize;
+        let start = record.position().unwrap().byte() as usize - HEADER.len();
         let line = body[start..].split(|byte| *byte == b'\n').find(|line| !line.is_empty()).unwrap();
         !String::from_utf8_lossy(line).trim().is_empty()
     };
