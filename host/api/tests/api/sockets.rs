@@ -135,7 +135,7 @@ async fn event_streams_end_at_once_and_what_does_not_end_is_cut_off() {
     let began = Instant::now();
     served.end.send(()).unwrap();
     let seen = in_time(looked).await.unwrap();
-    assert!(seen.contains(": tamis") && began.elapsed() < Duration::from_secs(2), "{seen}");
+    assert!(seen.contains(": tamis") && began.elapsed() < Duration::from_secs(4), "{seen}");
     in_time(served.task).await.unwrap().unwrap();
-    assert!((Duration::from_secs(4)..Duration::from_secs(8)).contains(&began.elapsed()), "{:?}", began.elapsed());
+    assert!((Duration::from_secs(4)..Duration::from_secs(30)).contains(&began.elapsed()), "{:?}", began.elapsed());
 }

@@ -31,7 +31,7 @@ fn the_stream_ends_at_once_though_a_request_takes_its_time() {
     feed::append(home.path(), 100..200);
     let (status, took) = ending.join().unwrap();
     assert!(status.success(), "{status}");
-    assert!((Duration::from_secs(4)..Duration::from_secs(10)).contains(&took), "it took {took:?} to end");
+    assert!((Duration::from_secs(4)..Duration::from_secs(30)).contains(&took), "it took {took:?} to end");
     assert_eq!(records(home.path(), ALERTS).len(), 1, "what came afterwards waits for the next start");
 }
 
