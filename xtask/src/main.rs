@@ -152,9 +152,7 @@ fn kafka(brokers: usize) -> Result<()> {
 fn test() -> Result<()> {
     setup::lint_tools()?;
     setup::services()?;
-    for manifest_path in ["Cargo.toml", "tests/plugins/Cargo.toml"] {
-        run("format", cargo(["fmt", "--all", "--check", "--manifest-path", manifest_path]))?;
-    }
+    run("format", cargo(["fmt", "--all", "--check"]))?;
     let components = Components::build_with_hostile()?;
     run("lints", cargo(["clippy", "--release", "--locked", "--workspace", "--all-targets", "--", "--deny=warnings"]))?;
     run("tests", components.known_to(cargo(["test", "--release", "--locked", "--workspace"])))?;

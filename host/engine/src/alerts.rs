@@ -13,6 +13,7 @@ use tamis_model::strings::Strings;
 use tamis_model::time::{Millis, rfc3339_millis};
 use tamis_model::{Error, Kind, Result};
 
+use crate::context::bounded;
 use crate::plan::{Layout, TopicPlan};
 use crate::rules::RulePlan;
 use crate::share::Share;
@@ -97,14 +98,16 @@ impl Author<'_> {
         };
         let mode = self.rule.role.alert_mode();
         let alert_id = alert_id(mode, &self.rule.name, trigger);
-        let record_key = match (&cause.key, &cause.event) {
+        // The id was made of the texts as they are; what is shown of them is bounded.
+        let record_key = bounded(match (&cause.key, &cause.event) {
             (None, Some(event)) => event.id.clone(),
             _ => key.to_owned(),
-        };
+        });
         let (payment_id, order_id, customer_id) = match cause.event {
             Some(event) => (event.payment_id, event.order_id, event.customer_id),
             None => (None, None, None),
         };
+        let cut = |text: Option<String>| text.map(bounded);
         let declared = &self.rule.manifest.context;
         let alert = Alert {
             alert_id,
@@ -116,10 +119,10 @@ impl Author<'_> {
             mode,
             event_time: rfc3339_millis(cause.time),
             generated_at: generated_at.to_owned(),
-            key: cause.key,
-            payment_id,
-            order_id,
-            customer_id,
+            key: cut(cause.key),
+            payment_id: cut(payment_id),
+            order_id: cut(order_id),
+            customer_id: cut(customer_id),
             criteria: self.criteria(finding.criteria)?,
             context,
             lists: Arc::clone(&self.rule.lists),

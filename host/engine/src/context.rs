@@ -17,6 +17,11 @@ use crate::plan::LayoutInput;
 use crate::rules::RulePlan;
 
 const DAY_MS: i64 = 86_400_000;
+/// A text of an alert is cut behind so many bytes, a list of them behind the one that makes it as long as this.
+const TEXT_BYTES_MAX: usize = 4 << 10;
+const TEXTS_BYTES_MAX: usize = 64 << 10;
+/// What stands for the rest.
+const CUT: char = '…';
 
 /// The declared context columns of a rule.
 pub(crate) struct Context(Vec<(Arc<str>, Source)>);
@@ -100,15 +105,38 @@ pub(crate) fn cell(array: &ArrayRef, column_type: ColumnType, row: usize) -> Opt
 pub(crate) fn json(value: Value) -> Json {
     match value {
         Value::Null => Json::Null,
-        Value::Text(text) => Json::String(text),
+        Value::Text(text) => Json::String(bounded(text)),
         Value::Int64(number) => number.into(),
         Value::Float64(number) => Number::from_f64(number).map_or(Json::Null, Json::Number),
         Value::Boolean(truth) => Json::Bool(truth),
         Value::Timestamp(time) => Json::String(rfc3339_millis(time)),
         Value::Decimal(hundredths) if hundredths % 100 == 0 => (hundredths / 100).into(),
         Value::Decimal(hundredths) => (hundredths as f64 / 100.0).into(),
-        Value::Texts(texts) => texts.into(),
+        Value::Texts(texts) => bounded_list(texts).into(),
     }
+}
+
+/// A text as an alert has it: a longer one is cut, so that the alert's record is taken by brokers whatever an event says.
+pub(crate) fn bounded(mut text: String) -> String {
+    if text.len() > TEXT_BYTES_MAX {
+        text.truncate(text.floor_char_boundary(TEXT_BYTES_MAX));
+        text.push(CUT);
+    }
+    text
+}
+
+fn bounded_list(texts: Vec<String>) -> Vec<String> {
+    let (count, mut bytes) = (texts.len(), 0);
+    let fits = |text: &String| {
+        let before = bytes;
+        bytes += text.len();
+        before < TEXTS_BYTES_MAX
+    };
+    let mut kept: Vec<String> = texts.into_iter().map(bounded).take_while(fits).collect();
+    if kept.len() < count {
+        kept.push(CUT.to_string());
+    }
+    kept
 }
 
 #[cfg(test)]
@@ -136,6 +164,24 @@ mod tests {
         check(Arc::new(seen), ColumnType::Timestamp, "\"1969-12-31T23:59:59.999Z\"");
         check(Arc::new(Date32Array::from(vec![Some(20_530), None])), ColumnType::Date, "\"2026-03-18\"");
         check(Arc::new(Decimal128Array::from(vec![Some(1234), None])), ColumnType::Decimal, "12.34");
+    }
+
+    #[test]
+    fn texts_are_cut_where_they_are_too_long_for_a_record() {
+        let check = |text: &str, times: usize, kept: usize| {
+            let Json::String(cut) = json(Value::Text(text.repeat(times))) else { panic!("a text") };
+            let expected = text.repeat(kept) + if kept < times { "…" } else { "" };
+            assert_eq!(cut, expected);
+        };
+        check("a", TEXT_BYTES_MAX, TEXT_BYTES_MAX);
+        check("a", TEXT_BYTES_MAX + 1, TEXT_BYTES_MAX);
+        // A character of three bytes is not divided.
+        check("日", TEXT_BYTES_MAX, TEXT_BYTES_MAX / 3);
+        let list = |count: usize| bounded_list(vec!["x".repeat(1 << 10); count]);
+        assert_eq!(list(64), vec!["x".repeat(1 << 10); 64]);
+        assert_eq!((list(65).len(), list(65)[64].as_str()), (65, "…"));
+        assert_eq!(bounded_list(vec!["x".repeat(1 << 20); 100]).len(), 17, "each is cut first");
+        assert_eq!(bounded_list(Vec::new()), Vec::<String>::new());
     }
 
     #[test]

@@ -8,7 +8,7 @@ use crate::checkpoint::{Keyed, KeyedState};
 use crate::entries::{Entries, Entry};
 
 /// How many ids are remembered.
-const IDS_MAX: usize = 1 << 17;
+const IDS_MAX: usize = 1 << 19;
 
 /// The ids of the alerts raised last.
 #[derive(Default)]

@@ -55,20 +55,10 @@ impl Topics {
         Ok(sent)
     }
 
-    /// Writes the payments of the benchmark from files.
+    /// Writes so many payments of the benchmark from files.
     pub fn fill_payments(&self, count: u64) -> Result<()> {
         let mut sink = KafkaSink::at_least_once(&self.connection())?;
-        let mut numbers = Numbers::new(SEED);
-        let events = (0..count).map(|offset| {
-            let record: Value =
-                serde_json::from_str(&line(&mut numbers, offset, Shape::Usual)).expect("it is a record line");
-            Event {
-                timestamp: record["timestamp"].as_i64().expect("it has a time"),
-                key: record["key"].as_str().expect("it has a key").to_owned(),
-                value: record["value"].to_string(),
-            }
-        });
-        ensure!(send(&mut sink, READ[0], events)? == count, "a payment is late");
+        ensure!(send(&mut sink, READ[0], usual_payments(count))? == count, "a payment is late");
         sink.stage()?;
         Ok(())
     }
@@ -125,6 +115,20 @@ impl Topics {
         }
         Ok(())
     }
+}
+
+/// The payments of the benchmark from files.
+pub fn usual_payments(count: u64) -> impl Iterator<Item = Event> {
+    let mut numbers = Numbers::new(SEED);
+    (0..count).map(move |offset| {
+        let record: Value =
+            serde_json::from_str(&line(&mut numbers, offset, Shape::Usual)).expect("it is a record line");
+        Event {
+            timestamp: record["timestamp"].as_i64().expect("it has a time"),
+            key: record["key"].as_str().expect("it has a key").to_owned(),
+            value: record["value"].to_string(),
+        }
+    })
 }
 
 /// How many records there are from one place to another.

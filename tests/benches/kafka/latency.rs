@@ -18,10 +18,9 @@ use tamis_services::process::{terminate, wait};
 use super::cluster::{READ, Topics, record};
 use super::run::Killed;
 use super::tamis::Home;
-use super::{TEN_RULES, say};
 
 /// Payments a second.
-const RATE: u64 = 5_000;
+pub const RATE: u64 = 5_000;
 /// Of these the alerts are not counted: the host has just started.
 const WARM_UP: Duration = Duration::from_secs(10);
 /// How long alerts are waited for after the last payment, and how long the host may take to end.
@@ -38,7 +37,7 @@ const PER_DAY: u64 = 25_000;
 const FLAGGED_BY: &str = "payment-direct-fraud";
 
 /// What is fed.
-struct Feed {
+pub struct Feed {
     events: Vec<Event>,
     /// By payment id; of equal ones none is there.
     numbers: HashMap<String, usize>,
@@ -46,10 +45,14 @@ struct Feed {
     flagged: usize,
 }
 
-/// Measures the latency of a host that serves ten rules.
-pub fn measure(topics: &Topics, delivery: &str, seconds: u64) -> Result<()> {
-    let feed = Feed::new(seconds * RATE)?;
-    let home = Home::new(topics.bootstrap(), &TEN_RULES, delivery)?;
+/// The first payments of a day of the reference company at as many times its volume as it takes.
+pub fn a_day(count: u64) -> Result<Vec<Event>> {
+    let scale = Scale(u32::try_from(count.div_ceil(PER_DAY)).context("so many payments make no day")?);
+    Ok(payments(SEED, scale).take(usize::try_from(count)?).collect())
+}
+
+/// Measures the latency of a host that serves a home: how it is spread, in words.
+pub fn measure(topics: &Topics, home: &Home, feed: &Feed) -> Result<String> {
     home.run(&["topics", "create"])?;
     let mut serve = home.command(&["serve", "--listen", "127.0.0.1:0"]);
     let mut host = Killed(serve.stdout(Stdio::piped()).spawn().context("cannot run tamis")?);
@@ -74,13 +77,12 @@ pub fn measure(topics: &Topics, delivery: &str, seconds: u64) -> Result<()> {
     let status = wait(&mut host.0, END)?.context("the host did not end")?;
     ensure!(status.success(), "the host ended with {status}");
     ensure!(seen.flagged == feed.flagged, "{} of {} alerts that were due came", seen.flagged, feed.flagged);
-    say(&format!("latency, {delivery}, {RATE} events/s for {seconds} s: {}", spread(seen.milliseconds)))
+    Ok(spread(seen.milliseconds))
 }
 
 impl Feed {
-    fn new(count: u64) -> Result<Self> {
-        let scale = Scale(u32::try_from(count.div_ceil(PER_DAY)).context("so many payments make no day")?);
-        let events: Vec<_> = payments(SEED, scale).take(usize::try_from(count)?).collect();
+    /// Payments that are fed one behind the other.
+    pub fn new(events: Vec<Event>) -> Self {
         let (mut numbers, mut flagged) = (HashMap::new(), 0);
         for (number, event) in events.iter().enumerate() {
             // Some are broken, on purpose.
@@ -89,7 +91,7 @@ impl Feed {
             numbers.insert(id.to_owned(), number);
             flagged += usize::from(payment["fraud_flag"] == true && due(number) >= WARM_UP);
         }
-        Ok(Self { events, numbers, flagged })
+        Self { events, numbers, flagged }
     }
 
     /// Writes each payment when it is due, or at once when it should have been written already.

@@ -13,10 +13,12 @@ use std::io::{Write, stdout};
 
 use anyhow::{Result, ensure};
 use clap::Parser;
+use serde_json::Value;
 use tamis_services::kafka::{self, Kafka, Options};
-use tamis_tests::workload;
+use tamis_tests::workload::{self, Work};
 
 use cluster::Topics;
+use latency::Feed;
 use run::Figures;
 use tamis::Home;
 
@@ -150,12 +152,21 @@ fn rare_alerts(events: u64) -> Result<()> {
     Ok(())
 }
 
-/// How soon alerts are there, in both deliveries.
+/// How soon alerts are there, in both deliveries: many and few of them.
 fn latencies(seconds: u64) -> Result<()> {
-    for delivery in DELIVERIES {
-        // Nothing is in its topics, so that the host has nothing to catch up with.
-        let broker = start(PROMPT_BROKER)?;
-        latency::measure(&Topics::new(&broker), delivery, seconds)?;
+    let count = seconds * latency::RATE;
+    let of_ten: Vec<Work> = TEN_RULES.iter().map(|name| (*name, *name, Value::Null)).collect();
+    let day = latency::a_day(count)?;
+    let usual: Vec<_> = cluster::usual_payments(count).collect();
+    for (name, rules, events) in [("a day", of_ten, day), ("alerts are rare", workload::ten(), usual)] {
+        let feed = Feed::new(events);
+        for delivery in DELIVERIES {
+            // Nothing is in its topics, so that the host has nothing to catch up with.
+            let broker = start(PROMPT_BROKER)?;
+            let topics = Topics::new(&broker);
+            let home = Home::with(topics.bootstrap(), &rules, delivery)?;
+            say(&format!("latency, {name}, {delivery}: {}", latency::measure(&topics, &home, &feed)?))?;
+        }
     }
     Ok(())
 }

@@ -32,8 +32,11 @@ enum Delivery {
 
 impl KafkaSink {
     /// Records are visible at once; what is written again is there twice.
+    ///
+    /// What a partition has of what was written is a beginning of it, without a gap: whoever writes again from where a record failed puts
+    /// nothing behind what came after it. An exchange between hosts relies on that.
     pub fn at_least_once(connection: &KafkaConnection) -> Result<Self> {
-        Ok(Self(Delivery::AtLeastOnce(Writer::open(connection, &mut producer_config(connection))?)))
+        Ok(Self(Delivery::AtLeastOnce(Writer::open(connection, &mut gapless_config(connection))?)))
     }
 
     /// Records are visible once the transaction is committed, which the handle does.
@@ -77,6 +80,14 @@ impl Sink<Record> for KafkaSink {
     }
 }
 
+/// What a producer is made with that writes nothing behind a record that it could not write. Left alone the client goes on behind one that
+/// was refused or has waited for too long; now the first is the end of it, and the other is what [`Writer`] looks at itself.
+pub(super) fn gapless_config(connection: &KafkaConnection) -> ClientConfig {
+    let mut config = producer_config(connection);
+    config.set("enable.gapless.guarantee", "true").set("message.timeout.ms", "0");
+    config
+}
+
 /// What every producer is made with.
 pub(super) fn producer_config(connection: &KafkaConnection) -> ClientConfig {
     let mut config = connection.config();
@@ -84,7 +95,6 @@ pub(super) fn producer_config(connection: &KafkaConnection) -> ClientConfig {
     config.set("compression.type", "lz4").set("linger.ms", LINGER_MS);
     // Kafka's own default, so that a key is in the same partition whoever writes it.
     config.set("partitioner", "murmur2_random");
-    config.set("message.timeout.ms", DELIVERY_MAX.as_millis().to_string());
     config.set("message.max.bytes", RECORD_BYTES_MAX.to_string());
     config.set("queue.buffering.max.kbytes", "65536");
     config

@@ -120,9 +120,10 @@ impl Writer {
                     link.check()?;
                 }
                 Err((error, _)) => {
+                    link.check()?;
                     let bytes = record.value.as_ref().map_or(0, Vec::len);
                     let what = format!("{} of {} ms", described(&record.topic, bytes), record.timestamp);
-                    return Err(link.fatal("write", &what).unwrap_or_else(|| failed("write", what, error)));
+                    return Err(failed("write", what, error));
                 }
             }
         }
@@ -158,22 +159,28 @@ impl Link {
 
     /// Whether a record was refused, or none can be written any more.
     fn check(&self) -> Result<()> {
-        if let Some(error) = self.fatal("write records to", &self.brokers) {
-            return Err(error);
+        let fatal = self.producer.client().fatal_error();
+        if matches!(fatal, Some((RDKafkaErrorCode::GaplessGuarantee, _))) {
+            // Behind a record that was refused nothing is written. Which one it was, and why, its delivery says, and it comes at once.
+            let deadline = Instant::now() + REQUEST_MAX;
+            while self.refused().is_none() && Instant::now() < deadline {
+                self.producer.poll(LOOK_EVERY);
+            }
         }
-        match &*self.producer.context().first.lock().unwrap_or_else(PoisonError::into_inner) {
-            None => Ok(()),
-            Some(refused) => Err(failed_with("write", &refused.what, refused.code)),
+        match (fatal, self.refused()) {
+            (Some((code, _)), _) if is_fenced(code) => Err(fenced("write records to", &self.brokers)),
+            (Some((code, words)), refused) if code != RDKafkaErrorCode::GaplessGuarantee || refused.is_none() => {
+                Err(failed_with("write records to", format!("{}: {words}", self.brokers), code))
+            }
+            (_, Some(refused)) => Err(refused),
+            _ => Ok(()),
         }
     }
 
-    /// Why the producer writes nothing any more, which the client notices beside what it is asked.
-    fn fatal(&self, operation: &'static str, object: &str) -> Option<Error> {
-        let (code, words) = self.producer.client().fatal_error()?;
-        match is_fenced(code) {
-            true => Some(fenced(operation, object)),
-            false => Some(failed_with(operation, format!("{object}: {words}"), code)),
-        }
+    /// Why the first record that was not written was not.
+    fn refused(&self) -> Option<Error> {
+        let first = self.producer.context().first.lock().unwrap_or_else(PoisonError::into_inner);
+        first.as_ref().map(|refused| failed_with("write", &refused.what, refused.code))
     }
 }
 
@@ -237,13 +244,13 @@ mod tests {
     use rdkafka::types::RDKafkaRespErr;
     use tamis_model::Kind;
 
-    use super::super::sink::producer_config;
+    use super::super::sink::gapless_config;
     use super::*;
 
     /// A writer whose record waits for a broker, when the client comes upon an error after which it writes nothing.
     fn failing(code: RDKafkaRespErr) -> Writer {
         let connection = KafkaConnection::plain("127.0.0.1:1");
-        let writer = Writer::open(&connection, &mut producer_config(&connection)).unwrap();
+        let writer = Writer::open(&connection, &mut gapless_config(&connection)).unwrap();
         writer.send(&record()).unwrap();
         let words = CString::new("as the test wants it").unwrap();
         // SAFETY: the client is alive, and the words end in a zero.
@@ -282,7 +289,7 @@ mod tests {
     fn a_record_that_is_purged_is_lost_unless_it_is_taken_back() {
         let purged = |is_taken_back: bool| {
             let connection = KafkaConnection::plain("127.0.0.1:1");
-            let mut writer = Writer::open(&connection, &mut producer_config(&connection)).unwrap();
+            let mut writer = Writer::open(&connection, &mut gapless_config(&connection)).unwrap();
             writer.send(&record()).unwrap();
             match is_taken_back {
                 true => writer.purge(),
@@ -298,7 +305,7 @@ mod tests {
     #[test]
     fn what_is_written_later_is_not_waited_for() {
         let connection = KafkaConnection::plain("127.0.0.1:1");
-        let mut writer = Writer::open(&connection, &mut producer_config(&connection)).unwrap();
+        let mut writer = Writer::open(&connection, &mut gapless_config(&connection)).unwrap();
         let nothing = writer.begin_flush();
         writer.send(&record()).unwrap();
         nothing().unwrap();

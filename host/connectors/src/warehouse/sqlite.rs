@@ -5,7 +5,7 @@ mod schema;
 mod statements;
 
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures::TryStreamExt;
 use futures::future::BoxFuture;
@@ -27,6 +27,11 @@ const WAL_PAGES_MAX: &str = "8192";
 const CACHE_KIB: &str = "-16384";
 /// How long a writer waits for another one.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// What SQLite answers when another one has the file.
+const BUSY: &str = "5";
+/// Between two tries to change the file's mode, for which SQLite waits for nobody.
+const BUSY_PAUSE: Duration = Duration::from_millis(20);
 
 /// A warehouse in a SQLite file (write-ahead log: readers never wait, and see the tables as they were when they began).
 ///
@@ -55,7 +60,7 @@ impl SqliteWarehouse {
             // A rename must not look into views: an analyst's view of a table that is being replaced is fine again
             // as soon as the new table has the name.
             .pragma("legacy_alter_table", "ON");
-        let pool = SqlitePoolOptions::new().max_connections(4).connect_with(options).await.outage("open", &object)?;
+        let pool = connect(options).await.outage("open", &object)?;
         schema::bring_up_to_date(&pool, &object).await?;
         Ok(Self { pool, object })
     }
@@ -154,6 +159,20 @@ impl SqliteWarehouse {
             insert.bind(&result.expected).bind(result.blocking).execute(&mut *transaction).await?;
         }
         transaction.commit().await
+    }
+}
+
+/// Connects. Where several processes open a file of which the first makes a log, SQLite sends the others away without having them wait.
+async fn connect(options: SqliteConnectOptions) -> sqlx::Result<SqlitePool> {
+    let deadline = Instant::now() + BUSY_TIMEOUT;
+    loop {
+        let connected = SqlitePoolOptions::new().max_connections(4).connect_with(options.clone()).await;
+        match &connected {
+            Err(sqlx::Error::Database(said)) if said.code().as_deref() == Some(BUSY) && Instant::now() < deadline => {
+                tokio::time::sleep(BUSY_PAUSE).await;
+            }
+            _ => return connected,
+        }
     }
 }
 

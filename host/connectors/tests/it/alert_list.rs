@@ -151,7 +151,7 @@ async fn a_file_of_an_older_tamis_goes_on() {
     let old = folder.path().join("warehouse.db");
     execute(&old, OLD_TABLES).await.close().await.unwrap();
     // Several processes at once: one of them takes the steps.
-    let opened = futures::future::join_all((0..4).map(|_| SqliteWarehouse::open(&old))).await;
+    let opened = futures::future::join_all((0..16).map(|_| SqliteWarehouse::open(&old))).await;
     let warehouse = opened.into_iter().map(Result::unwrap).next().unwrap();
     let new = alert("fraud-bin", 1, "2026-03-18T14:00:00.000Z");
     warehouse.insert_alerts("streams", &[new]).await.unwrap();

@@ -9,9 +9,10 @@ use tamis_engine::{CheckpointStore, Read, Sink, Source};
 use tamis_model::Kind;
 use tamis_model::position::Positions;
 use tamis_model::record::Record;
+use tamis_services::kafka::Tool;
 
 use crate::fixture::{
-    OPEN_MAX, bounded, committed, connection, eventually, partition, positions, read, record, tailing, topic,
+    OPEN_MAX, bounded, cluster, committed, connection, eventually, partition, positions, read, record, tailing, topic,
     transactions, until_committed,
 };
 
@@ -57,6 +58,32 @@ fn what_cannot_be_written_is_said() {
     );
     let long = "1".repeat(3 << 20);
     check(record(&topic, &long), Kind::Invalid, "a record of 3145728 bytes to topic refusals of 1773842400000 ms");
+}
+
+/// An exchange between hosts takes what lies behind a record for the sign that the record has been there.
+#[test]
+fn nothing_is_written_behind_a_record_that_was_refused() {
+    let topic = topic("gapless", 1);
+    let limit =
+        ["--alter", "--entity-type", "topics", "--entity-name", &topic, "--add-config", "max.message.bytes=500000"];
+    cluster().tool(Tool::Configs, &limit).unwrap();
+    let letter = |n: u32| char::from(b'a' + (n.wrapping_mul(2_654_435_761) >> 24) as u8 % 26);
+    // What does not get smaller is too long for the broker; of what does, each is a batch of its own, and short.
+    let refused = record(&topic, &format!("\"{}\"", (0..900_000).map(letter).collect::<String>()));
+    let behind = record(&topic, &format!("\"{}\"", "1".repeat(900_000)));
+    let mut records = vec![refused];
+    records.resize(20, behind);
+    let mut sink = KafkaSink::at_least_once(&connection()).unwrap();
+    let error = sink.write(&records).and_then(|()| sink.stage()).unwrap_err();
+    assert_eq!(error.kind(), Kind::Invalid, "{}", error.chain());
+    assert!(error.chain().contains("a record of 900002 bytes to topic gapless"), "{}", error.chain());
+    std::thread::sleep(Duration::from_secs(1));
+    assert_eq!(committed(&connection(), &topic), [""; 0]);
+    drop(sink);
+    let mut again = KafkaSink::at_least_once(&connection()).unwrap();
+    again.write(&records[1..2]).unwrap();
+    again.stage().unwrap();
+    assert_eq!(committed(&connection(), &topic).len(), 1);
 }
 
 /// A letter that no broker takes would stop the stream that writes it, again and again.
@@ -110,9 +137,7 @@ fn output_and_positions_are_committed_together_or_not_at_all() {
     let mut sink = KafkaSink::exactly_once(first);
     sink.write(&[record(&output, "5")]).expect_err("it stays broken");
     until_committed(&connection(), &output, &["1", "2", "4"]);
-    let told = crate::fixture::cluster()
-        .tool(tamis_services::kafka::Tool::Groups, &["--describe", "--group", "transactions"])
-        .unwrap();
+    let told = cluster().tool(Tool::Groups, &["--describe", "--group", "transactions"]).unwrap();
     assert!(told.lines().any(|line| line.split_whitespace().nth(3) == Some("10")), "{told}");
 }
 

@@ -44,6 +44,13 @@ pub struct Origin {
     pub end: u32,
 }
 
+impl Origin {
+    /// How many bytes it has.
+    pub(crate) fn bytes(self) -> usize {
+        (self.end - self.start) as usize
+    }
+}
+
 /// A row that was refused.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refused {

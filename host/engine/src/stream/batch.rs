@@ -19,6 +19,9 @@ use crate::outbox::Rows;
 use crate::plan::{Grouping, Key, TopicPlan};
 use crate::report::{of, timed};
 
+/// What is longer goes into no topic of ours: neither on to another host nor, with what is said of it, among the dead letters.
+const RECORD_BYTES_MAX: usize = 1 << 20;
+
 /// Decoded rows, and by the topic's way of grouping the hash of each row's key.
 type Hashed = (Decoded, Vec<Vec<u64>>);
 
@@ -136,10 +139,18 @@ impl Stream {
                 }
             }
             let Some(at) = decoded.times.get(row) else { break };
-            if *at > time_max {
-                let refused = from_the_future(decoded.origins[row], *at, now);
+            let origin = decoded.origins[row];
+            let refused = if *at > time_max {
+                Some(from_the_future(origin, *at, now))
+            } else if origin.bytes() > RECORD_BYTES_MAX {
+                time.observe(*at, lateness_ms);
+                Some(too_large(origin, *at))
+            } else {
+                None
+            };
+            if let Some(refused) = refused {
                 self.outbox.refuse(rows, &refused, *at, counts);
-                timely.refused.push(row);
+                timely.refused.push((row, refused));
             } else {
                 if let Some(before) = self.reader.chunk.before(decoded.origins[row]) {
                     time.raise(before);
@@ -182,8 +193,8 @@ pub(super) struct Timely {
     behind_ms: Vec<i64>,
     /// Rows that lie behind it.
     late_count: u64,
-    /// The rows that are refused for their time.
-    refused: Vec<usize>,
+    /// The rows that are refused for their time or their length.
+    refused: Vec<(usize, Refused)>,
     /// For each admitted row the highest time of its partition before it, where time moves.
     pub before: Vec<Option<Millis>>,
 }
@@ -206,9 +217,9 @@ impl Timely {
         self.behind_ms[row] > 0
     }
 
-    /// The rows that are refused for their time.
-    pub fn refused(&self) -> &[usize] {
-        &self.refused
+    /// Why records are refused that were decoded: for their time or their length.
+    pub fn refused(&self) -> impl Iterator<Item = &Refused> {
+        self.refused.iter().map(|(_, refused)| refused)
     }
 
     /// Whether no row is admitted.
@@ -228,7 +239,7 @@ impl Timely {
             return Ok(decoded.rows.columns().to_vec());
         }
         let mut kept = vec![true; decoded.times.len()];
-        self.refused.iter().for_each(|row| kept[*row] = false);
+        self.refused.iter().for_each(|(row, _)| kept[*row] = false);
         let mask = BooleanArray::from(kept);
         let mut row = mask.values().iter();
         decoded.times.retain(|_| row.next() == Some(true));
@@ -242,6 +253,11 @@ impl Timely {
 pub(super) fn from_the_future(origin: Origin, time: Millis, now: Millis) -> Refused {
     let message = format!("its time is {}, the clock's {}", rfc3339_millis(time), rfc3339_millis(now));
     Refused { origin, after_row: 0, time: Some(time), reason: "future_timestamp", message }
+}
+
+fn too_large(origin: Origin, time: Millis) -> Refused {
+    let message = format!("it has {} bytes, and a record at most {RECORD_BYTES_MAX}", origin.bytes());
+    Refused { origin, after_row: 0, time: Some(time), reason: "too_large", message }
 }
 
 /// By way of grouping the hash of each row's key.

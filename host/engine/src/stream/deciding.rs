@@ -163,7 +163,7 @@ impl Deciding {
 }
 
 impl Stream {
-    /// Takes those records that somebody waits for and that were refused: by the decoder, or for their time.
+    /// Takes those records that somebody waits for and that were refused: by the decoder, or for their time or length.
     pub(super) fn note_refused(
         &mut self,
         slot: usize,
@@ -175,15 +175,10 @@ impl Stream {
         let time_max = self.time_max(now);
         for Awaited { ticket, origin } in awaited {
             let is_it = |refused: &&Refused| refused.origin.start == origin.start;
-            let in_future = |row: &&usize| decoded.origins[**row].start == origin.start;
-            let future = |time: Millis| from_the_future(*origin, time, now);
-            let refused = match decoded.refused.iter().find(is_it) {
-                Some(Refused { time: Some(time), .. }) if *time > time_max => future(*time),
-                Some(refused) => refused.clone(),
-                None => match timely.refused().iter().find(in_future) {
-                    Some(row) => future(decoded.times[*row]),
-                    None => continue,
-                },
+            let Some(refused) = decoded.refused.iter().chain(timely.refused()).find(is_it) else { continue };
+            let refused = match refused.time {
+                Some(time) if time > time_max => from_the_future(*origin, time, now),
+                _ => refused.clone(),
             };
             let Refused { reason, message, .. } = refused;
             let (partition, revision) = (self.reader.slots[slot].partition.clone(), self.report.revision);

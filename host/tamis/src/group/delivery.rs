@@ -133,9 +133,13 @@ impl Delivery {
 
     fn save(&mut self) -> Result<()> {
         self.saved_at = SystemClock.now();
-        if !std::mem::take(&mut self.has_news) {
+        // Behind the last outcome stands the mark of its transaction, which retention may leave nothing of but where it was.
+        let mut positions = self.checkpoint.positions.clone();
+        self.source.note(&mut positions);
+        if !std::mem::take(&mut self.has_news) && positions == self.checkpoint.positions {
             return Ok(());
         }
+        self.checkpoint.positions = positions;
         self.checkpoint.staged.clear();
         self.sinks.save(&mut self.checkpoints, &mut self.checkpoint)?;
         self.checkpoint.number += 1;
