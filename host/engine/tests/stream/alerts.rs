@@ -38,6 +38,26 @@ fn an_alert_says_what_the_contract_says() {
 }
 
 #[test]
+fn what_an_alert_says_is_bounded_and_its_id_is_not() {
+    let world = World::new();
+    let long = |letter: &str| letter.repeat(100_000);
+    let cut = |letter: &str| letter.repeat(4_096) + "…";
+    let value = format!(
+        r#"{{"payment_id":"{}","order_id":"{}","customer_id":"c1","amount":1500.01,"method":"card","status":"failed"}}"#,
+        long("p"),
+        long("o"),
+    );
+    world.topics.append(&payments(0), NOON, None, &value);
+    finish(&mut world.open(vec![high_amount(150_000)], Reading::WHOLE));
+    let [alert] = &world.alerts.content()[..] else { panic!("one alert") };
+    let id = alert_id(AlertMode::Live, "high-amount", Trigger::Event { topic: "payments", id: &long("p") });
+    assert_eq!((&alert.alert_id, &alert.payment_id, &alert.order_id), (&id, &Some(cut("p")), &Some(cut("o"))));
+    let [record] = &world.records.content()[..] else { panic!("one record") };
+    assert_eq!(record.key, Some(cut("p").into_bytes()));
+    assert!(record.value.as_ref().unwrap().len() < 10_000);
+}
+
+#[test]
 fn a_window_has_no_trigger_and_its_key_is_marked_when_it_is_personal() {
     let world = World::new();
     let value = r#"{"payment_id":"p1","customer_id":"c1","amount":1,"method":"card","status":"failed"}"#;

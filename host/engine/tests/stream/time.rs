@@ -114,6 +114,41 @@ fn a_record_from_the_future_is_refused_and_does_not_move_time() {
 }
 
 #[test]
+fn a_record_that_is_too_long_is_refused_and_moves_time() {
+    let (long, room) = (1 << 20, 400);
+    let fits = |pad: usize| {
+        let world = World::new();
+        let value = |id: &str, pad: usize| {
+            let pad = "x".repeat(pad);
+            format!(
+                r#"{{"payment_id":"{id}","amount":1,"method":"card","status":"failed","session_id":"s1","pad":"{pad}"}}"#
+            )
+        };
+        for (id, time, pad) in [("p0", 0, 0), ("p1", 30_000, pad), ("p2", 19_999, 0), ("p3", 30_001, 0)] {
+            world.topics.append(&payments(0), NOON + time, None, &value(id, pad));
+        }
+        let mut stream = world.open(vec![every("every-timely", Late::Ignore, None)], Reading::WHOLE);
+        finish(&mut stream);
+        let topic = &stream.report().counts.topics["payments"];
+        assert_eq!((topic.records, topic.late), (4, 1), "p2 is late whatever becomes of p1");
+        let letters: Vec<_> = world.records.content().into_iter().filter(|r| r.topic == "dead_letters").collect();
+        let refused = topic.refused.get("too_large").copied().unwrap_or(0);
+        assert_eq!(letters.len() as u64, refused);
+        for letter in letters {
+            assert!(letter.headers.contains(&("tamis.reason".to_owned(), b"too_large".to_vec())));
+            assert!(letter.value.unwrap().len() > pad, "it is there as it came");
+        }
+        match world.raised().iter().map(String::as_str).collect::<Vec<_>>()[..] {
+            ["every-timely p0", "every-timely p1", "every-timely p3"] if refused == 0 => true,
+            ["every-timely p0", "every-timely p3"] if refused == 1 => false,
+            ref other => panic!("{other:?}"),
+        }
+    };
+    assert!(fits(long - room));
+    assert!(!fits(long));
+}
+
+#[test]
 fn the_clock_closes_the_windows_of_an_outage() {
     let world = World::of(&[Payment::new(0, NOON, "s1", 100), Payment::new(1, NOON + 30_000, "s1", 100)]);
     let mut stream = world.open(vec![rate("session_id", 1, MINUTE)], Reading::LIVE);
