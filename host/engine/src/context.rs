@@ -111,9 +111,16 @@ pub(crate) fn json(value: Value) -> Json {
         Value::Boolean(truth) => Json::Bool(truth),
         Value::Timestamp(time) => Json::String(rfc3339_millis(time)),
         Value::Decimal(hundredths) if hundredths % 100 == 0 => (hundredths / 100).into(),
-        Value::Decimal(hundredths) => (hundredths as f64 / 100.0).into(),
+        Value::Decimal(hundredths) => nearest(hundredths).into(),
         Value::Texts(texts) => bounded_list(texts).into(),
     }
+}
+
+/// The double nearest to so many hundredths.
+fn nearest(hundredths: i64) -> f64 {
+    // The division of two exact doubles is rounded once.
+    let is_exact = hundredths.unsigned_abs() <= 1 << f64::MANTISSA_DIGITS;
+    if is_exact { hundredths as f64 / 100.0 } else { format!("{hundredths}e-2").parse().expect("it is a number") }
 }
 
 /// A text as an alert has it: a longer one is cut, so that the alert's record is taken by brokers whatever an event says.
@@ -192,6 +199,8 @@ mod tests {
         check(Value::Decimal(150_000), "1500");
         check(Value::Decimal(110), "1.1");
         check(Value::Decimal(999_999_999_999_999), "9999999999999.99");
+        check(Value::Decimal(9_007_199_254_740_993), "90071992547409.94");
+        check(Value::Decimal(-9_999_999_999_999_999), "-99999999999999.98");
         check(Value::Timestamp(1_773_842_400_000), r#""2026-03-18T14:00:00.000Z""#);
         check(Value::Float64(f64::NAN), "null");
         check(Value::Float64(0.05), "0.05");
