@@ -13,7 +13,7 @@ use std::io::{Write, stdout};
 use std::path::PathBuf;
 use std::process::{Command, ExitCode};
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use clap::{Parser, Subcommand};
 use tamis_services::kafka::{Cluster, Kafka, Options, Tool};
 
@@ -127,8 +127,9 @@ fn demo_on_kafka(mut tamis: Command, components: &Components) -> Result<()> {
     run("demo", tamis)?;
     step::say(format_args!("== {DEMO_ALERTS}, as Kafka's own console consumer shows it"));
     let shown = ["--topic", DEMO_ALERTS, "--from-beginning", "--max-messages", "5", "--timeout-ms", "20000"];
-    write!(stdout(), "{}", cluster.tool(Tool::Consumer, &shown)?)?;
-    Ok(())
+    let alerts = cluster.tool(Tool::Consumer, &shown)?;
+    ensure!(alerts.lines().count() == 5, "{DEMO_ALERTS} has not five alerts: {alerts}");
+    Ok(write!(stdout(), "{alerts}")?)
 }
 
 /// From now on an interrupt does not end this program. What it starts is ended as ever.

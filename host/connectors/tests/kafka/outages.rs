@@ -3,13 +3,16 @@
 use std::time::{Duration, Instant};
 
 use tamis_connectors::kafka::{
-    KafkaConnection, KafkaSink, KafkaSource, KafkaSourceSettings, KafkaTopics, TopicSettings,
+    KafkaConnection, KafkaSink, KafkaSource, KafkaSourceSettings, KafkaTopics, KafkaTransactions, TopicSettings,
 };
 use tamis_engine::{Chunk, Read, Sink, Source};
 use tamis_model::position::Positions;
-use tamis_services::kafka::Options;
+use tamis_services::kafka::{Options, Tool};
+use tamis_services::proxy::Fault;
 
-use crate::fixture::{PATIENCE, SETTINGS, bounded, eventually, partition, read, record, start};
+use crate::fixture::{
+    OPEN_MAX, PATIENCE, SETTINGS, bounded, eventually, partition, read, record, start, until_committed,
+};
 
 /// The only broker is killed: reading and writing are outages, which heal without anybody's doing.
 #[test]
@@ -84,6 +87,43 @@ fn one_of_three_brokers_is_killed() {
     let read = read(&mut source, &partition(&topic, 0)).0;
     let read: Vec<_> = read.into_iter().map(|record| String::from_utf8(record.value.unwrap()).unwrap()).collect();
     assert_eq!(read, values);
+}
+
+/// Whether a commit was done whose answer is lost, only the brokers know: who takes over goes on behind it.
+#[test]
+fn a_commit_whose_answer_is_lost_was_done_once() {
+    let cluster = start(1, Options { proxied: true, ..Options::default() });
+    let connection = KafkaConnection::plain(cluster.bootstrap());
+    let topic = "unanswered".to_owned();
+    KafkaTopics::new(connection.clone()).create(std::slice::from_ref(&topic), SETTINGS).unwrap();
+    let open = || KafkaTransactions::open(&connection, "unanswered", OPEN_MAX);
+    let transactions = open().unwrap();
+    transactions.write(&[record(&topic, "1")]).unwrap();
+    transactions.flush().unwrap();
+    let proxy = cluster.proxy(0);
+    proxy.fail(Fault::HoldAnswers);
+    let error = std::thread::scope(|scope| {
+        let commit = scope.spawn(|| transactions.commit());
+        // The record, and the mark of the transaction.
+        eventually("the broker has committed", || {
+            let ends = cluster.tool(Tool::Offsets, &["--topic", &topic]).unwrap();
+            ends.trim() == format!("{topic}:0:2")
+        });
+        proxy.fail(Fault::Cut);
+        commit.join().unwrap().unwrap_err()
+    });
+    assert!(error.can_retry(), "{}", error.chain());
+    transactions.write(&[record(&topic, "lost")]).expect_err("nobody knows how far it is");
+    proxy.join();
+    let mut next = None;
+    eventually("the broker is there again", || {
+        next = open().ok();
+        next.is_some()
+    });
+    let next = next.unwrap();
+    next.write(&[record(&topic, "2")]).unwrap();
+    next.commit().unwrap();
+    until_committed(&connection, &topic, &["1", "2"]);
 }
 
 /// A partition of which no broker is left is not at its end, whatever was read of it: records may lie in it.
