@@ -14,6 +14,10 @@ use crate::host::check_offsets;
 use crate::lift::lift;
 use crate::wire;
 
+/// So that a key and its state go into one record of a changelog, whatever the key: no event has more than a megabyte. What a busy key would
+/// have beyond that is refused, event by event, instead of the checkpoint.
+const STATE_BYTES_MAX: usize = (1 << 20) - (8 << 10);
+
 /// The outcome as the engine takes it, or the breach of contract in words.
 pub(crate) fn checked(outcome: wire::RuleOutcome, given: &Keyed<'_>, manifest: &Manifest) -> Result<Judged, String> {
     let bounds = Bounds { given, manifest, values: manifest.finding_values() };
@@ -73,6 +77,12 @@ pub(crate) fn states(states: wire::StringsBuf, keys: usize) -> Result<StringsBuf
         return Ok(StringsBuf::default());
     }
     check_offsets(&states.offsets, states.data.len()).map_err(|why| format!("states with {why}"))?;
+    if states.data.len() > STATE_BYTES_MAX {
+        let longest = states.offsets.windows(2).map(|pair| (pair[1] - pair[0]) as usize).max().unwrap_or(0);
+        if longest > STATE_BYTES_MAX {
+            return Err(format!("a state of {longest} bytes, and one key may have {STATE_BYTES_MAX}"));
+        }
+    }
     Ok(StringsBuf { offsets: states.offsets, data: states.data })
 }
 

@@ -33,6 +33,7 @@ fn each_breach_is_isolated_and_the_counts_of_the_others_are_right() {
         ("too_few_states", "states for"),
         ("falling_states", "offsets that fall"),
         ("states_beyond", "offsets up to 4294967295"),
+        ("long_state", "bytes, and one key may have 1040384"),
         ("too_many_wakes", "wakes for"),
     ] {
         // Keys take turns; the poison row is one of key `b`.

@@ -1,15 +1,12 @@
 //! Several hosts, one group: they raise what one host alone would, while slices move between them and everything else fails.
 
 use std::collections::BTreeSet;
-use std::fs::{self, File};
-use std::io::{BufRead, BufReader};
-use std::path::PathBuf;
-use std::process::Child;
+use std::fs;
 use std::time::Duration;
 
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
-use serde_json::{Value, json};
+use serde_json::json;
 use tamis_services::kafka::{Cluster, Kafka, Options};
 use tamis_services::proxy::Fault;
 
@@ -17,8 +14,9 @@ use crate::chaos::{assert_nothing_amiss, hit};
 use crate::feed;
 use crate::kafka::{expected, found, home, send};
 use crate::observed::{page, samples};
-use crate::process::{Home, Served, TRY_AGAIN, terminate, until};
+use crate::process::{Home, Served, until};
 use crate::results::{Results, results};
+use crate::worker::{Worker, sum};
 
 /// Rules whose alerts do not wait for windows: a host that goes on closes none of long ago. One has no key, one has another than the topic.
 const PLUGINS: [&str; 2] = ["payment-direct-fraud", "card-testing"];
@@ -26,106 +24,20 @@ const PAYMENTS: u64 = 4_000;
 /// Payments between two faults.
 const STEP: u64 = 400;
 pub const SLICES: usize = 4;
+/// Whoever is silent for so long is given up.
+pub const SESSION: Duration = Duration::from_secs(6);
 
 /// A home of the group.
 pub fn member(cluster: &Cluster, delivery: &str, plugins: &[&str]) -> Home {
     let home = home(cluster, delivery, plugins);
     let file = home.path().join("tamis.toml");
     let written = fs::read_to_string(&file).unwrap();
-    fs::write(&file, format!("{written}shared = true\nsession_timeout_ms = 6000\npartitions = {SLICES}\n")).unwrap();
+    fs::write(
+        &file,
+        format!("{written}shared = true\nsession_timeout_ms = {}\npartitions = {SLICES}\n", SESSION.as_millis()),
+    )
+    .unwrap();
     home
-}
-
-/// A host that has a share, and what it says.
-pub struct Worker {
-    child: Child,
-    log: PathBuf,
-    /// Where it shows how it is.
-    address: String,
-}
-
-impl Worker {
-    pub fn start(home: &Home, run: u32) -> Self {
-        let log = home.path().join(format!("worker-{run}.log"));
-        let mut command = home.command(&["worker", "--listen", "127.0.0.1:0"]);
-        let mut child = command.stderr(File::create(&log).unwrap()).spawn().unwrap();
-        let mut said = String::new();
-        BufReader::new(child.stdout.as_mut().unwrap()).read_line(&mut said).unwrap();
-        let said: Value = serde_json::from_str(&said).unwrap_or_else(|error| panic!("{error}: {said:?}"));
-        Self { child, log, address: said["metrics"].as_str().unwrap().to_owned() }
-    }
-
-    /// Why it is not ready.
-    fn lacks(&self) -> Option<String> {
-        let agent: ureq::Agent = ureq::Agent::config_builder().http_status_as_error(false).build().into();
-        let mut answer = agent.get(format!("http://{}/readyz", self.address)).call().unwrap();
-        let report: Value = serde_json::from_str(&answer.body_mut().read_to_string().unwrap()).unwrap();
-        assert_eq!(answer.status() == 200, report["ready"] == true, "{report}");
-        report["parts"][0]["reason"].as_str().map(str::to_owned)
-    }
-
-    /// What its metrics come to whose names begin so.
-    fn sum(&self, begins: &str) -> f64 {
-        sum(&format!("http://{}/metrics", self.address), begins)
-    }
-
-    /// The slices that it has, by its own words.
-    fn slices(&self) -> BTreeSet<u32> {
-        let mut slices = BTreeSet::new();
-        for line in fs::read_to_string(&self.log).unwrap().lines() {
-            let numbers = || {
-                let (_, list) = line.split_once("slices=[").unwrap();
-                let list = list.split_once(']').unwrap().0;
-                list.split(", ").map(|number| number.parse().unwrap()).collect::<BTreeSet<u32>>()
-            };
-            if line.contains("taking on") {
-                slices.extend(numbers());
-            } else if line.contains("giving up") {
-                slices.retain(|slice| !numbers().contains(slice));
-            }
-        }
-        slices
-    }
-
-    /// All that it shows and has said.
-    fn says(&self) -> String {
-        let page = page(&format!("http://{}/metrics", self.address));
-        format!("{page}\n{}", fs::read_to_string(&self.log).unwrap())
-    }
-
-    pub fn until_it_has(&self, count: usize) {
-        until(&format!("the worker has {count} slices"), || self.slices().len() == count);
-    }
-
-    fn kill(mut self) {
-        self.child.kill().unwrap();
-        self.child.wait().unwrap();
-    }
-
-    pub fn terminate(self) {
-        self.end(&[0]);
-    }
-
-    /// The same amid faults: one that it has just met is what it ends with.
-    fn terminate_amid_faults(self) {
-        self.end(&[0, TRY_AGAIN]);
-    }
-
-    fn end(mut self, codes: &[i32]) {
-        terminate(&self.child);
-        let status = self.child.wait().unwrap();
-        let is_right = status.code().is_some_and(|code| codes.contains(&code));
-        assert!(is_right, "{status}: {}", fs::read_to_string(&self.log).unwrap());
-    }
-}
-
-/// A test that fails leaves nothing running.
-impl Drop for Worker {
-    fn drop(&mut self) {
-        // Most times it has ended.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -133,6 +45,7 @@ enum Do {
     KillHost,
     KillWorker,
     StopWorker,
+    FreezeWorker,
     KillBroker,
     Network(Fault),
 }
@@ -140,8 +53,9 @@ enum Do {
 /// Every kind of fault in some order.
 fn doings(chance: &mut ChaCha8Rng) -> Vec<Do> {
     let network = [Fault::Cut, Fault::Stall, Fault::HoldAnswers].map(Do::Network);
-    let hosts = [Do::KillHost, Do::KillWorker, Do::KillWorker, Do::StopWorker, Do::StopWorker, Do::KillBroker];
-    let mut all: Vec<Do> = hosts.into_iter().chain(network).collect();
+    let worker = [Do::KillWorker, Do::KillWorker, Do::StopWorker, Do::StopWorker, Do::FreezeWorker];
+    let hosts = worker.into_iter().chain([Do::KillHost, Do::KillBroker]);
+    let mut all: Vec<Do> = hosts.chain(network).collect();
     (1..all.len()).rev().for_each(|last| all.swap(last, chance.random_range(0..=last)));
     all
 }
@@ -186,6 +100,11 @@ async fn survives(delivery: &str, seed: u64) {
                 worker.until_it_has(SLICES / 2);
                 moves += 1;
             }
+            Do::FreezeWorker => {
+                worker.sleep_for_too_long();
+                worker.until_it_has(SLICES / 2);
+                moves += 2;
+            }
             Do::KillBroker => {
                 cluster.kill(0).unwrap();
                 cluster.restart(0).unwrap();
@@ -197,7 +116,7 @@ async fn survives(delivery: &str, seed: u64) {
     embedded.run(&["run", "streams", "--until-end"]);
     let expected = expected(&embedded).await;
     let topics = || expected.keys().filter_map(|place| place.strip_prefix("topic ")).map(str::to_owned);
-    assert!(topics().count() > 2 && moves == 6, "{:?}", expected.keys());
+    assert!(topics().count() > 2 && moves == 8, "{:?}", expected.keys());
     let deadline = std::time::Instant::now() + Duration::from_secs(120);
     loop {
         let found = results(serving.path(), &["payments"]).await;
@@ -230,10 +149,6 @@ async fn a_group_loses_and_doubles_nothing_at_least_once() {
 #[tokio::test]
 async fn a_group_loses_and_doubles_nothing_exactly_once() {
     survives("exactly_once", 5).await;
-}
-
-fn sum(url: &str, begins: &str) -> f64 {
-    samples(&page(url)).iter().filter(|(name, _)| name.starts_with(begins)).map(|(_, value)| value).sum()
 }
 
 /// How many sessions 600 payments have, none of which is over.

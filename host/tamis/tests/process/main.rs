@@ -20,3 +20,4 @@ mod results;
 mod serve;
 mod shared;
 mod swaps;
+mod worker;

@@ -60,8 +60,13 @@ impl Home {
 
 /// Tells a process to end, as a service manager does.
 pub fn terminate(child: &Child) {
-    let killed = Command::new("kill").args(["-TERM", &child.id().to_string()]).status().unwrap();
-    assert!(killed.success());
+    signal(child, "-TERM");
+}
+
+/// Sends a process a signal.
+pub fn signal(child: &Child, signal: &str) {
+    let sent = Command::new("kill").args([signal, &child.id().to_string()]).status().unwrap();
+    assert!(sent.success(), "{signal}");
 }
 
 /// Waits for something to hold.

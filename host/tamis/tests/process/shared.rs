@@ -14,10 +14,11 @@ use tamis_model::position::Partition;
 use tamis_model::record::Record;
 use tamis_services::kafka::{Cluster, Kafka, Options};
 
-use crate::group::{SLICES, Worker, member};
+use crate::group::{SLICES, member};
 use crate::kafka::home;
 use crate::process::{Served, components};
 use crate::results::{records, results};
+use crate::worker::Worker;
 
 const SEED: u64 = 7;
 /// Behind the day: it closes all windows of it.

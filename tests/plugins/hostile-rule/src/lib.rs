@@ -117,6 +117,13 @@ fn texts_of(strings: &Strings) -> Vec<String> {
     strings.offsets.windows(2).map(value).collect()
 }
 
+/// Longer than a key's state may be, and shorter than all that a call may return.
+fn lengthen_last_state(outcome: &mut RuleOutcome) {
+    let end = outcome.states.data.len() + ((1 << 20) - (8 << 10));
+    outcome.states.data.resize(end, b'0');
+    *outcome.states.offsets.last_mut().unwrap() = end as u32;
+}
+
 /// Breaks the contract in the way that the command names.
 fn spoil(command: &str, row: u32, outcome: &mut RuleOutcome) {
     let mut find = |subject| outcome.findings.push(finding(subject, command.to_owned()));
@@ -134,6 +141,7 @@ fn spoil(command: &str, row: u32, outcome: &mut RuleOutcome) {
         "too_few_states" => drop(outcome.states.offsets.pop()),
         "falling_states" => outcome.states.offsets[0] = u32::MAX,
         "states_beyond" => *outcome.states.offsets.last_mut().unwrap() = u32::MAX,
+        "long_state" => lengthen_last_state(outcome),
         "too_many_wakes" => outcome.wakes.push(0),
         _ => spoil_emitted(command, outcome),
     }
