@@ -42,6 +42,7 @@ use tower_http::request_id::{MakeRequestUuid, PropagateRequestIdLayer, SetReques
 pub use decisions::{Desk, OpenTopics};
 pub use jobs::{Asked, Jobs, RunRequest};
 pub use metrics::router as metrics_router;
+pub use readiness::{BesideStreams, Part};
 pub use resources::letter_id;
 pub use server::{TlsFiles, serve};
 pub use streams::{StreamState, StreamStatus, Streams};
@@ -71,6 +72,8 @@ pub struct Api {
     pub jobs: Jobs,
     /// Where decisions are asked for.
     pub decisions: Desk,
+    /// What else the host is there for.
+    pub beside: Vec<BesideStreams>,
     /// The time of day.
     pub clock: Arc<dyn Clock>,
 }

@@ -1,5 +1,6 @@
 //! Whether the host does what it is there for: asked by whatever watches it, and answered truthfully.
 
+use std::sync::Weak;
 use std::time::{Duration, Instant};
 
 use serde::Serialize;
@@ -49,15 +50,27 @@ struct PartReport {
 }
 
 /// What must be ready.
-#[derive(Clone, Copy, Debug, Serialize, ToSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
-enum Part {
+pub enum Part {
     /// It judges by the rules as they are now.
     Stream,
     /// It answers.
     Catalogue,
     /// It can be written.
     Disk,
+    /// Topics go into it. Told by a host that archives.
+    Archive,
+    /// What a group of hosts raises goes to lake and warehouse. Told by the host of a group that serves.
+    Delivery,
+}
+
+/// Work beside the streams that a host is there for.
+pub struct BesideStreams {
+    /// Which.
+    pub part: Part,
+    /// Whoever does it holds this for as long as it goes on, pauses after outages included.
+    pub held: Weak<()>,
 }
 
 /// Whether a host is ready now that has nothing but streams, and is told the rules by another one.
@@ -72,12 +85,24 @@ pub(crate) async fn readiness(app: &App) -> ReadinessReport {
         Ok(newest) => (stream(app, newest).await, Ok(())),
         Err(reason) => (Err("nobody knows what is to run".to_owned()), Err(reason)),
     };
-    report([(Part::Stream, stream), (Part::Catalogue, catalogue), (Part::Disk, disk(app).await)])
+    let beside = app.api.beside.iter().map(|work| (work.part, work.goes_on()));
+    let parts = [(Part::Stream, stream), (Part::Catalogue, catalogue), (Part::Disk, disk(app).await)];
+    report(parts.into_iter().chain(beside))
 }
 
-fn report<const N: usize>(parts: [(Part, Result<(), String>); N]) -> ReadinessReport {
-    let parts = parts.map(|(part, found)| PartReport { part, ready: found.is_ok(), reason: found.err() });
-    ReadinessReport { ready: parts.iter().all(|part| part.ready), parts: parts.into() }
+fn report(parts: impl IntoIterator<Item = (Part, Result<(), String>)>) -> ReadinessReport {
+    let report = |(part, found): (_, Result<_, _>)| PartReport { part, ready: found.is_ok(), reason: found.err() };
+    let parts: Vec<_> = parts.into_iter().map(report).collect();
+    ReadinessReport { ready: parts.iter().all(|part| part.ready), parts }
+}
+
+impl BesideStreams {
+    fn goes_on(&self) -> Result<(), String> {
+        match self.held.strong_count() {
+            0 => Err("it has failed, and does not begin again before the next start".to_owned()),
+            _ => Ok(()),
+        }
+    }
 }
 
 /// It judges by the newest rules, or there is none that runs.

@@ -42,7 +42,7 @@ pub(crate) async fn healthz() -> Json<Alive> {
     Json(Alive { alive: true })
 }
 
-/// Whether the stream runs by the newest rules, the catalogue answers and the disk can be written.
+/// Whether the stream runs by the newest rules, the catalogue answers, the disk can be written, and what else the host is there for goes on.
 #[utoipa::path(
     get, path = "/readyz", tag = "health",
     responses(

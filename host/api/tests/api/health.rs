@@ -87,6 +87,15 @@ async fn a_host_without_rules_is_ready_when_nothing_else_is_wrong() {
     assert_eq!(report[1], json!(["catalogue", "it does not answer"]));
 }
 
+#[tokio::test]
+async fn a_host_whose_archive_has_failed_for_good_is_not_ready() {
+    let home = Home::populated().await;
+    assert_eq!(missing(&home).await, json!([]));
+    drop(home.archive.lock().unwrap().take());
+    let reason = "it has failed, and does not begin again before the next start";
+    assert_eq!(missing(&home).await, json!([["archive", reason]]));
+}
+
 /// A host that has nothing but streams shows how they are to whoever reaches it.
 #[tokio::test]
 async fn a_worker_shows_its_streams_alone() {

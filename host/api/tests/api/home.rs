@@ -7,7 +7,8 @@ use std::sync::{Arc, Mutex};
 use axum::Router;
 use axum::body::Bytes;
 use tamis_api::{
-    Api, Asked, BacktestRequest, Desk, Jobs, RunRequest, StreamState, StreamStatus, Streams, TokenRequest,
+    Api, Asked, BacktestRequest, BesideStreams, Desk, Jobs, Part, RunRequest, StreamState, StreamStatus, Streams,
+    TokenRequest,
 };
 use tamis_catalog::roles::{Permission, Role};
 use tamis_catalog::{Actor, Catalog, Change, Conflict};
@@ -57,6 +58,8 @@ pub struct Home {
     pub redriven: Arc<Mutex<Vec<Redrive>>>,
     /// Who waits for decisions.
     pub decisions: Decisions,
+    /// As long as it is there the archive goes on.
+    pub archive: Mutex<Option<Arc<()>>>,
     pub router: Router,
     pub contract: Arc<Contract>,
     tokens: AtomicUsize,
@@ -93,7 +96,7 @@ impl Home {
         let status = watch::Sender::new(StreamStatus { state: StreamState::Running, ..StreamStatus::starting(NOON) });
         let (obeys, redriven) = (Arc::new(Mutex::new(Obeys::Takes)), Arc::<Mutex<Vec<Redrive>>>::default());
         tokio::spawn(follow(registry.clone(), status.clone(), Arc::clone(&obeys)));
-        let decisions = Decisions::default();
+        let (decisions, archive) = (Decisions::default(), Arc::new(()));
         let api = Api {
             registry: registry.clone(),
             streams: Streams {
@@ -105,12 +108,27 @@ impl Home {
             influx: None,
             jobs: jobs(&registry),
             decisions: desk(&decisions, at("topics")),
+            beside: vec![BesideStreams { part: Part::Archive, held: Arc::downgrade(&archive) }],
             clock: Arc::<TestClock>::clone(&clock),
         };
         let router = tamis_api::router(Arc::new(api));
         let contract = Arc::new(contract(&router).await);
         let tokens = AtomicUsize::new(0);
-        Self { folder, registry, warehouse, clock, status, obeys, redriven, decisions, router, contract, tokens }
+        let archive = Mutex::new(Some(archive));
+        Self {
+            folder,
+            registry,
+            warehouse,
+            clock,
+            status,
+            obeys,
+            redriven,
+            decisions,
+            archive,
+            router,
+            contract,
+            tokens,
+        }
     }
 
     pub fn catalog(&self) -> &Catalog {

@@ -79,6 +79,8 @@ impl KafkaConnection {
         config.set("bootstrap.servers", &self.bootstrap_servers);
         config.set("client.id", "tamis");
         config.set("log.connection.close", "false");
+        // A producer's default is another: a topic that is deleted while it is written to would come back, with the brokers' settings.
+        config.set("allow.auto.create.topics", "false");
         // After a broker comes back it is found within a second, and not after ten.
         config.set("reconnect.backoff.ms", "50").set("reconnect.backoff.max.ms", "1000");
         let protocol = match (&self.tls, &self.sasl) {

@@ -65,12 +65,19 @@ impl Refusal {
     /// Takes what a client says beside its answers.
     pub fn hear(&self, error: &KafkaError, reason: &str) {
         tracing::debug!("Kafka: {error}: {reason}");
-        let code = error.rdkafka_error_code();
-        // A broker that goes away in the middle of it has refused nobody.
-        let has_broken = ["Disconnected", "Connection reset", "Connection closed", "timed out"];
-        if matches!(code, Some(RDKafkaErrorCode::Authentication | RDKafkaErrorCode::SSL))
-            && !has_broken.iter().any(|words| reason.contains(words))
-        {
+        let says_any = |words: &[&str]| words.iter().any(|words| reason.contains(words));
+        let is_refused = match error.rdkafka_error_code() {
+            // A broker that goes away in the middle of it has refused nobody.
+            Some(RDKafkaErrorCode::Authentication | RDKafkaErrorCode::SSL) => {
+                !says_any(&["Disconnected", "Connection reset", "Connection closed", "timed out"])
+            }
+            // In TLS 1.3 a client has shaken hands before the broker has looked at its certificate: it is told afterwards.
+            Some(RDKafkaErrorCode::BrokerTransportFailure) => {
+                says_any(&["SSL alert"]) && says_any(&["certificate", "unknown ca", "access denied"])
+            }
+            _ => false,
+        };
+        if is_refused {
             *self.lock() = Some(reason.to_owned());
         }
     }
@@ -114,4 +121,41 @@ pub(super) trait Refused {
 /// The topics that are not there, and how they are made.
 pub(super) fn missing(operation: &'static str, topics: &str) -> Error {
     Error::new(Kind::Missing, operation, topics).because("no broker has it: `tamis topics create` makes it")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use super::*;
+
+    #[test]
+    fn a_refusal_is_why_nobody_answers_until_somebody_does() {
+        let refusal = Refusal::default();
+        let unanswered = || Err::<(), _>(KafkaError::MetadataFetch(RDKafkaErrorCode::BrokerTransportFailure));
+        let check = |code, reason: &str, expected: Kind, questions: u32| {
+            let asked = Cell::new(0);
+            let ask = |_| {
+                asked.set(asked.get() + 1);
+                unanswered()
+            };
+            let hear = || refusal.hear(&KafkaError::Global(code), reason);
+            let error = refusal.judge("ask", "a", ask, hear).unwrap_err();
+            assert_eq!((error.kind(), asked.get()), (expected, questions), "{reason}");
+        };
+        let wrong = "Authentication failed: Invalid username or password";
+        check(RDKafkaErrorCode::Authentication, wrong, Kind::Invalid, 1);
+        check(RDKafkaErrorCode::SSL, "certificate verify failed", Kind::Invalid, 1);
+        check(RDKafkaErrorCode::SSL, "SSL handshake failed: Disconnected", Kind::Outage, 2);
+        let afterwards = RDKafkaErrorCode::BrokerTransportFailure;
+        let told =
+            "Receive failed: error:0A000416:SSL routines::ssl/tls alert certificate unknown: SSL alert number 46";
+        check(afterwards, told, Kind::Invalid, 1);
+        check(afterwards, &told.replace("certificate unknown", "internal error"), Kind::Outage, 2);
+        check(afterwards, "Receive failed: Connection reset by peer", Kind::Outage, 2);
+        check(RDKafkaErrorCode::AllBrokersDown, "1/1 brokers are down", Kind::Outage, 2);
+        refusal.hear(&KafkaError::Global(RDKafkaErrorCode::Authentication), "not yet known");
+        refusal.judge("ask", "a", |_| Ok(()), || ()).unwrap();
+        assert!(refusal.judge("ask", "a", |_| unanswered(), || ()).unwrap_err().can_retry());
+    }
 }

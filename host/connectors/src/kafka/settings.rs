@@ -135,7 +135,6 @@ impl KafkaSourceSettings {
         // What retention has deleted is never passed over in silence.
         config.set("auto.offset.reset", "error");
         config.set("isolation.level", "read_committed");
-        config.set("allow.auto.create.topics", "false");
         config.set("enable.partition.eof", "true");
         config.set("queued.min.messages", "1000000");
         config.set("queued.max.messages.kbytes", self.queue_kib.to_string());

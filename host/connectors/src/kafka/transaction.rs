@@ -48,6 +48,7 @@ impl KafkaTransactions {
         config.set("transaction.timeout.ms", open_max.as_millis().to_string());
         config.set("message.timeout.ms", DELIVERY_MAX.min(open_max).as_millis().to_string());
         let writer = Writer::open(connection, &mut config)?;
+        writer.admitted()?;
         let transactions = Transactions { writer, id: id.to_owned(), open_max, began: None, broken: None };
         transactions.step("take over", || transactions.writer.producer().init_transactions(REQUEST_MAX))?;
         Ok(Self(Arc::new(Mutex::new(transactions))))

@@ -11,6 +11,7 @@ use rdkafka::Message;
 use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{DeliveryResult, Header, OwnedHeaders};
+use rdkafka::metadata::Metadata;
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer, ProducerContext, PurgeConfig};
 use tamis_engine::{Clock, SystemClock};
 use tamis_model::record::Record;
@@ -95,6 +96,18 @@ impl Writer {
         takes_back.store(false, Ordering::Relaxed);
     }
 
+    /// Fails when the brokers do not let it in, and says why: what else is asked of them waits for long before it does so.
+    pub fn admitted(&self) -> Result<()> {
+        self.metadata().map(drop)
+    }
+
+    fn metadata(&self) -> Result<Metadata> {
+        let Link { producer, brokers } = &*self.link;
+        let ask = |max| producer.client().fetch_metadata(None, max);
+        let hear = || producer.poll(LOOK_EVERY);
+        producer.context().refusal().judge("list the topics of", brokers, ask, hear)
+    }
+
     fn send(&self, record: &Record) -> Result<()> {
         let link = &*self.link;
         let mut message = BaseRecord::with_opaque_to(&record.topic, Arc::clone(&self.lot)).timestamp(record.timestamp);
@@ -134,10 +147,7 @@ impl Writer {
         if self.topics.contains(topic) {
             return Ok(());
         }
-        let Link { producer, brokers } = &*self.link;
-        let ask = |max| producer.client().fetch_metadata(None, max);
-        let hear = || producer.poll(LOOK_EVERY);
-        let metadata = producer.context().refusal().judge("list the topics of", brokers, ask, hear)?;
+        let metadata = self.metadata()?;
         self.topics = metadata.topics().iter().map(|topic| topic.name().to_owned()).collect();
         if self.topics.contains(topic) { Ok(()) } else { Err(missing("write to topic", topic)) }
     }
@@ -237,7 +247,6 @@ impl ProducerContext for Deliveries {
 
 #[cfg(test)]
 mod tests {
-    use std::cell::Cell;
     use std::ffi::CString;
 
     use rdkafka::bindings as native;
@@ -317,29 +326,5 @@ mod tests {
         assert!(!waiting.is_finished(), "nobody has it");
         writer.producer().purge(PurgeConfig::default().queue().inflight());
         assert!(waiting.join().unwrap().is_err(), "and nobody ever will");
-    }
-
-    #[test]
-    fn a_refusal_is_why_nobody_answers_until_somebody_does() {
-        let refusal = Refusal::default();
-        let unanswered = || Err::<(), _>(KafkaError::MetadataFetch(RDKafkaErrorCode::BrokerTransportFailure));
-        let check = |code, reason: &str, expected: Kind, questions: u32| {
-            let asked = Cell::new(0);
-            let ask = |_| {
-                asked.set(asked.get() + 1);
-                unanswered()
-            };
-            let hear = || refusal.hear(&KafkaError::Global(code), reason);
-            let error = refusal.judge("ask", "a", ask, hear).unwrap_err();
-            assert_eq!((error.kind(), asked.get()), (expected, questions), "{reason}");
-        };
-        let wrong = "Authentication failed: Invalid username or password";
-        check(RDKafkaErrorCode::Authentication, wrong, Kind::Invalid, 1);
-        check(RDKafkaErrorCode::SSL, "certificate verify failed", Kind::Invalid, 1);
-        check(RDKafkaErrorCode::SSL, "SSL handshake failed: Disconnected", Kind::Outage, 2);
-        check(RDKafkaErrorCode::AllBrokersDown, "1/1 brokers are down", Kind::Outage, 2);
-        refusal.hear(&KafkaError::Global(RDKafkaErrorCode::Authentication), "not yet known");
-        refusal.judge("ask", "a", |_| Ok(()), || ()).unwrap();
-        assert!(refusal.judge("ask", "a", |_| unanswered(), || ()).unwrap_err().can_retry());
     }
 }

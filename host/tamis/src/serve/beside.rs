@@ -1,10 +1,11 @@
 //! Work beside the stream under supervision, each on its own thread, so that it holds nobody up; it is begun again after an outage.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Weak};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use tamis_api::{BesideStreams, Part};
 use tamis_catalog::operations::Trouble;
 use tamis_connectors::ProcessLock;
 use tamis_engine::{Clock, SystemClock};
@@ -43,8 +44,21 @@ impl Beside {
 
     /// Starts it; it ends when `stop` is set, or when only people can help. The thread is none of `runtime`.
     pub fn start(self, host: &Host, runtime: &Handle, stop: &Arc<AtomicBool>) -> Working {
-        let (host, runtime, stop) = (host.clone(), runtime.clone(), Arc::clone(stop));
-        Working { work: self, thread: std::thread::spawn(move || self.supervise(&host, &runtime, &stop)) }
+        let (host, runtime, stop, held) = (host.clone(), runtime.clone(), Arc::clone(stop), Arc::new(()));
+        let while_held = Arc::downgrade(&held);
+        let work = move || {
+            // However it ends, when it panics too, this goes.
+            let _held = held;
+            self.supervise(&host, &runtime, &stop);
+        };
+        Working { work: self, held: while_held, thread: std::thread::spawn(work) }
+    }
+
+    const fn part(self) -> Part {
+        match self {
+            Self::Archive => Part::Archive,
+            Self::Delivery => Part::Delivery,
+        }
     }
 
     const fn name(self) -> &'static str {
@@ -101,10 +115,17 @@ impl Beside {
 /// Work at work.
 pub(super) struct Working {
     work: Beside,
+    /// By the thread, as long as it goes on.
+    held: Weak<()>,
     thread: JoinHandle<()>,
 }
 
 impl Working {
+    /// As those learn of it who ask whether the host is ready.
+    pub fn shown(&self) -> BesideStreams {
+        BesideStreams { part: self.work.part(), held: self.held.clone() }
+    }
+
     /// Waits for work that was told to end; what it has not saved by then is done again at the next start.
     pub fn end(self, deadline: Instant) {
         while !self.thread.is_finished() && Instant::now() < deadline {

@@ -115,7 +115,8 @@ impl Serving {
         let (shutdown, ended) = watch::channel(false);
         let (status, handle) = (&streams.status, streams.streams());
         let (context, stop) = (jobs::backtest_context(host), Arc::new(AtomicBool::new(false)));
-        let beside = Beside::all(host).into_iter().map(|work| work.start(host, &Handle::current(), &stop)).collect();
+        let beside = Beside::all(host).into_iter().map(|work| work.start(host, &Handle::current(), &stop));
+        let beside: Vec<_> = beside.collect();
         let mut tasks = vec![
             tokio::spawn(rules::follow(host.registry.clone(), status.clone(), handle.commands.clone())),
             tokio::spawn(schedules::run(host.clone(), nightly_at)),
@@ -130,6 +131,7 @@ impl Serving {
             influx: host.influx.clone(),
             jobs: jobs::jobs(host, &context),
             decisions: decisions::desk(host),
+            beside: beside.iter().map(Working::shown).collect(),
             clock: Arc::new(SystemClock),
         };
         let api = Arc::new(api);

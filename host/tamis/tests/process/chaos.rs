@@ -1,110 +1,229 @@
 //! Hosts, brokers and the network between them fail at random moments, and nothing is lost, doubled or made up.
 //!
-//! Payments with ids of their own flow through a cluster while its host is killed, its broker is killed and comes back, and the network is cut,
-//! stalls or loses answers. In the end lake and warehouse hold what an undisturbed run of the same payments leaves, in
-//! `exactly_once` topics as their readers of committed records see them do so too, and in `at_least_once` topics hold nothing else.
+//! A shop's payments and orders flow through a cluster while its host is killed amid work, its broker is killed and comes back, and the network
+//! is cut, stalls or loses answers, once for longer than a transaction may be open. In the end lake and warehouse hold what an undisturbed run of the
+//! same events leaves, in `exactly_once` topics as their readers of committed records see them do so too, and in `at_least_once` topics
+//! hold nothing else.
 
+use std::collections::BTreeSet;
+use std::ops::Range;
+use std::path::Path;
+use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
-use tamis_services::kafka::{Cluster, Kafka, Options};
+use serde_json::Value;
+use tamis_connectors::FileCheckpoints;
+use tamis_engine::CheckpointStore;
+use tamis_services::kafka::{Cluster, Kafka, Options, Tool};
 use tamis_services::proxy::Fault;
 
-use crate::feed;
-use crate::kafka::{expected, found, home, judged, send};
+use crate::kafka::{home, topic};
 use crate::process::{Home, PATIENCE, Served};
 use crate::results::{Results, assert_same};
+use crate::shop::{PLUGINS, Shop, TRANSACTION_MS, expected, found, judged, slowed, until_it_judges};
 
-/// Rules whose alerts do not wait for windows: a host that goes on closes none of long ago.
-const PLUGINS: [&str; 2] = ["payment-direct-fraud", "card-testing"];
-const PAYMENTS: u64 = 6_000;
-/// Payments between two faults.
-const STEP: u64 = 500;
+/// What `tamis topics create` makes of a topic.
+const PARTITIONS: u32 = 6;
+/// Longer than clients wait for a broker and groups for a member.
+pub const OUTAGE: Duration = Duration::from_secs(8);
+/// Longer than brokers leave a transaction open.
+pub const STALL: Duration = Duration::from_millis(TRANSACTION_MS as u64 + 1_500);
+/// How often a long stall is tried until it meets an open transaction.
+pub const TRIES: usize = 3;
 
 #[derive(Clone, Copy, Debug)]
 enum Do {
     KillHost,
+    /// Amid its work, and again while it starts.
+    KillHostTwice,
     KillBroker,
+    BrokerIsAway,
     Network(Fault),
+    StallForLong,
 }
 
-/// Every kind of fault, several times.
-fn doings(chance: &mut ChaCha8Rng) -> Vec<Do> {
+/// Every kind of fault in some order; of those that last for long the one that is worse for such a delivery.
+fn doings(chance: &mut ChaCha8Rng, delivery: &str) -> Vec<Do> {
     let network = [Fault::Cut, Fault::Stall, Fault::HoldAnswers].map(Do::Network);
-    let hosts = [Do::KillHost; 5];
-    let mut all: Vec<Do> = hosts.into_iter().chain([Do::KillBroker; 3]).chain(network).collect();
-    // Fisher and Yates' shuffle.
+    let lasting = if delivery == "exactly_once" { Do::StallForLong } else { Do::BrokerIsAway };
+    let once = [Do::KillHostTwice, Do::KillBroker, lasting];
+    shuffled(chance, [Do::KillHost; 3].into_iter().chain(once).chain(network))
+}
+
+/// Fisher and Yates' shuffle.
+pub fn shuffled<T>(chance: &mut ChaCha8Rng, all: impl IntoIterator<Item = T>) -> Vec<T> {
+    let mut all: Vec<T> = all.into_iter().collect();
     (1..all.len()).rev().for_each(|last| all.swap(last, chance.random_range(0..=last)));
     all
 }
 
-async fn survives(delivery: &str, seed: u64) {
-    let mut chance = ChaCha8Rng::seed_from_u64(seed);
-    let options = Options { proxied: true, ..Options::default() };
-    let mut cluster = Cluster::start(&Kafka::install().unwrap(), 1, options).unwrap();
-    let (embedded, clustered) = (Home::with(&PLUGINS), home(&cluster, delivery, &PLUGINS));
-    feed::append(embedded.path(), 0..PAYMENTS);
-    clustered.run(&["topics", "create"]);
-    let mut served = Served::start(&clustered);
-    let token = served.token.clone().unwrap();
-    let (mut sent, mut host_deaths, mut broker_deaths, mut hits) = (0, 0, 0, 0);
-    for doing in doings(&mut chance) {
-        send(&embedded, &cluster, sent..sent + STEP);
-        sent += STEP;
-        // At some moment on the way of these payments.
-        std::thread::sleep(Duration::from_millis(chance.random_range(0..400)));
+/// A host at the mercy of chance.
+struct Chaos<'a> {
+    chance: ChaCha8Rng,
+    cluster: Cluster,
+    home: &'a Home,
+    delivery: &'a str,
+    shop: Shop,
+    /// None while it is dead.
+    served: Option<Served>,
+    /// Of each kill how much was not in a checkpoint of what the host had done.
+    lost: Vec<usize>,
+    fired: Vec<Do>,
+}
+
+impl Chaos<'_> {
+    /// Lets something fail at some moment on the way of a round.
+    fn fail(&mut self, doing: Do) {
+        if matches!(doing, Do::KillHost | Do::KillHostTwice | Do::StallForLong) {
+            // A host that starts has nothing to lose.
+            until_it_judges(self.served.as_ref().unwrap());
+        }
+        self.shop.send(&self.cluster);
+        self.sleep(50..1_200);
         match doing {
-            Do::KillHost => {
-                served.kill();
-                host_deaths += 1;
-                served = Served::start(&clustered);
+            Do::KillHost | Do::KillHostTwice => {
+                self.served.take().unwrap().kill();
+                self.lost.push(self.not_committed());
+                self.served = Some(Served::start(self.home));
+                if matches!(doing, Do::KillHostTwice) {
+                    self.sleep(0..2_000);
+                    self.served.take().unwrap().kill();
+                    self.served = Some(Served::start(self.home));
+                }
             }
-            Do::KillBroker => {
-                cluster.kill(0).unwrap();
-                broker_deaths += 1;
-                cluster.restart(0).unwrap();
+            Do::KillBroker | Do::BrokerIsAway => {
+                self.cluster.kill(0).unwrap();
+                sleep(if matches!(doing, Do::BrokerIsAway) { OUTAGE } else { Duration::ZERO });
+                self.cluster.restart(0).unwrap();
             }
             Do::Network(fault) => {
-                hit(&cluster, fault, Duration::from_millis(chance.random_range(300..1_500)));
-                hits += 1;
+                let lasts = Duration::from_millis(self.chance.random_range(300..1_500));
+                hit(&self.cluster, fault, lasts);
             }
+            Do::StallForLong => self.stall_for_long(),
+        }
+        self.fired.push(doing);
+    }
+
+    fn sleep(&mut self, ms: Range<u64>) {
+        sleep(Duration::from_millis(self.chance.random_range(ms)));
+    }
+
+    /// Stalls while a transaction is open, for longer than brokers wait for its end.
+    fn stall_for_long(&mut self) {
+        let before = aborts(&self.cluster);
+        let mut tries = 1;
+        while !hit_while(&self.cluster, Fault::Stall, STALL, || !open_transactions(&self.cluster).is_empty()) {
+            assert!(tries < TRIES, "no stall meets an open transaction");
+            until_it_judges(self.served.as_ref().unwrap());
+            self.shop.send(&self.cluster);
+            tries += 1;
+        }
+        assert!(aborts(&self.cluster) > before, "brokers abort a transaction that is too old");
+    }
+
+    /// How much of what a host that is dead now had done is in no checkpoint: alerts that have left, or a transaction that is open.
+    fn not_committed(&self) -> usize {
+        match self.delivery {
+            "exactly_once" => open_transactions(&self.cluster).len(),
+            _ => alerts_not_saved(&self.cluster, self.home.path()),
         }
     }
-    send(&embedded, &cluster, sent..PAYMENTS);
-    served.until("everything is judged", |served| judged(served, &token) >= PAYMENTS);
-    assert_eq!(judged(&served, &token), PAYMENTS, "each payment is counted once");
-    assert_eq!((host_deaths, broker_deaths, hits), (5, 3, 3), "every fault has hit something, seed {seed}");
+}
+
+async fn survives(delivery: &str, seed: u64) {
+    let mut chance = ChaCha8Rng::seed_from_u64(seed);
+    let doings = doings(&mut chance, delivery);
+    let options = Options { proxied: true, settings: impatient(), ..Options::default() };
+    let cluster = Cluster::start(&Kafka::install().unwrap(), 1, options).unwrap();
+    let (embedded, home) = (Home::with(&PLUGINS), slowed(home(&cluster, delivery, &PLUGINS)));
+    home.run(&["topics", "create"]);
+    let served = Some(Served::start(&home));
+    let token = served.as_ref().unwrap().token.clone().unwrap();
+    let (shop, lost, fired) = (Shop::default(), Vec::new(), Vec::new());
+    let mut chaos = Chaos { chance, cluster, home: &home, delivery, shop, served, lost, fired };
+    doings.into_iter().for_each(|doing| chaos.fail(doing));
+    let Chaos { cluster, mut shop, served, lost, fired, .. } = chaos;
+    let served = served.unwrap();
+    shop.send(&cluster);
+    let all = shop.close(&cluster, PARTITIONS);
+    served.until("everything is judged", |served| judged(served, &token) >= all);
+    assert_eq!(judged(&served, &token), all, "each record is counted once, seed {seed}");
+    assert_eq!(fired.len(), 9, "every fault has hit something, seed {seed}");
+    let amid_work = lost.iter().filter(|lost| **lost > 0).count();
+    assert!(lost.len() == 4 && amid_work >= 2, "most kills meet work that is not committed: {lost:?}, seed {seed}");
     let (status, _) = served.terminate();
     assert!(status.success());
+    shop.append(embedded.path());
     embedded.run(&["run", "streams", "--until-end"]);
     let expected = expected(&embedded).await;
-    let topics = || expected.keys().filter_map(|place| place.strip_prefix("topic ")).map(str::to_owned);
-    assert!(topics().count() > 2, "{:?}", expected.keys());
-    let mut found = found(&clustered, &cluster, topics()).await;
-    if delivery == "at_least_once" {
-        found.iter_mut().filter(|(place, _)| place.starts_with("topic ")).for_each(|(_, rows)| rows.dedup());
-    }
+    let found = found(&home, &cluster, &expected, delivery).await;
     assert_nothing_amiss(&found, &expected, seed);
+}
+
+/// Settings of brokers that look twice a second for transactions that are too old.
+pub fn impatient() -> Vec<(String, String)> {
+    vec![("transaction.abort.timed.out.transaction.cleanup.interval.ms".to_owned(), "500".to_owned())]
+}
+
+/// The transactions that are open, by their names.
+pub fn open_transactions(cluster: &Cluster) -> BTreeSet<String> {
+    let listed = cluster.tool(Tool::Transactions, &["list"]).unwrap();
+    let open = listed.lines().filter(|line| line.contains("Ongoing"));
+    open.map(|line| line.split_whitespace().next().unwrap().to_owned()).collect()
+}
+
+/// How often the broker has aborted a transaction because it was too old, since it was started last.
+pub fn aborts(cluster: &Cluster) -> usize {
+    cluster.log(0).lines().filter(|line| line.contains("due to timeout")).count()
+}
+
+/// How many alerts of payments have left for which the last checkpoint of a home does not stand.
+fn alerts_not_saved(cluster: &Cluster, home: &Path) -> usize {
+    let checkpoints = FileCheckpoints::open(home.join("checkpoints/streams-kafka"));
+    let saved = checkpoints.unwrap().latest().unwrap().unwrap().positions;
+    let id = |value: Option<Vec<u8>>| {
+        let value: Value = serde_json::from_slice(&value.unwrap()).unwrap();
+        value["payment_id"].as_str().unwrap_or_default().to_owned()
+    };
+    let positions = saved.0.iter().filter(|(partition, _)| partition.topic == "payments");
+    let position =
+        |number| positions.clone().find(|(partition, _)| partition.number == number).map_or(0, |(_, next)| *next);
+    let payments = topic(cluster, "payments").into_iter().enumerate();
+    let not_saved = payments.flat_map(|(number, records)| records.into_iter().skip(position(number as u32) as usize));
+    let not_saved: BTreeSet<_> = not_saved.map(|record| id(record.value)).collect();
+    let alerts = topic(cluster, "alerts_advanced_fraud").into_iter().flatten();
+    alerts.filter(|record| not_saved.contains(&id(record.value.clone()))).count()
 }
 
 /// Fails the network until it hits somebody, and mends it after a while.
 pub fn hit(cluster: &Cluster, fault: Fault, lasts: Duration) {
+    hit_while(cluster, fault, lasts, || true);
+}
+
+/// The same; mends it at once when it does not meet what it should.
+pub fn hit_while(cluster: &Cluster, fault: Fault, lasts: Duration, meets: impl FnOnce() -> bool) -> bool {
     let proxy = cluster.proxy(0);
     let (before, began) = (proxy.counts().hits, Instant::now());
     proxy.fail(fault);
     while proxy.counts().hits == before {
         assert!(began.elapsed() < PATIENCE, "{fault:?} hits something");
-        std::thread::sleep(Duration::from_millis(500));
+        sleep(Duration::from_millis(500));
         if proxy.counts().hits == before {
             // Nobody was connected: then nobody can be while it lasts.
             proxy.join();
-            std::thread::sleep(Duration::from_millis(100));
+            sleep(Duration::from_millis(100));
             proxy.fail(fault);
         }
     }
-    std::thread::sleep(lasts);
+    let met = meets();
+    if met {
+        sleep(lasts);
+    }
     proxy.join();
+    met
 }
 
 /// Says what is lost, there twice, or was never expected.

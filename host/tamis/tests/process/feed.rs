@@ -36,7 +36,7 @@ pub fn append(home: &Path, numbers: std::ops::Range<u64>) {
 
 /// The writer of the feed. A process that another test starts holds the lock of the writer before until it has become that process:
 /// what is open is its own as well between fork and exec.
-fn writer(home: &Path) -> TopicWriter {
+pub fn writer(home: &Path) -> TopicWriter {
     let began = Instant::now();
     loop {
         match TopicWriter::open(home.join("topics"), "feed", WriterSettings::default()) {

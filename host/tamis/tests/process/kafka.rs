@@ -57,7 +57,11 @@ pub fn send(home: &Home, cluster: &Cluster, numbers: std::ops::Range<u64>) {
 /// Everything in a topic of a cluster, by partition.
 pub fn topic(cluster: &Cluster, name: &str) -> Vec<Vec<RecordParts>> {
     let settings = KafkaSourceSettings::new([name.to_owned()], "test").until_end();
-    let mut source = KafkaSource::new(KafkaConnection::plain(cluster.bootstrap()), settings);
+    all(&mut KafkaSource::new(KafkaConnection::plain(cluster.bootstrap()), settings))
+}
+
+/// Everything that a source has until its end, by partition.
+pub fn all(source: &mut dyn Source) -> Vec<Vec<RecordParts>> {
     source.open(&Positions::default()).unwrap();
     let (mut chunk, began) = (Chunk::default(), Instant::now());
     let partitions = source.partitions().unwrap().into_iter();
@@ -89,7 +93,8 @@ fn told(record: RecordParts) -> String {
     told.to_string()
 }
 
-fn is_place(header: &str) -> bool {
+/// Whether a header of a dead letter says where its record came from.
+pub fn is_place(header: &str) -> bool {
     header.ends_with(".partition") || header.ends_with(".offset")
 }
 

@@ -120,6 +120,11 @@ impl Served {
         Self { child, api }
     }
 
+    /// Its process.
+    pub fn process(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Tells it to end, as a service manager does. How it ended, and how long that took.
     pub fn terminate(mut self) -> (ExitStatus, Duration) {
         let began = Instant::now();

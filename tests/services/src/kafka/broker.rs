@@ -181,6 +181,7 @@ pub fn settings(broker: &Broker, brokers: &[Broker], options: &Options, key_stor
     let protocol = match options.security {
         Security::Plaintext => "PLAINTEXT",
         Security::Tls => "SSL",
+        Security::Sasl => "SASL_PLAINTEXT",
         Security::SaslTls => "SASL_SSL",
     };
     let mut text = format!(
@@ -230,7 +231,7 @@ listener.name.client.ssl.key.password={password}
             password = tls::PASSWORD
         )?;
     }
-    if options.security == Security::SaslTls {
+    if options.security.has_sasl() {
         write!(
             text,
             "sasl.enabled.mechanisms=PLAIN,SCRAM-SHA-256,SCRAM-SHA-512

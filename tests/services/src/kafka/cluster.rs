@@ -14,7 +14,7 @@ use crate::port;
 use crate::process::{Watchdog, tail};
 use crate::proxy::Proxy;
 
-/// Who may log in where [`Security::SaslTls`] asks for it.
+/// Who may log in where [`Security`] asks for it.
 pub const USER: &str = "tamis";
 /// Its password.
 pub const PASSWORD: &str = "tamis-secret";
@@ -44,8 +44,22 @@ pub enum Security {
     Plaintext,
     /// Trust the cluster's certificate (`security.protocol=SSL`).
     Tls,
-    /// That, and log in (`SASL_SSL`), by PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512.
+    /// Log in (`SASL_PLAINTEXT`), by PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512.
+    Sasl,
+    /// Both (`SASL_SSL`).
     SaslTls,
+}
+
+impl Security {
+    /// Whether the cluster has a certificate.
+    pub(super) fn has_tls(self) -> bool {
+        matches!(self, Self::Tls | Self::SaslTls)
+    }
+
+    /// Whether clients must log in.
+    pub(super) fn has_sasl(self) -> bool {
+        matches!(self, Self::Sasl | Self::SaslTls)
+    }
 }
 
 /// What a client of a cluster with TLS needs.
@@ -53,7 +67,7 @@ pub enum Security {
 pub struct Credentials {
     /// The certificate to trust, a PEM file.
     pub authority: PathBuf,
-    /// Asked for by [`Security::SaslTls`] alone.
+    /// Asked for by [`Security::SaslTls`]; [`USER`] and [`PASSWORD`] in clear too.
     pub user: &'static str,
     /// The same.
     pub password: &'static str,
@@ -87,8 +101,7 @@ impl Cluster {
     fn attempt(kafka: &Kafka, count: usize, options: Options) -> Result<Self> {
         let folder = tempfile::Builder::new().prefix("tamis-kafka-").tempdir().context("cannot make a folder")?;
         let watchdog = Watchdog::new(Some(folder.path()))?;
-        let tls = options.security != Security::Plaintext;
-        let certificate = tls.then(|| Certificate::make(folder.path())).transpose()?;
+        let certificate = options.security.has_tls().then(|| Certificate::make(folder.path())).transpose()?;
         let ports = port::free(count * PORTS)?;
         let new = |(id, ports): (usize, &[u16])| {
             let ports = ports.try_into().context("each broker has its ports")?;

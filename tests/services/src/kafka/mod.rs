@@ -10,7 +10,7 @@ use std::process::{Command, Stdio};
 
 use anyhow::Result;
 
-pub use cluster::{Cluster, Credentials, Options, Security};
+pub use cluster::{Cluster, Credentials, Options, PASSWORD, Security, USER};
 pub use tool::Tool;
 
 use crate::{apt, install, maven};
