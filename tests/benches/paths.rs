@@ -79,7 +79,7 @@ fn judge(topics: &Path, rules: RuleSet, shards: usize, out: &Path) -> (Duration,
 fn payments(criterion: &mut Criterion) {
     let (_folder, home) = day();
     let folder = tempfile::tempdir().expect("there is room for payments");
-    workload::write_payments(&folder.path().join("payments"), PAYMENTS).expect("there is room for payments");
+    workload::write_payments(&folder.path().join("payments"), PAYMENTS, 100_000).expect("there is room for payments");
     let sandbox = components::sandbox();
     let out = tempfile::tempdir().expect("there is room for alerts");
     let mut group = criterion.benchmark_group("payments, topic files to alerts");

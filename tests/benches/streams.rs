@@ -17,8 +17,10 @@ use tamis_tests::components;
 use tamis_tests::measure::children_cpu;
 use tamis_tests::workload::{self, Work};
 
-/// 0.7 GB.
+/// 0.7 GB a feed.
 const PAYMENTS: u64 = 1_000_000;
+/// The usual number, and others. Each has a device; 20 000 sessions are open beside them.
+const CUSTOMERS: [u64; 4] = [100_000, 1_000, 10_000, 1_000_000];
 /// Runs of which the one that takes least of the processor counts: what goes on beside it can only add to that.
 const RUNS: usize = 3;
 /// Tells a process that it is the one that is measured, and its home.
@@ -30,6 +32,7 @@ struct Case {
     work: Vec<Work>,
     shards: usize,
     rows_max: usize,
+    customers: u64,
 }
 
 /// What a run came to.
@@ -70,14 +73,16 @@ fn least(case: &Case, payments: &Path, cache: &Path) -> Took {
     runs.min_by_key(|took| took.cpu).expect("there is a run")
 }
 
+/// Shards, rows of a batch and customers, one after the other.
 fn cases() -> Vec<Case> {
-    let case = |rules, work, shards, rows_max| Case { rules, work, shards, rows_max };
+    let usual = || Case { rules: "ten", work: workload::ten(), shards: 1, rows_max: 4096, customers: CUSTOMERS[0] };
     let mut cases = Vec::new();
     for shards in [1, 2] {
-        cases.push(case("three", workload::three(), shards, 4096));
-        cases.push(case("ten", workload::ten(), shards, 4096));
+        cases.push(Case { rules: "three", work: workload::three(), shards, ..usual() });
+        cases.push(Case { shards, ..usual() });
     }
-    cases.extend([16, 64, 256, 1024, 16_384].map(|rows_max| case("ten", workload::ten(), 1, rows_max)));
+    cases.extend([16, 64, 256, 1024, 16_384].map(|rows_max| Case { rows_max, ..usual() }));
+    cases.extend(CUSTOMERS[1..].iter().map(|customers| Case { customers: *customers, ..usual() }));
     cases
 }
 
@@ -90,24 +95,28 @@ fn main() {
         return;
     }
     let folder = tempfile::tempdir().expect("there is room for a day");
-    let (full, empty) = (folder.path().join("full"), folder.path().join("empty"));
-    workload::write_payments(&full, PAYMENTS).expect("there is room for payments");
+    let empty = folder.path().join("empty");
     fs::create_dir(&empty).expect("there is room for payments");
+    let of = |customers: u64| folder.path().join(customers.to_string());
+    for customers in CUSTOMERS {
+        workload::write_payments(&of(customers), PAYMENTS, customers).expect("there is room for payments");
+    }
     let cache = folder.path().join("cache");
     fs::create_dir(&cache).expect("there is room for a cache");
     println!(
-        "{:>6} {:>7} {:>8} {:>12} {:>12} {:>15} {:>12} {:>10}",
-        "rules", "shards", "rows", "events", "events/s", "CPU ns an event", "start, CPU s", "alerts"
+        "{:>6} {:>7} {:>8} {:>10} {:>12} {:>12} {:>15} {:>12} {:>10}",
+        "rules", "shards", "rows", "customers", "events", "events/s", "CPU ns an event", "start, CPU s", "alerts"
     );
     for case in cases() {
         // Once more than it counts: the first one compiles what the cache does not have.
         run(&case, &empty, &cache);
-        let (idle, took) = (least(&case, &empty, &cache), least(&case, &full, &cache));
+        let (idle, took) = (least(&case, &empty, &cache), least(&case, &of(case.customers), &cache));
         println!(
-            "{:>6} {:>7} {:>8} {:>12} {:>12.0} {:>15.0} {:>12.2} {:>10}",
+            "{:>6} {:>7} {:>8} {:>10} {:>12} {:>12.0} {:>15.0} {:>12.2} {:>10}",
             case.rules,
             case.shards,
             case.rows_max,
+            case.customers,
             took.events,
             took.events as f64 / took.wall.saturating_sub(idle.wall).as_secs_f64(),
             took.cpu.saturating_sub(idle.cpu).as_nanos() as f64 / took.events as f64,

@@ -11,19 +11,19 @@ use tamis_plugin::Sandbox;
 use tamis_registry::rule_plan;
 
 use crate::components;
-use crate::payments::{Numbers, Shape, line};
+use crate::payments::{Numbers, Shape, line_among};
 
 /// A rule: its name, its plugin, and the settings that are not the plugin's own.
 pub type Work = (&'static str, &'static str, Value);
 
 /// Writes a topic of one partition into its folder: payments of about 690 bytes in the order of their times, three to a session, of
-/// 100 000 customers, 200 a second.
-pub fn write_payments(topic: &Path, count: u64) -> io::Result<()> {
+/// so many customers, 200 a second.
+pub fn write_payments(topic: &Path, count: u64, customers: u64) -> io::Result<()> {
     let partition = topic.join("0");
     fs::create_dir_all(&partition)?;
     let mut out = BufWriter::new(File::create(partition.join("00000000000000000000.jsonl"))?);
     let mut numbers = Numbers::new(7);
-    (0..count).try_for_each(|offset| writeln!(out, "{}", line(&mut numbers, offset, Shape::Usual)))?;
+    (0..count).try_for_each(|offset| writeln!(out, "{}", line_among(customers, &mut numbers, offset, Shape::Usual)))?;
     out.flush()
 }
 

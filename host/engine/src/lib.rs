@@ -28,6 +28,7 @@ mod plan;
 mod pool;
 mod recent;
 pub mod report;
+mod ring;
 mod roster;
 pub mod rules;
 mod shard;

@@ -42,7 +42,7 @@ impl Host {
             }));
         }
         let influx = influx.map(|target| Influx::start(InfluxSettings::new(target)));
-        Ok(Self { plan: Arc::new(plan), registry, warehouse, influx, decisions: Decisions::default() })
+        Ok(Self { plan: Arc::new(plan), registry, warehouse, influx, decisions: Decisions::remembering() })
     }
 
     /// What is known.

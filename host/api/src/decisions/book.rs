@@ -1,12 +1,13 @@
 //! Requests that are remembered by their keys, so that one that comes again is no other one.
 //!
-//! In memory: bounded by time and by number, and empty after a restart.
+//! In memory: bounded by time and by number, and empty after a restart. Then the stream knows them by their ids.
 
 use std::collections::{HashMap, VecDeque};
 
+use sha2::{Digest, Sha256};
 use tamis_model::time::Millis;
 
-use super::Asked;
+use super::{Asked, u128_of};
 
 /// How long a request is remembered.
 const REMEMBERED_MS: Millis = 10 * 60 * 1_000;
@@ -22,6 +23,18 @@ pub(crate) struct Key {
     pub topic: String,
     /// The key that they gave.
     pub key: String,
+}
+
+impl Key {
+    /// The id of the request, which is the same in every process.
+    pub fn id(&self) -> u128 {
+        let mut hash = Sha256::new();
+        for part in [&self.subject, &self.topic, &self.key] {
+            hash.update((part.len() as u64).to_le_bytes());
+            hash.update(part);
+        }
+        u128_of(&hash.finalize().into())
+    }
 }
 
 /// A request that is remembered.

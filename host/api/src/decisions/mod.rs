@@ -9,9 +9,9 @@ mod writer;
 
 use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use tamis_engine::decisions::{Decision, Ticket};
+use tamis_engine::decisions::{self, Decision, Ticket};
 use tamis_engine::meters::{Durations, Latencies};
 use tamis_engine::{Decisions, Sink};
 use tamis_model::record::Record;
@@ -28,6 +28,11 @@ use crate::problem::{Problem, ProblemKind};
 const JOBS_MAX: usize = 1_024;
 /// Bounds for the time until an answer.
 const SECONDS: &[f64] = &[0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0];
+
+/// How long it waits between two looks whether the stream has caught up.
+const LOOK: Duration = Duration::from_millis(5);
+/// What is said of a key that named another request.
+const USED: &str = "the key was used for another request: every event has its own";
 
 /// Opens the topics to be written to.
 pub type OpenTopics = Box<dyn FnMut() -> Result<Box<dyn Sink<Record>>> + Send>;
@@ -131,6 +136,15 @@ impl Desk {
         sent.map_err(|_| Error::new(Kind::Stopped, "write records to", "topics"))
     }
 
+    /// Waits, so long at most, until it can be said of a request with a key whether it came before: a stream that has just started reads
+    /// what is there first.
+    pub(crate) async fn catch_up(&self, patience: Duration) {
+        let began = Instant::now();
+        while self.decisions.is_behind() && began.elapsed() < patience {
+            tokio::time::sleep(LOOK).await;
+        }
+    }
+
     /// Has the records of a request written, unless that was done before, or `may_write` knows better.
     pub(crate) fn ask(
         &self,
@@ -142,34 +156,50 @@ impl Desk {
         book.forget_old(now, |id| self.decisions.forget(id));
         let Question { key, fingerprint, mut records } = question;
         if let Some(known) = key.as_ref().and_then(|key| book.find(key)) {
-            let detail = "the key was used for another request: every event has its own";
-            return if known.fingerprint == fingerprint { Ok(known.asked()) } else { Err(Problem::invalid(detail)) };
+            return if known.fingerprint == fingerprint { Ok(known.asked()) } else { Err(Problem::invalid(USED)) };
         }
         may_write()?;
-        let id = random_id()?;
+        let id = key.as_ref().map_or_else(random_id, |key| Ok(key.id()))?;
+        let body = key.as_ref().map(|_| u128_of(&fingerprint));
         let progress = Arc::new(watch::Sender::new(Progress::default()));
         let told = Arc::clone(&progress);
         let reply = move |decided: Vec<Decision>| told.send_modify(|told| told.decided = Some(decided.into()));
         let count = records.len();
-        if !self.decisions.ask(id, count, reply) {
-            return Err(Problem::unavailable("too many events wait for the stream"));
-        }
+        let missing = match self.decisions.ask(id, body, count as u32, reply) {
+            decisions::Asked::Waits { missing } => missing,
+            decisions::Asked::TooMany => return Err(Problem::unavailable("too many events wait for the stream")),
+            decisions::Asked::Behind => {
+                let detail = "the stream has not read yet what was there when it started: the request may be among it";
+                return Err(Problem::unavailable(detail));
+            }
+            decisions::Asked::Another => return Err(Problem::invalid(USED)),
+        };
+        let asked = Asked { id, repeated: missing.is_empty(), progress: progress.subscribe() };
         for (record, number) in records.iter_mut().zip(0..) {
-            record.headers.push(Ticket { request: id, record: number }.header());
+            record.headers.push(Ticket { request: id, record: number, body }.header());
         }
-        let asked = Asked { id, repeated: false, progress: progress.subscribe() };
-        if let Err(error) = self.jobs.try_send(Job { records, progress }) {
-            self.decisions.forget(id);
-            let detail = match error {
-                TrySendError::Full(_) => "too many events wait to be written",
-                TrySendError::Disconnected(_) => "nothing can be written any more",
-            };
-            return Err(Problem::unavailable(detail));
-        }
+        let mut number = 0..;
+        records.retain(|_| number.next().is_some_and(|number| missing.contains(&number)));
+        self.submit(Job { records, progress }, id)?;
         if let Some(key) = key {
             book.add(key, fingerprint, asked.clone(), count, now);
         }
         Ok(asked)
+    }
+
+    /// Has the records of a request written, if there are any.
+    fn submit(&self, job: Job, id: u128) -> Result<(), Problem> {
+        if job.records.is_empty() {
+            job.is(Written::Done);
+            return Ok(());
+        }
+        self.jobs.try_send(job).map_err(|error| {
+            self.decisions.forget(id);
+            Problem::unavailable(match error {
+                TrySendError::Full(_) => "too many events wait to be written",
+                TrySendError::Disconnected(_) => "nothing can be written any more",
+            })
+        })
     }
 
     /// Waits for the answer to a request, which `key` names again.
@@ -244,6 +274,11 @@ fn random_id() -> Result<u128, Problem> {
     let mut bytes = [0; 16];
     getrandom::fill(&mut bytes).map_err(|error| Problem::internal(error.to_string()))?;
     Ok(u128::from_le_bytes(bytes))
+}
+
+/// The first half of a SHA-256.
+fn u128_of(hash: &[u8; 32]) -> u128 {
+    u128::from_be_bytes(*hash.first_chunk().expect("it is longer"))
 }
 
 fn lock<T>(content: &Mutex<T>) -> MutexGuard<'_, T> {

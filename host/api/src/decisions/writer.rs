@@ -47,7 +47,7 @@ pub(super) fn run(jobs: &Receiver<Job>, open: OpenTopics, waker: &Waker) {
 }
 
 impl Job {
-    fn is(&self, written: Written) {
+    pub fn is(&self, written: Written) {
         self.progress.send_modify(|progress| progress.written = written);
     }
 }

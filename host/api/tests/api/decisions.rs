@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 use tamis_api::StreamState;
 use tamis_catalog::roles::Role;
+use tamis_engine::Decisions;
 
 use crate::client::{Answer, Request};
 use crate::home::{Home, NOON};
@@ -153,6 +154,23 @@ async fn who_was_told_nothing_in_time_asks_again_and_the_event_is_there_once() {
     home.clock.advance(10 * 60 * 1_000);
     shop.ask(HASTY, Some("k1"), events(&[payment("p1")])).await.is(504);
     assert_eq!(written(&home).len(), 3);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_stream_knows_requests_that_the_api_has_forgotten() {
+    let home = Home::with(Decisions::remembering()).await;
+    let shop = Shop::of(&home).await;
+    let behind = shop.ask(HASTY, Some("k1"), events(&[payment("p1")])).await.is(503);
+    assert_eq!((behind.text("retry-after"), written(&home).len()), ("1", 0), "nobody has read yet what is there");
+    let judge = home.judge();
+    let first = shop.ask(PATIENT, Some("k1"), events(&[payment("p1"), payment("p2")])).await.is(200);
+    home.clock.advance(10 * 60 * 1_000);
+    let again = shop.ask(PATIENT, Some("k1"), events(&[payment("p1"), payment("p2")])).await.is(200);
+    assert_eq!((again.body, written(&home).len()), (first.body, 2));
+    home.clock.advance(10 * 60 * 1_000);
+    let other = shop.ask(PATIENT, Some("k1"), events(&[payment("p3")])).await.is(422);
+    assert!(other.json()["detail"].as_str().unwrap().contains("another request"));
+    assert_eq!(judge.end().counts.rules["every"].judged, 2);
 }
 
 #[tokio::test(flavor = "multi_thread")]

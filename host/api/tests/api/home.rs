@@ -85,6 +85,11 @@ impl Clock for TestClock {
 impl Home {
     /// An empty one.
     pub async fn new() -> Self {
+        Self::with(Decisions::default()).await
+    }
+
+    /// An empty one with these decisions.
+    pub async fn with(decisions: Decisions) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let at = |name: &str| folder.path().join(name);
         std::fs::create_dir(at("topics")).unwrap();
@@ -96,7 +101,7 @@ impl Home {
         let status = watch::Sender::new(StreamStatus { state: StreamState::Running, ..StreamStatus::starting(NOON) });
         let (obeys, redriven) = (Arc::new(Mutex::new(Obeys::Takes)), Arc::<Mutex<Vec<Redrive>>>::default());
         tokio::spawn(follow(registry.clone(), status.clone(), Arc::clone(&obeys)));
-        let (decisions, archive) = (Decisions::default(), Arc::new(()));
+        let archive = Arc::new(());
         let api = Api {
             registry: registry.clone(),
             streams: Streams {

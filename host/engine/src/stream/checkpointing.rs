@@ -13,6 +13,7 @@ use super::Stream;
 use super::restoring::Last;
 use crate::checkpoint::{Checkpoint, Keyed, KeyedState};
 use crate::committer::{Saved, Taken};
+use crate::decisions::Known;
 use crate::kept::{Author, Kept};
 use crate::report::{Report, timed};
 use crate::roster::{Before, Refused};
@@ -23,6 +24,8 @@ const REPORT: &str = "report";
 const TIMES: &str = "times";
 /// The owner of the ids of recent alerts.
 pub(super) const RECENT_ALERTS: &str = "recent_alerts";
+/// The owner of what came of requests with keys.
+pub(super) const ANSWERS: &str = "answers";
 /// What the names of rules' versions begin with.
 pub(super) const RULE_STATE: &str = "rule/";
 
@@ -108,12 +111,13 @@ impl Stream {
     /// What the next checkpoint says of keyed state; it counts as said from now on.
     fn take_changes(&mut self) -> BTreeMap<String, Keyed> {
         self.name_lines();
-        let Self { runs, resting, outbox, pool, .. } = self;
+        let Self { runs, resting, outbox, pool, decisions, .. } = self;
         let owner = |name, state| Owner { name, state, said: Keyed::default() };
         let kept = runs.iter_mut().map(|run| &mut run.kept).chain(resting);
         let rules = kept.map(|kept| owner(rule_keys(kept), &mut kept.states as &mut dyn KeyedState));
-        let recent = owner(RECENT_ALERTS.to_owned(), &mut outbox.recent);
-        let mut owners: Vec<_> = rules.chain([recent]).collect();
+        let mut answers = decisions.known();
+        let others = [(RECENT_ALERTS, outbox.recent.state()), (ANSWERS, answers.state())];
+        let mut owners: Vec<_> = rules.chain(others.map(|(name, state)| owner(name.to_owned(), state))).collect();
         pool.each(true, &mut owners, |owner| owner.said = owner.state.take_changes());
         // As much is repeated as has changed, dealt out by the number of keys: all rounds take about as long, and an owner that changes
         // little does not hold what others said meanwhile.
@@ -163,7 +167,8 @@ impl Stream {
     /// Goes on at the last checkpoint with `rules`. Returns whether one must be taken before anything is written: there was none, or
     /// it does not know all sinks.
     pub(super) fn go_on(&mut self, last: Option<Last>, rules: &RuleSet) -> Result<bool> {
-        let Some(Last { checkpoint, complete, kept, recent }) = last else {
+        let Some(Last { checkpoint, complete, kept, recent, answers }) = last else {
+            self.decisions.begin(Known::default());
             self.begin(rules, Vec::new())?;
             return Ok(true);
         };
@@ -178,6 +183,7 @@ impl Stream {
             }
         }
         self.outbox.recent = recent;
+        self.decisions.begin(answers);
         let trials: Vec<_> = kept.iter().filter(|kept| kept.author.trial).map(|kept| kept.author.place()).collect();
         self.begin(rules, kept)?;
         self.forget_trials_but(&trials);

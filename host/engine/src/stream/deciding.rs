@@ -1,7 +1,5 @@
 //! What came of the records that somebody waits for: gathered in the turn that judges them, told when its output has left.
 
-use std::sync::Arc;
-
 use memchr::memmem;
 use tamis_model::position::Partition;
 use tamis_model::time::Millis;
@@ -12,6 +10,7 @@ use crate::decisions::{Decision, Decisions, HEADER, Hit, Outcome, RuleResult, Ti
 use crate::decode::{Decoded, Origin, Refused};
 use crate::judge::RuleRun;
 use crate::recent::RecentAlerts;
+use crate::rules::RulePlan;
 use crate::source::Chunk;
 use crate::tray::{Item, Place};
 
@@ -47,9 +46,9 @@ pub(super) struct Awaited {
 }
 
 impl Marks {
-    /// Those between two bytes of a chunk. When nobody waits, none is looked for.
+    /// Those between two bytes of a chunk. When nobody wants to know, none is looked for.
     pub fn find(decisions: &Decisions, chunk: &Chunk, from: usize, to: usize) -> Self {
-        if !decisions.are_awaited() {
+        if !decisions.any_wanted() {
             return Self(Vec::new());
         }
         Self(memmem::find_iter(&chunk.records()[from..to], HEADER).map(|at| from + at).collect())
@@ -64,7 +63,7 @@ impl Marks {
             if awaited.last().is_some_and(|last| last.origin.start == origin.start) {
                 continue;
             }
-            let ticket = Ticket::find(&chunk.record(origin).headers).filter(|ticket| decisions.is_awaited(*ticket));
+            let ticket = Ticket::find(&chunk.record(origin).headers).filter(|ticket| decisions.is_wanted(*ticket));
             awaited.extend(ticket.map(|ticket| Awaited { ticket, origin }));
         }
         awaited
@@ -134,7 +133,7 @@ impl Deciding {
                 }));
             }
             Item::Letter(letter) => {
-                *verdict = Verdict::Error { reason: letter.reason, message: letter.message.clone() };
+                *verdict = Verdict::Error { reason: letter.reason.into(), message: letter.message.clone() };
             }
             Item::Row(_) => {}
         }
@@ -144,7 +143,11 @@ impl Deciding {
     pub fn finish(&mut self, runs: &[RuleRun], revision: u64) {
         for Row { ticket, partition, offset, late, mut verdicts, .. } in self.rows.drain(..) {
             verdicts.sort_by_key(|(rule, _)| *rule);
-            let result = |(rule, verdict)| RuleResult { rule: Arc::clone(&runs[rule as usize].plan), verdict };
+            let result = |(rule, verdict)| {
+                let RulePlan { name, version, plugin, role, .. } = &*runs[rule as usize].plan;
+                let (plugin, plugin_version) = (plugin.name.clone(), plugin.version.clone());
+                RuleResult { rule: name.clone(), version: *version, plugin, plugin_version, role: *role, verdict }
+            };
             let outcome = Outcome::Judged { late, rules: verdicts.into_iter().map(result).collect() };
             self.decided.push((ticket, Decision { partition, offset, revision, outcome }));
         }
@@ -182,7 +185,7 @@ impl Stream {
             };
             let Refused { reason, message, .. } = refused;
             let (partition, revision) = (self.reader.slots[slot].partition.clone(), self.report.revision);
-            let outcome = Outcome::Refused { reason, message };
+            let outcome = Outcome::Refused { reason: reason.into(), message };
             self.deciding.decided.push((*ticket, Decision { partition, offset: origin.offset, revision, outcome }));
         }
     }

@@ -222,7 +222,7 @@ impl Stream {
                 Step::Looked
             }
             Event::Waiting(slot) => {
-                self.reader.caught_up(slot);
+                self.reader.pass_over(slot);
                 let slot = &self.reader.slots[slot];
                 self.times[slot.topic].reading(slot.partition.number);
                 Step::Looked
@@ -274,6 +274,9 @@ impl Stream {
         };
         if step != Step::Judged {
             self.move_time()?;
+        }
+        if self.decisions.is_behind() && self.reader.is_caught_up() {
+            self.decisions.caught_up();
         }
         self.tell_time();
         self.flush()?;

@@ -25,6 +25,8 @@ pub(super) struct Slot {
     pub topic: usize,
     /// It is not asked again before this turn.
     next_turn: u64,
+    /// Whether there was a moment at which it had nothing more.
+    caught_up: bool,
     ended: bool,
 }
 
@@ -39,7 +41,7 @@ impl Reader {
     /// Adds a partition, unless it is known.
     pub fn add(&mut self, partition: &Partition, topic: usize) {
         if self.slots.iter().all(|slot| slot.partition != *partition) {
-            self.slots.push(Slot { partition: partition.clone(), topic, next_turn: 0, ended: false });
+            self.slots.push(Slot { partition: partition.clone(), topic, next_turn: 0, caught_up: false, ended: false });
         }
     }
 
@@ -59,14 +61,25 @@ impl Reader {
         askable.min_by_key(|(_, slot)| last_event(slot)).map(|(index, _)| index)
     }
 
-    /// The partition has nothing more for now: the others come first, as often as there are partitions.
+    /// The partition has nothing more for now.
     pub fn caught_up(&mut self, slot: usize) {
+        self.slots[slot].caught_up = true;
+        self.pass_over(slot);
+    }
+
+    /// The others come first, as often as there are partitions.
+    pub fn pass_over(&mut self, slot: usize) {
         self.slots[slot].next_turn = self.turn + 1 + self.slots.len() as u64;
     }
 
     /// The partition has come to its end.
     pub fn ended(&mut self, slot: usize) {
         self.slots[slot].ended = true;
+    }
+
+    /// Whether everything was read that was there at first.
+    pub fn is_caught_up(&self) -> bool {
+        self.slots.iter().all(|slot| slot.caught_up || slot.ended)
     }
 
     /// All partitions may be asked again.

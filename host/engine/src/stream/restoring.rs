@@ -7,10 +7,11 @@ use tamis_model::error::Context as _;
 use tamis_model::time::Millis;
 use tamis_model::{Error, Kind, Result};
 
-use super::checkpointing::{RECENT_ALERTS, RULE_STATE, rule_keys};
+use super::checkpointing::{ANSWERS, RECENT_ALERTS, RULE_STATE, rule_keys};
 use crate::checkpoint::{Checkpoint, Restored};
 use crate::clock::Clock;
 use crate::committer::Committer;
+use crate::decisions::{self, Known};
 use crate::entries;
 use crate::kept::Kept;
 use crate::recent::{self, RecentAlerts};
@@ -26,6 +27,8 @@ pub(super) struct Last {
     /// What versions had when it was taken.
     pub kept: Vec<Kept>,
     pub recent: RecentAlerts,
+    /// What came of requests with keys.
+    pub answers: Known,
 }
 
 impl Last {
@@ -45,6 +48,7 @@ impl Last {
             versions.insert(rule_keys(&kept), (kept, keys));
         }
         let mut recent = recent::Restoring::default();
+        let mut answers = decisions::Restoring::default();
         let mut progress = Said { at: clock.now(), clock };
         checkpoints.restore(&mut |part| {
             let mut version = versions.get_mut(part.owner);
@@ -53,6 +57,7 @@ impl Last {
                 let taken = match &mut version {
                     Some((kept, _)) => kept.states.restore(entry, hasher),
                     None if part.owner == RECENT_ALERTS => recent.take(entry),
+                    None if part.owner == ANSWERS => answers.take(entry),
                     None => None,
                 };
                 taken.ok_or("an entry is not what was saved").corrupt("restore", part.owner)?;
@@ -60,7 +65,8 @@ impl Last {
             progress.go_on(&part);
             Ok(())
         })?;
-        let recent = recent.finish().ok_or("some are missing").corrupt("restore", RECENT_ALERTS)?;
+        let recent = RecentAlerts::restored(recent).ok_or("some are missing").corrupt("restore", RECENT_ALERTS)?;
+        let answers = Known::restored(answers).ok_or("some are missing, or are none").corrupt("restore", ANSWERS)?;
         for (owner, (kept, keys)) in &versions {
             if kept.states.keys() != *keys {
                 let reason = format!("it has {} keys where {keys} were saved", kept.states.keys());
@@ -68,7 +74,7 @@ impl Last {
             }
         }
         let kept = versions.into_values().map(|(kept, _)| kept).collect();
-        Ok(Some(Self { checkpoint, complete, kept, recent }))
+        Ok(Some(Self { checkpoint, complete, kept, recent, answers }))
     }
 }
 

@@ -49,10 +49,15 @@ const ODD_TEXTS: [&str; 6] = [
     r#""x\ty""#,
 ];
 
-/// One record line, without its line break.
+/// One record line of a payment of 100 000 customers, without its line break.
 pub fn line(numbers: &mut Numbers, offset: u64, shape: Shape) -> String {
+    line_among(100_000, numbers, offset, shape)
+}
+
+/// One record line of a payment of so many customers, each with a card and a device, without its line break.
+pub fn line_among(customers: u64, numbers: &mut Numbers, offset: u64, shape: Shape) -> String {
     let n = numbers;
-    let mut members = members(n, offset);
+    let mut members = members(customers, n, offset);
     if n.below(100) == 0 {
         let i = [1, 2, 3, 8, 12, 14][n.below(6) as usize];
         members[i].1 = n.pick(&["null", "\"\"", "\"N/A\"", "\"NA\""]).to_owned();
@@ -82,8 +87,8 @@ pub fn line(numbers: &mut Numbers, offset: u64, shape: Shape) -> String {
     format!(r#"{{"offset":{offset},"timestamp":{timestamp},"key":"C{key:09}","value":{{{}}}}}"#, members.join(","))
 }
 
-fn members(n: &mut Numbers, offset: u64) -> Vec<(String, String)> {
-    let customer = n.below(100_000);
+fn members(customers: u64, n: &mut Numbers, offset: u64) -> Vec<(String, String)> {
+    let customer = n.below(customers);
     let session = offset / 3;
     let method = n.pick(&["card", "card", "card", "card", "paypal", "sepa", "apple_pay", "google_pay"]);
     let card = method != "paypal" && method != "sepa";

@@ -22,7 +22,7 @@ pub struct Decide {
     /// A file of events, one JSON object behind the other; `-` is standard input.
     #[arg(value_name = "FILE|-")]
     file: PathBuf,
-    /// Names the request: the same one again, within minutes, gets the same answer, and nothing is written.
+    /// Names the request: the same one again gets the same answer, and nothing is written.
     #[arg(long, value_name = "KEY")]
     idempotency_key: Option<String>,
     /// How many milliseconds the answer may take.

@@ -70,10 +70,14 @@ fn an_event_is_in_the_stream_once_and_the_answer_is_what_the_stream_did() {
     assert_eq!(records(home.path(), "payments").len(), 5);
     served.kill();
 
-    // The same request after a restart is another event about the same payment; its alert is the same one.
+    // The process that goes on knows the request, and has the same answer.
     let served = Served::start(&home);
     served.until_ready();
-    let again = ask(&served, &token, Some("k1"), &[payment(1, 1, true)]).expect(200);
+    assert_eq!(ask(&served, &token, Some("k1"), &[payment(1, 1, true)]).expect(200), risky);
+    let other = ask(&served, &token, Some("k1"), &[payment(2, 1, true)]).expect(422);
+    assert!(other["detail"].as_str().unwrap().contains("another request"), "{other}");
+    // Without its key it is another event about the same payment; its alert is the same one.
+    let again = ask(&served, &token, None, &[payment(1, 1, true)]).expect(200);
     let rule = &again["decisions"][0]["rules"][1];
     assert_eq!((&again["decisions"][0]["offset"], &rule["hit"]["repeated"]), (&json!(5), &json!(true)), "{again}");
     assert_eq!(rule["hit"]["alert_id"], hit["alert_id"]);
@@ -100,8 +104,14 @@ fn events_are_decided_in_kafka_too() {
         let served = Served::start(&home);
         let token = served.token.clone().unwrap();
         served.until_ready();
-        decides(&served, &token);
-        served.until("each event is read once", |served| kafka::judged(served, &token) >= 5);
+        let risky = decides(&served, &token);
+        served.kill();
+        let served = Served::start(&home);
+        served.until_ready();
+        assert_eq!(ask(&served, &token, Some("k1"), &[payment(1, 1, true)]).expect(200), risky, "{delivery}");
+        served.until("each event is judged", |served| kafka::judged(served, &token) >= 5);
         assert!(served.terminate().0.success());
+        let written: usize = kafka::topic(&cluster, "payments").iter().map(Vec::len).sum();
+        assert_eq!(written, 5, "each event was written once, {delivery}");
     }
 }

@@ -151,7 +151,7 @@ impl From<&Decision> for EventDecision {
             }
             Outcome::Refused { reason, message } => {
                 event.outcome = EventOutcome::Refused;
-                (event.reason, event.message) = (Some((*reason).to_owned()), Some(message.clone()));
+                (event.reason, event.message) = (Some(reason.to_string()), Some(message.clone()));
             }
         }
         event
@@ -161,19 +161,19 @@ impl From<&Decision> for EventDecision {
 /// How bad a hit is that counts.
 fn severity(result: &RuleResult) -> Option<Severity> {
     match &result.verdict {
-        Verdict::Hit(hit) if result.rule.role.alert_mode() == AlertMode::Live => Some(hit.severity),
+        Verdict::Hit(hit) if result.role.alert_mode() == AlertMode::Live => Some(hit.severity),
         _ => None,
     }
 }
 
 impl From<&RuleResult> for RuleDecision {
-    fn from(RuleResult { rule, verdict }: &RuleResult) -> Self {
+    fn from(RuleResult { rule, version, plugin, plugin_version, role, verdict }: &RuleResult) -> Self {
         let mut decision = Self {
-            rule: rule.name.clone(),
-            version: rule.version,
-            plugin: rule.plugin.name.clone(),
-            plugin_version: rule.plugin.version.clone(),
-            mode: match rule.role {
+            rule: rule.clone(),
+            version: *version,
+            plugin: plugin.clone(),
+            plugin_version: plugin_version.clone(),
+            mode: match role {
                 Role::Active => VersionMode::Active,
                 Role::Canary { .. } => VersionMode::Canary,
                 Role::Shadow => VersionMode::Shadow,
@@ -197,7 +197,7 @@ impl From<&RuleResult> for RuleDecision {
             }
             Verdict::Error { reason, message } => {
                 decision.result = RuleVerdict::Error;
-                (decision.reason, decision.message) = (Some((*reason).to_owned()), Some(message.clone()));
+                (decision.reason, decision.message) = (Some(reason.to_string()), Some(message.clone()));
             }
         }
         decision

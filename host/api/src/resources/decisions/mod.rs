@@ -87,7 +87,7 @@ struct DecisionOptions {
 #[into_params(parameter_in = Header)]
 #[allow(dead_code, reason = "described here, read by name")]
 struct IdempotencyHeader {
-    /// Names the request: the same one again, within minutes, gets the same answer, and nothing is written.
+    /// Names the request: the same one again gets the same answer, and nothing is written.
     #[param(rename = "Idempotency-Key", min_length = 1, max_length = 255, pattern = "^[!-~]+$")]
     idempotency_key: Option<String>,
 }
@@ -127,8 +127,11 @@ async fn decide(
     let records = records(schema, request.records, app.now())?;
     let desk = &app.api.decisions;
     let answered = async {
+        if key.is_some() {
+            desk.catch_up(timeout).await;
+        }
         let asked = desk.ask(Question { key: key.clone(), fingerprint, records }, app.now(), || runs(&app))?;
-        let decided = desk.answer(asked.clone(), key.as_ref(), timeout).await?;
+        let decided = desk.answer(asked.clone(), key.as_ref(), timeout.saturating_sub(began.elapsed())).await?;
         Ok((asked, decided))
     };
     let answered: Result<(Asked, Arc<[Decision]>), Problem> = answered.await;
