@@ -7,25 +7,18 @@
 //! What came of requests with a key is part of the stream's checkpoints (`known`). What came since the last one, a stream that opens finds
 //! in the topics: until it has read what was there, nobody can say whether a request is new.
 
+mod decision;
 mod known;
+mod ticket;
 
-use std::borrow::Cow;
 use std::collections::HashMap;
-use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use serde::{Deserialize, Serialize};
-use tamis_model::alert::AlertContext;
-use tamis_model::position::Partition;
-use tamis_model::rule::Severity;
-
+pub use self::decision::{Decision, Hit, Outcome, RuleResult, Verdict};
 pub(crate) use self::known::{Known, Restoring};
+pub use self::ticket::{HEADER, Ticket};
 use crate::clock::Waker;
-use crate::rules::Role;
-
-/// The header of a record that somebody waits for. Its value is a [`Ticket`].
-pub const HEADER: &str = "tamis.decision";
 
 /// Records that are waited for at a time, at most.
 const RECORDS_MAX: usize = 1 << 16;
@@ -64,17 +57,6 @@ struct Request {
 /// Where the decisions of a request go, in the order of its records. It is called by the stream, which stands still meanwhile.
 type Reply = Box<dyn FnOnce(Vec<Decision>) + Send>;
 
-/// A record of a request.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Ticket {
-    /// The request's id.
-    pub request: u128,
-    /// The record's place in it, from 0.
-    pub record: u32,
-    /// What tells the request from others with the same id; none when it is forgotten with its answer.
-    pub body: Option<u128>,
-}
-
 /// What became of a request to wait.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Asked {
@@ -89,90 +71,6 @@ pub enum Asked {
     Behind,
     /// The id is that of a request with another body.
     Another,
-}
-
-/// What the stream made of a record.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Decision {
-    /// Where the record is.
-    pub partition: Partition,
-    /// Its offset there.
-    pub offset: i64,
-    /// The revision of the rules that were at work.
-    pub revision: u64,
-    /// What came of it.
-    pub outcome: Outcome,
-}
-
-/// What came of a record.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Outcome {
-    /// It was judged.
-    Judged {
-        /// Whether it lay behind its partition's watermark: windows leave it out.
-        late: bool,
-        /// What each rule said that judged it. A rule whose windows leave it out, or that finds no key in it, did not; and where a canary
-        /// runs, only the version speaks to which the key belongs.
-        rules: Vec<RuleResult>,
-    },
-    /// It could not be decoded, or its time cannot be: it is among the dead letters.
-    Refused {
-        /// A stable name.
-        reason: Cow<'static, str>,
-        /// In words.
-        message: String,
-    },
-}
-
-/// What a version of a rule said of a record.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct RuleResult {
-    /// The rule.
-    pub rule: String,
-    /// The number of the version.
-    pub version: u32,
-    /// Its plugin.
-    pub plugin: String,
-    /// The plugin's version.
-    pub plugin_version: String,
-    /// Whether its alerts count.
-    pub role: Role,
-    /// What it said.
-    pub verdict: Verdict,
-}
-
-/// What a rule said of a record when it was judged. What the rule may raise about it later, when a window closes or another event
-/// arrives, is not in it.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Verdict {
-    /// It did not fire.
-    NoHit,
-    /// It fired.
-    Hit(Box<Hit>),
-    /// Its code failed on the record, which has a dead letter.
-    Error {
-        /// A stable name.
-        reason: Cow<'static, str>,
-        /// In words.
-        message: String,
-    },
-}
-
-/// An alert about a record.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Hit {
-    /// Its id.
-    pub alert_id: String,
-    /// How bad it is.
-    pub severity: Severity,
-    /// The criteria that hold.
-    pub criteria: Vec<String>,
-    /// The values that made the rule fire.
-    pub context: AlertContext,
-    /// Whether it was raised before, about a record with the same id, and so was not written again.
-    pub repeated: bool,
 }
 
 impl Decisions {
@@ -300,41 +198,11 @@ fn lock<T>(content: &Mutex<T>) -> MutexGuard<'_, T> {
     content.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-impl Ticket {
-    /// The header that a record with this ticket has.
-    pub fn header(self) -> (String, Vec<u8>) {
-        (HEADER.to_owned(), self.to_string().into_bytes())
-    }
-
-    /// The ticket among a record's headers. Those of others are none.
-    pub(crate) fn find(headers: &[(String, Vec<u8>)]) -> Option<Self> {
-        let (_, value) = headers.iter().find(|(name, _)| name == HEADER)?;
-        let mut parts = str::from_utf8(value).ok()?.split('/');
-        let number = |hex: &str| u128::from_str_radix(hex, 16).ok();
-        let (request, record) = (number(parts.next()?)?, parts.next()?.parse().ok()?);
-        let body = match parts.next() {
-            Some(body) => Some(number(body)?),
-            None => None,
-        };
-        Some(Self { request, record, body })
-    }
-
-    /// What names the record.
-    fn place(self) -> (u128, u32) {
-        (self.request, self.record)
-    }
-}
-
-impl fmt::Display for Ticket {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:032x}/{}", self.request, self.record)?;
-        self.body.map_or(Ok(()), |body| write!(f, "/{body:032x}"))
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::sync::mpsc::{Receiver, channel};
+
+    use tamis_model::position::Partition;
 
     use super::*;
 
@@ -408,18 +276,5 @@ mod tests {
         assert_eq!(answer.try_recv().unwrap(), [10, 11]);
         let (asked, answer) = ask_for(&decisions, 7, Some(1), 2);
         assert_eq!((asked, answer.try_recv().unwrap()), (Asked::Waits { missing: vec![] }, vec![10, 11]));
-    }
-
-    #[test]
-    fn tickets_are_found_among_headers() {
-        let other = ("traceparent".to_owned(), b"00".to_vec());
-        for body in [None, Some(0), Some(u128::MAX)] {
-            let ticket = Ticket { request: u128::MAX - 1, record: 999, body };
-            assert_eq!(Ticket::find(&[other.clone(), ticket.header()]), Some(ticket));
-        }
-        for value in ["", "1", "/", "x/1", "1/x", "1/-1", "1/1/", "1/1/x", "1ffffffffffffffffffffffffffffffff/1"] {
-            assert_eq!(Ticket::find(&[(HEADER.to_owned(), value.into())]), None, "{value}");
-        }
-        assert_eq!(Ticket::find(&[other]), None);
     }
 }
