@@ -20,6 +20,9 @@ use super::sink::{DELIVERY_MAX, producer_config};
 use super::source::KafkaGroup;
 use super::writer::Writer;
 
+/// After so long a connection that is not used is closed. When the broker dies that coordinates the group, the client waits for a connection to it
+/// (librdkafka's issue 5456, whatever time it is given), and asks for another coordinator only when some connection opens or closes: here one does.
+const IDLE_MAX: Duration = Duration::from_secs(10);
 /// How long one step of a commit is tried again.
 const STEP_MAX: Duration = Duration::from_secs(30);
 
@@ -47,6 +50,7 @@ impl KafkaTransactions {
         config.set("transactional.id", id);
         config.set("transaction.timeout.ms", open_max.as_millis().to_string());
         config.set("message.timeout.ms", DELIVERY_MAX.min(open_max).as_millis().to_string());
+        config.set("connections.max.idle.ms", IDLE_MAX.as_millis().to_string());
         let writer = Writer::open(connection, &mut config)?;
         writer.admitted()?;
         let transactions = Transactions { writer, id: id.to_owned(), open_max, began: None, broken: None };
