@@ -22,7 +22,9 @@ use tamis_services::proxy::Fault;
 use crate::kafka::{home, topic};
 use crate::process::{Home, PATIENCE, Served};
 use crate::results::{Results, assert_same};
-use crate::shop::{PLUGINS, Shop, TRANSACTION_MS, expected, found, judged, slowed, until_it_judges};
+use crate::shop::{
+    PLUGINS, Shop, TRANSACTION_MS, expected, found, judged, shows, slowed, until_all_is_there, until_it_judges,
+};
 
 /// What `tamis topics create` makes of a topic.
 const PARTITIONS: u32 = 6;
@@ -154,11 +156,12 @@ async fn survives(delivery: &str, seed: u64) {
     assert_eq!(fired.len(), 9, "every fault has hit something, seed {seed}");
     let amid_work = lost.iter().filter(|lost| **lost > 0).count();
     assert!(lost.len() == 4 && amid_work >= 2, "most kills meet work that is not committed: {lost:?}, seed {seed}");
-    let (status, _) = served.terminate();
-    assert!(status.success());
     shop.append(embedded.path());
     embedded.run(&["run", "streams", "--until-end"]);
     let expected = expected(&embedded).await;
+    until_all_is_there(&home, &expected, || format!("seed {seed}\n{}", shows(&served, &token))).await;
+    let (status, _) = served.terminate();
+    assert!(status.success());
     let found = found(&home, &cluster, &expected, delivery).await;
     assert_nothing_amiss(&found, &expected, seed);
 }

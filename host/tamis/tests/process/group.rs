@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::thread::sleep;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -18,8 +18,7 @@ use crate::feed;
 use crate::kafka::{home, send};
 use crate::observed::{page, samples};
 use crate::process::{Home, Served, until};
-use crate::results::{Results, results};
-use crate::shop::{self, Shop, expected, found, slowed, until_it_judges};
+use crate::shop::{self, Shop, expected, found, shows, slowed, until_all_is_there, until_it_judges};
 use crate::worker::{Worker, sum};
 
 /// Rules whose alerts do not wait for windows: one has no key, one has another than the topic.
@@ -174,10 +173,6 @@ fn expelled(cluster: &Cluster) -> usize {
     cluster.log(0).lines().filter(|line| line.contains("has failed, removing it from the group")).count()
 }
 
-fn rows(results: &Results, place: &str) -> usize {
-    results.get(place).map_or(0, Vec::len)
-}
-
 async fn survives(delivery: &str, seed: u64) {
     let mut chance = ChaCha8Rng::seed_from_u64(seed);
     let doings = doings(&mut chance, delivery);
@@ -211,20 +206,8 @@ async fn survives(delivery: &str, seed: u64) {
     shop.append(embedded.path());
     embedded.run(&["run", "streams", "--until-end"]);
     let expected = expected(&embedded).await;
-    let deadline = Instant::now() + Duration::from_secs(120);
-    loop {
-        let found = results(serving.path(), &[]).await;
-        let all = expected.keys().filter(|place| !place.starts_with("topic "));
-        let lacking: Vec<_> = all.filter(|place| rows(&found, place) < rows(&expected, place)).collect();
-        if lacking.is_empty() {
-            break;
-        }
-        if Instant::now() > deadline {
-            let serves = served.ask(&token, "GET", "/metrics", None, None).body;
-            panic!("{lacking:?} come, seed {seed}\n{}\n{}", serves.as_str().unwrap_or_default(), worker.says());
-        }
-        sleep(Duration::from_millis(200));
-    }
+    let says = || format!("seed {seed}\n{}\n{}", shows(&served, &token), worker.says());
+    until_all_is_there(&serving, &expected, says).await;
     worker.terminate();
     let (status, _) = served.terminate();
     assert!(status.success());

@@ -6,6 +6,8 @@
 
 use std::fs;
 use std::path::Path;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use tamis_connectors::kafka::{KafkaConnection, KafkaSink};
@@ -15,8 +17,8 @@ use tamis_services::kafka::Cluster;
 
 use crate::feed::{NOON, writer};
 use crate::kafka;
-use crate::process::{Answer, Api, Home};
-use crate::results::Results;
+use crate::process::{Answer, Api, Home, PATIENCE};
+use crate::results::{Results, results};
 
 /// Rules without state, of sliding windows, of different values, of two topics, of windows that the watermark closes, and aggregates.
 pub const PLUGINS: [&str; 12] = [
@@ -226,6 +228,27 @@ pub async fn found(home: &Home, cluster: &Cluster, expected: &Results, delivery:
         found.iter_mut().filter(|(place, _)| place.starts_with("topic ")).for_each(|(_, rows)| rows.dedup());
     }
     found
+}
+
+/// Waits until lake and warehouse have as much as is expected; fails with all that hosts say. A commit may have to wait for brokers.
+pub async fn until_all_is_there(home: &Home, expected: &Results, says: impl Fn() -> String) {
+    let (began, rows) = (Instant::now(), |results: &Results, place| results.get(place).map_or(0, Vec::len));
+    loop {
+        let found = results(home.path(), &[]).await;
+        let places = expected.keys().filter(|place| !place.starts_with("topic "));
+        let lacking: Vec<_> = places.filter(|place| rows(&found, *place) < rows(expected, *place)).collect();
+        if lacking.is_empty() {
+            return;
+        }
+        assert!(began.elapsed() < 2 * PATIENCE, "{lacking:?} come\n{}", says());
+        sleep(Duration::from_millis(200));
+    }
+}
+
+/// All that a host shows.
+pub fn shows(served: &Api, token: &str) -> String {
+    let page = served.ask(token, "GET", "/metrics", None, None).body;
+    page.as_str().unwrap_or_default().to_owned()
 }
 
 /// The same without what depends on which of the records of several partitions came first.
