@@ -20,18 +20,14 @@ use tamis_services::kafka::{Cluster, Kafka, Options, Tool};
 use tamis_services::proxy::Fault;
 
 use crate::kafka::{home, topic};
-use crate::process::{Home, PATIENCE, Served};
+use crate::process::{Home, PATIENCE, Served, until};
 use crate::results::{Results, assert_same};
-use crate::shop::{
-    PLUGINS, Shop, TRANSACTION_MS, expected, found, judged, shows, slowed, until_all_is_there, until_it_judges,
-};
+use crate::shop::{PLUGINS, Shop, expected, found, judged, shows, slowed, until_all_is_there, until_it_judges};
 
 /// What `tamis topics create` makes of a topic.
 const PARTITIONS: u32 = 6;
 /// Longer than clients wait for a broker and groups for a member.
 pub const OUTAGE: Duration = Duration::from_secs(8);
-/// Longer than brokers leave a transaction open.
-pub const STALL: Duration = Duration::from_millis(TRANSACTION_MS as u64 + 1_500);
 /// How often a long stall is tried until it meets an open transaction.
 pub const TRIES: usize = 3;
 
@@ -113,17 +109,15 @@ impl Chaos<'_> {
         sleep(Duration::from_millis(self.chance.random_range(ms)));
     }
 
-    /// Stalls while a transaction is open, for longer than brokers wait for its end.
+    /// Stalls while a transaction is open, until the broker has aborted it.
     fn stall_for_long(&mut self) {
-        let before = aborts(&self.cluster);
         let mut tries = 1;
-        while !hit_while(&self.cluster, Fault::Stall, STALL, || !open_transactions(&self.cluster).is_empty()) {
+        while !stall_until_it_aborts(&self.cluster) {
             assert!(tries < TRIES, "no stall meets an open transaction");
             until_it_judges(self.served.as_ref().unwrap());
             self.shop.send(&self.cluster);
             tries += 1;
         }
-        assert!(aborts(&self.cluster) > before, "brokers abort a transaction that is too old");
     }
 
     /// How much of what a host that is dead now had done is in no checkpoint: alerts that have left, or a transaction that is open.
@@ -138,7 +132,7 @@ impl Chaos<'_> {
 async fn survives(delivery: &str, seed: u64) {
     let mut chance = ChaCha8Rng::seed_from_u64(seed);
     let doings = doings(&mut chance, delivery);
-    let options = Options { proxied: true, settings: impatient(), ..Options::default() };
+    let options = Options { proxied: true, ..Options::default() };
     let cluster = Cluster::start(&Kafka::install().unwrap(), 1, options).unwrap();
     let (embedded, home) = (Home::with(&PLUGINS), slowed(home(&cluster, delivery, &PLUGINS)));
     home.run(&["topics", "create"]);
@@ -166,11 +160,6 @@ async fn survives(delivery: &str, seed: u64) {
     assert_nothing_amiss(&found, &expected, seed);
 }
 
-/// Settings of brokers that look twice a second for transactions that are too old.
-pub fn impatient() -> Vec<(String, String)> {
-    vec![("transaction.abort.timed.out.transaction.cleanup.interval.ms".to_owned(), "500".to_owned())]
-}
-
 /// The transactions that are open, by their names.
 pub fn open_transactions(cluster: &Cluster) -> BTreeSet<String> {
     let listed = cluster.tool(Tool::Transactions, &["list"]).unwrap();
@@ -179,7 +168,7 @@ pub fn open_transactions(cluster: &Cluster) -> BTreeSet<String> {
 }
 
 /// How often the broker has aborted a transaction because it was too old, since it was started last.
-pub fn aborts(cluster: &Cluster) -> usize {
+fn aborts(cluster: &Cluster) -> usize {
     cluster.log(0).lines().filter(|line| line.contains("due to timeout")).count()
 }
 
@@ -201,13 +190,25 @@ fn alerts_not_saved(cluster: &Cluster, home: &Path) -> usize {
     alerts.filter(|record| not_saved.contains(&id(record.value.clone()))).count()
 }
 
-/// Fails the network until it hits somebody, and mends it after a while.
-pub fn hit(cluster: &Cluster, fault: Fault, lasts: Duration) {
-    hit_while(cluster, fault, lasts, || true);
+/// Stalls the network while a transaction is open, until the broker gives that up. Whether one was.
+pub fn stall_until_it_aborts(cluster: &Cluster) -> bool {
+    let before = aborts(cluster);
+    hit_while(cluster, Fault::Stall, || {
+        let meets_one = !open_transactions(cluster).is_empty();
+        if meets_one {
+            until("the broker aborts what is too old", || aborts(cluster) > before);
+        }
+        meets_one
+    })
 }
 
-/// The same; mends it at once when it does not meet what it should.
-pub fn hit_while(cluster: &Cluster, fault: Fault, lasts: Duration, meets: impl FnOnce() -> bool) -> bool {
+/// Fails the network until it hits somebody, and mends it after a while.
+pub fn hit(cluster: &Cluster, fault: Fault, lasts: Duration) {
+    hit_while(cluster, fault, || sleep(lasts));
+}
+
+/// The same, and does something until it is mended.
+fn hit_while<T>(cluster: &Cluster, fault: Fault, meanwhile: impl FnOnce() -> T) -> T {
     let proxy = cluster.proxy(0);
     let (before, began) = (proxy.counts().hits, Instant::now());
     proxy.fail(fault);
@@ -221,12 +222,9 @@ pub fn hit_while(cluster: &Cluster, fault: Fault, lasts: Duration, meets: impl F
             proxy.fail(fault);
         }
     }
-    let met = meets();
-    if met {
-        sleep(lasts);
-    }
+    let done = meanwhile();
     proxy.join();
-    met
+    done
 }
 
 /// Says what is lost, there twice, or was never expected.

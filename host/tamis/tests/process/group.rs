@@ -11,9 +11,7 @@ use serde_json::json;
 use tamis_services::kafka::{Cluster, Kafka, Options};
 use tamis_services::proxy::Fault;
 
-use crate::chaos::{
-    OUTAGE, STALL, TRIES, aborts, assert_nothing_amiss, hit, hit_while, impatient, open_transactions, shuffled,
-};
+use crate::chaos::{OUTAGE, TRIES, assert_nothing_amiss, hit, open_transactions, shuffled, stall_until_it_aborts};
 use crate::feed;
 use crate::kafka::{home, send};
 use crate::observed::{page, samples};
@@ -143,21 +141,16 @@ impl Chaos<'_> {
         self.moves += 1;
     }
 
-    /// Stalls for longer than the group waits for its members, and than brokers wait for a transaction to end.
+    /// Stalls while transactions are open, until the broker has aborted one. The group waits for its members for less long.
     fn stall_for_long(&mut self) {
-        let before = (expelled(&self.cluster), aborts(&self.cluster));
-        let mut tries = 1;
-        while !hit_while(&self.cluster, Fault::Stall, STALL, || !open_transactions(&self.cluster).is_empty()) {
+        let (before, mut tries) = (expelled(&self.cluster), 1);
+        while !stall_until_it_aborts(&self.cluster) {
             assert!(tries < TRIES, "no stall meets an open transaction");
             self.until_all_judges();
             self.shop.send(&self.cluster);
             tries += 1;
         }
-        let after = (expelled(&self.cluster), aborts(&self.cluster));
-        assert!(
-            after.0 > before.0 && after.1 > before.1,
-            "members and transactions are given up: {before:?}, {after:?}"
-        );
+        assert!(expelled(&self.cluster) > before, "the group gives up of whom nothing is heard");
     }
 
     /// How many transactions of a host that is dead now are open, by the slices that it had.
@@ -176,7 +169,7 @@ fn expelled(cluster: &Cluster) -> usize {
 async fn survives(delivery: &str, seed: u64) {
     let mut chance = ChaCha8Rng::seed_from_u64(seed);
     let doings = doings(&mut chance, delivery);
-    let options = Options { proxied: true, settings: impatient(), ..Options::default() };
+    let options = Options { proxied: true, ..Options::default() };
     let cluster = Cluster::start(&Kafka::install().unwrap(), 1, options).unwrap();
     let member = |plugins| slowed(member(&cluster, delivery, plugins));
     let (embedded, serving, working) = (Home::with(&shop::PLUGINS), member(&shop::PLUGINS), member(&[]));
