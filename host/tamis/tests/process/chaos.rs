@@ -26,8 +26,11 @@ use crate::shop::{PLUGINS, Shop, expected, found, judged, shows, slowed, until_a
 
 /// What `tamis topics create` makes of a topic.
 const PARTITIONS: u32 = 6;
-/// Longer than clients wait for a broker and groups for a member.
-pub const OUTAGE: Duration = Duration::from_secs(8);
+/// Longer than clients wait for a broker.
+const OUTAGE: Duration = Duration::from_secs(8);
+/// So many kills meet a host with work that is not committed, of so many at most.
+const AMID_WORK: usize = 2;
+pub const KILLS_MAX: usize = 12;
 /// How often a long stall is tried until it meets an open transaction.
 pub const TRIES: usize = 3;
 
@@ -141,15 +144,22 @@ async fn survives(delivery: &str, seed: u64) {
     let (shop, lost, fired) = (Shop::default(), Vec::new(), Vec::new());
     let mut chaos = Chaos { chance, cluster, home: &home, delivery, shop, served, lost, fired };
     doings.into_iter().for_each(|doing| chaos.fail(doing));
-    let Chaos { cluster, mut shop, served, lost, fired, .. } = chaos;
+    assert_eq!((chaos.fired.len(), chaos.lost.len()), (9, 4), "every fault has hit something, seed {seed}");
+    while chaos.lost.iter().filter(|lost| **lost > 0).count() < AMID_WORK {
+        // On a machine that does much else they come before the work, or behind it.
+        assert!(
+            chaos.lost.len() < KILLS_MAX,
+            "no kill meets work that is not committed: {:?}, seed {seed}",
+            chaos.lost
+        );
+        chaos.fail(Do::KillHost);
+    }
+    let Chaos { cluster, mut shop, served, .. } = chaos;
     let served = served.unwrap();
     shop.send(&cluster);
     let all = shop.close(&cluster, PARTITIONS);
     served.until("everything is judged", |served| judged(served, &token) >= all);
     assert_eq!(judged(&served, &token), all, "each record is counted once, seed {seed}");
-    assert_eq!(fired.len(), 9, "every fault has hit something, seed {seed}");
-    let amid_work = lost.iter().filter(|lost| **lost > 0).count();
-    assert!(lost.len() == 4 && amid_work >= 2, "most kills meet work that is not committed: {lost:?}, seed {seed}");
     shop.append(embedded.path());
     embedded.run(&["run", "streams", "--until-end"]);
     let expected = expected(&embedded).await;
