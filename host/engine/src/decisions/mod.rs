@@ -93,7 +93,7 @@ impl Decisions {
         {
             let known = self.known();
             for record in 0..records {
-                match known.find(request, record).filter(|_| body.is_some()) {
+                match body.and_then(|_| known.find(request, record)) {
                     Some((other, _)) if other != body => return Asked::Another,
                     found => decided.push(found.map(|(_, decision)| decision)),
                 }

@@ -23,9 +23,7 @@ const SEED: u64 = 7;
 /// A home that archives payments in objects that are closed soon.
 fn archiving(cluster: &Cluster) -> Home {
     let home = home(cluster, "at_least_once", &[]);
-    let file = home.path().join("tamis.toml");
-    let written = fs::read_to_string(&file).unwrap();
-    fs::write(&file, format!("{written}[archive]\ntopics = ['payments']\ninterval_ms = 30\n")).unwrap();
+    home.configure("[archive]\ntopics = ['payments']\ninterval_ms = 30\n");
     home.run(&["topics", "create"]);
     home
 }

@@ -3,6 +3,8 @@
 
 use std::time::Duration;
 
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
 use serde_json::Value;
 use sqlx::ConnectOptions;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
@@ -35,15 +37,9 @@ const STANDS: Duration = Duration::from_secs(2);
 
 /// Text that nothing makes shorter.
 fn ballast(number: u64) -> String {
-    let mut state = number + 1;
-    let mut letter = || {
-        // Marsaglia's xorshift.
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        char::from(b'_' + (state >> 32 & 31) as u8)
-    };
-    (0..BALLAST_BYTES).map(|_| letter()).collect()
+    let mut bytes = vec![0_u8; BALLAST_BYTES as usize];
+    ChaCha8Rng::seed_from_u64(number).fill(&mut bytes[..]);
+    bytes.into_iter().map(|byte| char::from(b'_' + (byte & 31))).collect()
 }
 
 fn payment(number: u64) -> Record {
@@ -103,9 +99,7 @@ fn a_host_whose_output_is_not_taken_stops_reading() {
     let cluster = Cluster::start(&Kafka::install().unwrap(), 1, options).unwrap();
     let clustered = home(&cluster, "exactly_once", &[PLUGIN]);
     // The archive waits for nobody.
-    let config = clustered.path().join("tamis.toml");
-    let written = std::fs::read_to_string(&config).unwrap();
-    std::fs::write(&config, format!("{written}[archive]\ntopics = []\n")).unwrap();
+    clustered.configure("[archive]\ntopics = []\n");
     clustered.run(&["topics", "create"]);
     let served = Served::start(&clustered);
     let token = served.token.clone().unwrap();

@@ -13,7 +13,7 @@ use tamis_services::kafka::{Cluster, Kafka, Options, Tool};
 
 use crate::client::tamis;
 use crate::feed::{self, NOON};
-use crate::kafka::{ATTENTIVE, expected, found, home, send, topic};
+use crate::kafka::{ATTENTIVE, expected, found, home, send, topic, write};
 use crate::process::{Home, Served, until};
 use crate::replay::written;
 use crate::results::{Results, assert_same, records};
@@ -248,9 +248,7 @@ fn dead_letters_of_a_cluster_are_listed_and_sent_through_again() {
         rule: Some(FailedRule { name: RULE.to_owned(), version: 1, mode: AlertMode::Live, plugin }),
         attempt: 1,
     };
-    let mut sink = KafkaSink::at_least_once(&KafkaConnection::plain(cluster.bootstrap())).unwrap();
-    sink.write(&[letter.into_record()]).unwrap();
-    sink.stage().unwrap();
+    write(&cluster, &[letter.into_record()]);
     let trapped = || tamis("dead-letters --reason trap");
     let found = trapped().remove(0);
     assert_eq!((&found["from"]["offset"], &found["rule"]), (&json!(4_711), &json!(RULE)));

@@ -22,7 +22,7 @@ use tamis_services::proxy::Fault;
 use crate::kafka::{home, topic};
 use crate::process::{Home, PATIENCE, Served, until};
 use crate::results::{Results, assert_same};
-use crate::shop::{PLUGINS, Shop, expected, found, judged, shows, slowed, until_all_is_there, until_it_judges};
+use crate::shop::{PLUGINS, Shop, found, judged, shows, slowed, until_it_judges};
 
 /// What `tamis topics create` makes of a topic.
 const PARTITIONS: u32 = 6;
@@ -137,7 +137,7 @@ async fn survives(delivery: &str, seed: u64) {
     let doings = doings(&mut chance, delivery);
     let options = Options { proxied: true, ..Options::default() };
     let cluster = Cluster::start(&Kafka::install().unwrap(), 1, options).unwrap();
-    let (embedded, home) = (Home::with(&PLUGINS), slowed(home(&cluster, delivery, &PLUGINS)));
+    let home = slowed(home(&cluster, delivery, &PLUGINS));
     home.run(&["topics", "create"]);
     let served = Some(Served::start(&home));
     let token = served.as_ref().unwrap().token.clone().unwrap();
@@ -160,10 +160,7 @@ async fn survives(delivery: &str, seed: u64) {
     let all = shop.close(&cluster, PARTITIONS);
     served.until("everything is judged", |served| judged(served, &token) >= all);
     assert_eq!(judged(&served, &token), all, "each record is counted once, seed {seed}");
-    shop.append(embedded.path());
-    embedded.run(&["run", "streams", "--until-end"]);
-    let expected = expected(&embedded).await;
-    until_all_is_there(&home, &expected, || format!("seed {seed}\n{}", shows(&served, &token))).await;
+    let expected = shop.until_all_is_there(&home, || format!("seed {seed}\n{}", shows(&served, &token))).await;
     let (status, _) = served.terminate();
     assert!(status.success());
     let found = found(&home, &cluster, &expected, delivery).await;
@@ -177,9 +174,9 @@ pub fn open_transactions(cluster: &Cluster) -> BTreeSet<String> {
     open.map(|line| line.split_whitespace().next().unwrap().to_owned()).collect()
 }
 
-/// How often the broker has aborted a transaction because it was too old, since it was started last.
-fn aborts(cluster: &Cluster) -> usize {
-    cluster.log(0).lines().filter(|line| line.contains("due to timeout")).count()
+/// How often the broker has said so since it was started last.
+pub fn logged(cluster: &Cluster, words: &str) -> usize {
+    cluster.log(0).lines().filter(|line| line.contains(words)).count()
 }
 
 /// How many alerts of payments have left for which the last checkpoint of a home does not stand.
@@ -202,11 +199,12 @@ fn alerts_not_saved(cluster: &Cluster, home: &Path) -> usize {
 
 /// Stalls the network while a transaction is open, until the broker gives that up. Whether one was.
 pub fn stall_until_it_aborts(cluster: &Cluster) -> bool {
-    let before = aborts(cluster);
+    let aborts = || logged(cluster, "due to timeout");
+    let before = aborts();
     hit_while(cluster, Fault::Stall, || {
         let meets_one = !open_transactions(cluster).is_empty();
         if meets_one {
-            until("the broker aborts what is too old", || aborts(cluster) > before);
+            until("the broker aborts what is too old", || aborts() > before);
         }
         meets_one
     })

@@ -102,17 +102,22 @@ fn broken(topic: &str, value: Option<&[u8]>, timestamp: i64) -> Record {
 /// For each partition of each topic a record that raises nothing, long after a day: they close its windows.
 pub fn closing(day: &[Record], partitions: u32) -> Vec<Record> {
     let later = day.iter().map(|record| record.timestamp).max().unwrap() + LATER_MS;
-    let last = |topic: &str, partition| {
-        let value = match topic {
-            "payments" => json!({"payment_id": "end", "amount": 1, "method": "sepa", "status": "pending"}),
-            "orders" => json!({"event_id": "end", "event_type": "shipped", "order_id": "end"}),
-            _ => json!({"event_id": "end", "kyc_ref": "end", "decision": "en_attente"}),
-        };
-        let value = Some(value.to_string().into_bytes());
+    let of = |topic: &str, partition| {
+        let value = Some(last(topic).into_bytes());
         let parts = RecordParts { timestamp: Some(later), value, ..RecordParts::default() };
         Record { partition: Some(partition), ..record(topic, parts) }
     };
-    TOPICS.iter().flat_map(|topic| (0..partitions).map(|partition| last(topic, partition))).collect()
+    TOPICS.iter().flat_map(|topic| (0..partitions).map(|partition| of(topic, partition))).collect()
+}
+
+/// A record's value that raises nothing.
+pub fn last(topic: &str) -> String {
+    let value = match topic {
+        "payments" => json!({"payment_id": "end", "amount": 1, "method": "sepa", "status": "pending"}),
+        "orders" => json!({"event_id": "end", "event_type": "shipped", "order_id": "end"}),
+        _ => json!({"event_id": "end", "kyc_ref": "end", "decision": "en_attente"}),
+    };
+    value.to_string()
 }
 
 fn record(topic: &str, parts: RecordParts) -> Record {

@@ -18,7 +18,7 @@ use tamis_services::kafka::{Cluster, Kafka, Options};
 
 use self::reference::{Reference, told, told_at_home};
 use crate::day::{PARTS, TOPICS, closing, plugins};
-use crate::kafka::topic;
+use crate::kafka::{lacking, topic};
 use crate::process::{Home, Served, until};
 use crate::results::{Results, assert_same, results};
 use crate::shared::is_delivered;
@@ -222,11 +222,7 @@ impl Ground {
         let began = Instant::now();
         loop {
             let found = told_at_home(serving.path()).await;
-            let places = self.reference.results.iter().filter(|(place, _)| !place.starts_with("topic "));
-            let lacking: Vec<_> = places
-                .map(|(place, rows)| (place, rows.len(), found.get(place).map_or(0, Vec::len)))
-                .filter(|(_, expected, found)| found < expected)
-                .collect();
+            let lacking = lacking(&found, &self.reference.results);
             let judged = hosts.sum(EVENTS);
             if lacking.is_empty() && judged >= self.records() as f64 {
                 break assert_eq!(judged, self.records() as f64, "each record is counted once, {way:?}");

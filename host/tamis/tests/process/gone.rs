@@ -4,19 +4,17 @@ use std::collections::BTreeSet;
 use std::fs;
 
 use serde_json::Value;
-use tamis_connectors::FileCheckpoints;
-use tamis_connectors::kafka::{KafkaConnection, KafkaSink, KafkaTopics};
-use tamis_connectors::topics::{PartitionOverview, TopicOverview};
-use tamis_engine::{CheckpointStore, Sink};
-use tamis_model::position::Partition;
+use tamis_connectors::kafka::{KafkaConnection, KafkaTopics};
+use tamis_connectors::topics::PartitionOverview;
 use tamis_model::record::Record;
 use tamis_services::kafka::{Cluster, Kafka, Options, Tool};
 
 use crate::feed;
 use crate::group::{SLICES, member};
-use crate::kafka::{judged, send};
+use crate::kafka::{judged, send, write};
 use crate::process::{Api, Home, Served};
 use crate::results::results;
+use crate::shared::is_delivered;
 
 /// One without a key, one with a key.
 const PLUGINS: [&str; 2] = ["payment-direct-fraud", "card-testing"];
@@ -38,9 +36,7 @@ impl Group {
     fn new() -> Self {
         let cluster = Cluster::start(&Kafka::install().unwrap(), 1, Options::default()).unwrap();
         let (embedded, home) = (Home::with(&PLUGINS), member(&cluster, "at_least_once", &PLUGINS));
-        let config = home.path().join("tamis.toml");
-        let written = fs::read_to_string(&config).unwrap();
-        fs::write(&config, format!("{written}[archive]\ntopics = ['payments']\ninterval_ms = 30\n")).unwrap();
+        home.configure("[archive]\ntopics = ['payments']\ninterval_ms = 30\n");
         feed::append(embedded.path(), 0..1_000);
         home.run(&["topics", "create"]);
         Self { cluster, embedded, home, token: None, sent: 0 }
@@ -66,7 +62,7 @@ impl Group {
         let served = self.serve();
         served.until_ready();
         served.until("it judges them", |served| self.judged(served) >= records);
-        served.until("they are delivered", |_| self.is_delivered());
+        served.until("they are delivered", |_| is_delivered(&self.cluster, &self.home, "tamis"));
         assert_eq!(self.judged(&served), records);
         assert!(served.terminate().0.success());
     }
@@ -74,11 +70,7 @@ impl Group {
     /// Starts it, and waits until parts of it say that they have failed, and alerts or events why.
     fn fails(&mut self, part: &str, reason: &str, words: &str) {
         let served = self.serve();
-        served.until(&format!("the {part} has failed"), |served| {
-            let report = served.ask("", "GET", "/readyz", None, None);
-            let parts = report.body["parts"].as_array().cloned().unwrap_or_default();
-            report.status == 503 && parts.iter().any(|found| found["part"] == part && found["reason"] == reason)
-        });
+        served.until(&format!("the {part} has failed"), |served| served.lacks(part).as_deref() == Some(reason));
         served.until(words, |served| self.says(served).contains(words));
         assert!(served.terminate().0.success());
     }
@@ -94,17 +86,14 @@ impl Group {
         self.cluster.tool(tool, arguments).unwrap()
     }
 
-    fn topics(&self) -> Vec<TopicOverview> {
-        KafkaTopics::new(KafkaConnection::plain(self.cluster.bootstrap())).overview().unwrap()
-    }
-
     fn remove(&self, folder: &str) {
         fs::remove_dir_all(self.home.path().join(folder)).unwrap();
     }
 
     /// Deletes all records of a topic but the last `left` of each partition, as retention does.
     fn forget(&self, topic: &str, left: i64) {
-        let overview = self.topics().into_iter().find(|found| found.topic == topic).unwrap();
+        let topics = KafkaTopics::new(KafkaConnection::plain(self.cluster.bootstrap())).overview().unwrap();
+        let overview = topics.into_iter().find(|found| found.topic == topic).unwrap();
         let row = |partition: &PartitionOverview| {
             let offset = (partition.next_offset - left).max(partition.first_offset);
             format!(r#"{{"topic":"{topic}","partition":{},"offset":{offset}}}"#, partition.number)
@@ -126,21 +115,11 @@ impl Group {
             value_is_json: false,
             headers: Vec::new(),
         };
-        let mut sink = KafkaSink::at_least_once(&KafkaConnection::plain(self.cluster.bootstrap())).unwrap();
-        sink.write(&(0..partitions).map(junk).collect::<Vec<_>>()).unwrap();
-        sink.stage().unwrap();
+        write(&self.cluster, &(0..partitions).map(junk).collect::<Vec<_>>());
     }
 
     fn delete_topics(&self, pattern: &str) {
         self.tool(Tool::Topics, &["--delete", "--topic", pattern]);
-    }
-
-    /// Whether everything that was raised has been brought to lake and warehouse.
-    fn is_delivered(&self) -> bool {
-        let outcomes = self.topics().into_iter().find(|topic| topic.topic == OUTCOMES).unwrap();
-        let (partition, end) = (Partition { topic: outcomes.topic, number: 0 }, outcomes.partitions[0].next_offset);
-        let checkpoints = FileCheckpoints::open(self.home.path().join("checkpoints/delivery"));
-        checkpoints.unwrap().latest().unwrap().is_some_and(|last| last.positions.next(&partition) == end)
     }
 
     /// The ids of the alerts that the lake has, and those that the warehouse has. Each has one of each payment that is risky.

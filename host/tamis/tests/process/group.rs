@@ -1,7 +1,6 @@
 //! Several hosts, one group: they raise what one host alone would, while slices move between them and everything else fails.
 
 use std::collections::BTreeSet;
-use std::fs;
 use std::thread::sleep;
 use std::time::Duration;
 
@@ -11,12 +10,14 @@ use serde_json::json;
 use tamis_services::kafka::{Cluster, Kafka, Options};
 use tamis_services::proxy::Fault;
 
-use crate::chaos::{KILLS_MAX, TRIES, assert_nothing_amiss, hit, open_transactions, shuffled, stall_until_it_aborts};
+use crate::chaos::{
+    KILLS_MAX, TRIES, assert_nothing_amiss, hit, logged, open_transactions, shuffled, stall_until_it_aborts,
+};
 use crate::feed;
 use crate::kafka::{home, send};
 use crate::observed::{page, samples};
 use crate::process::{Home, Served, until};
-use crate::shop::{self, Shop, expected, found, shows, slowed, until_all_is_there, until_it_judges};
+use crate::shop::{self, Shop, found, shows, slowed, until_it_judges};
 use crate::worker::{Worker, sum};
 
 /// Rules whose alerts do not wait for windows: one has no key, one has another than the topic.
@@ -28,13 +29,8 @@ pub const SESSION: Duration = Duration::from_secs(6);
 /// A home of the group.
 pub fn member(cluster: &Cluster, delivery: &str, plugins: &[&str]) -> Home {
     let home = home(cluster, delivery, plugins);
-    let file = home.path().join("tamis.toml");
-    let written = fs::read_to_string(&file).unwrap();
-    fs::write(
-        &file,
-        format!("{written}shared = true\nsession_timeout_ms = {}\npartitions = {SLICES}\n", SESSION.as_millis()),
-    )
-    .unwrap();
+    let session_ms = SESSION.as_millis();
+    home.configure(&format!("shared = true\nsession_timeout_ms = {session_ms}\npartitions = {SLICES}\n"));
     home
 }
 
@@ -162,7 +158,7 @@ impl Chaos<'_> {
 
 /// How many members the group has given up since the broker was started last.
 fn expelled(cluster: &Cluster) -> usize {
-    cluster.log(0).lines().filter(|line| line.contains("has failed, removing it from the group")).count()
+    logged(cluster, "has failed, removing it from the group")
 }
 
 async fn survives(delivery: &str, seed: u64) {
@@ -171,7 +167,7 @@ async fn survives(delivery: &str, seed: u64) {
     let options = Options { proxied: true, ..Options::default() };
     let cluster = Cluster::start(&Kafka::install().unwrap(), 1, options).unwrap();
     let member = |plugins| slowed(member(&cluster, delivery, plugins));
-    let (embedded, serving, working) = (Home::with(&shop::PLUGINS), member(&shop::PLUGINS), member(&[]));
+    let (serving, working) = (member(&shop::PLUGINS), member(&[]));
     serving.run(&["topics", "create"]);
     let (served, worker) = (Served::start(&serving), Worker::start(&working, 0));
     worker.until_it_has(SLICES / 2);
@@ -199,11 +195,8 @@ async fn survives(delivery: &str, seed: u64) {
     let (served, worker) = (served.unwrap(), worker.unwrap());
     shop.send(&cluster);
     shop.close(&cluster, SLICES as u32);
-    shop.append(embedded.path());
-    embedded.run(&["run", "streams", "--until-end"]);
-    let expected = expected(&embedded).await;
     let says = || format!("seed {seed}\n{}\n{}", shows(&served, &token), worker.says());
-    until_all_is_there(&serving, &expected, says).await;
+    let expected = shop.until_all_is_there(&serving, says).await;
     worker.terminate();
     let (status, _) = served.terminate();
     assert!(status.success());
@@ -229,9 +222,7 @@ const SESSIONS: f64 = 75.0;
 fn a_worker_can_be_watched() {
     let cluster = Cluster::start(&Kafka::install().unwrap(), 1, Options::default()).unwrap();
     let (serving, working) = (member(&cluster, "at_least_once", &PLUGINS), member(&cluster, "at_least_once", &[]));
-    let more = "[metrics]\nlisten = '127.0.0.1:0'\n";
-    let config = serving.path().join("tamis.toml");
-    fs::write(&config, fs::read_to_string(&config).unwrap() + more).unwrap();
+    serving.configure("[metrics]\nlisten = '127.0.0.1:0'\n");
     let embedded = Home::with(&PLUGINS);
     feed::append(embedded.path(), 0..600);
     serving.run(&["topics", "create"]);

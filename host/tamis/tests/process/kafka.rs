@@ -23,11 +23,9 @@ pub const ATTENTIVE: [&str; 2] = ["payment-direct-fraud", "card-testing"];
 /// A home whose topics lie in a cluster.
 pub fn home(cluster: &Cluster, delivery: &str, plugins: &[&str]) -> Home {
     let home = Home::with(plugins);
-    let file = home.path().join("tamis.toml");
-    let written = std::fs::read_to_string(&file).unwrap();
     // The feed is of 2026, and retention counts from the times of the records.
     let kafka = format!("[kafka]\nbootstrap_servers = \"{}\"\nretention_hours = 900000\n", cluster.bootstrap());
-    std::fs::write(&file, format!("{written}{kafka}delivery = \"{delivery}\"\n")).unwrap();
+    home.configure(&format!("{kafka}delivery = \"{delivery}\"\n"));
     home
 }
 
@@ -49,8 +47,13 @@ pub fn send(home: &Home, cluster: &Cluster, numbers: std::ops::Range<u64>) {
         value_is_json: true,
         headers: Vec::new(),
     });
+    write(cluster, &sent.collect::<Vec<_>>());
+}
+
+/// Writes records to the topics of a cluster, and waits until they are there.
+pub fn write(cluster: &Cluster, records: &[Record]) {
     let mut sink = KafkaSink::at_least_once(&KafkaConnection::plain(cluster.bootstrap())).unwrap();
-    sink.write(&sent.collect::<Vec<_>>()).unwrap();
+    sink.write(records).unwrap();
     sink.stage().unwrap();
 }
 
@@ -125,6 +128,13 @@ pub async fn found(home: &Home, cluster: &Cluster, topics: impl Iterator<Item = 
         found.insert(format!("topic {name}"), rows);
     }
     found
+}
+
+/// The places outside of topics that have fewer rows than expected, with how many they have and should have.
+pub fn lacking<'a>(found: &Results, expected: &'a Results) -> Vec<(&'a str, usize, usize)> {
+    let places = expected.iter().filter(|(place, _)| !place.starts_with("topic "));
+    let counts = places.map(|(place, rows)| (&**place, found.get(place).map_or(0, Vec::len), rows.len()));
+    counts.filter(|(_, found, expected)| found < expected).collect()
 }
 
 /// How many payments a host has judged.

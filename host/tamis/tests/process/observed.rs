@@ -42,9 +42,7 @@ fn samples_of(served: &Api) -> BTreeMap<String, f64> {
 #[test]
 fn metrics_are_what_prometheus_takes_and_aggregates_are_points() {
     let home = Home::with(&["payment-direct-fraud", "card-testing", "payments-by-currency"]);
-    let config = home.path().join("tamis.toml");
-    let more = "[metrics]\nlisten = '127.0.0.1:0'\n[influx]\nfile = 'aggregates.lp'\n";
-    fs::write(&config, fs::read_to_string(&config).unwrap() + more).unwrap();
+    home.configure("[metrics]\nlisten = '127.0.0.1:0'\n[influx]\nfile = 'aggregates.lp'\n");
     feed::append(home.path(), 0..7_100);
     let served = Served::start(&home);
     served.until_ready();

@@ -39,6 +39,12 @@ impl Home {
         Self { folder }
     }
 
+    /// Adds text to what its `tamis.toml` says.
+    pub fn configure(&self, more: &str) {
+        let file = self.path().join("tamis.toml");
+        std::fs::write(&file, std::fs::read_to_string(&file).unwrap() + more).unwrap();
+    }
+
     pub fn path(&self) -> &Path {
         self.folder.path()
     }
@@ -238,6 +244,15 @@ impl Api {
         let tag = response.headers().get("etag").map(|tag| tag.to_str().unwrap().to_owned());
         let body = if text.is_empty() { Value::Null } else { serde_json::from_str(&text).unwrap_or(json!(text)) };
         Ok(Answer { what, status: response.status().as_u16(), tag, body })
+    }
+
+    /// Why a part of it is not ready; none when it is.
+    pub fn lacks(&self, part: &str) -> Option<String> {
+        let report = self.ask("", "GET", "/readyz", None, None);
+        let found = report.body["parts"].as_array()?.iter().find(|found| found["part"] == part)?;
+        let reason = found["reason"].as_str().map(str::to_owned);
+        assert!(reason.is_none() || report.status == 503, "{}", report.body);
+        reason
     }
 
     /// Waits until it is ready.

@@ -4,7 +4,6 @@
 //! which brokers keep transactions and groups, whose leaders are their coordinators.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
@@ -14,8 +13,8 @@ use tamis_services::kafka::{Cluster, Kafka, Options, Tool};
 
 use crate::chaos::{assert_nothing_amiss, shuffled};
 use crate::kafka::home;
-use crate::process::{Api, Home, PATIENCE, Served, until};
-use crate::shop::{PLUGINS, Shop, expected, found, judged, shows, slowed, until_all_is_there};
+use crate::process::{Api, PATIENCE, Served, until};
+use crate::shop::{PLUGINS, Shop, found, judged, shows, slowed};
 
 const BROKERS: usize = 3;
 const PARTITIONS: u32 = 6;
@@ -69,9 +68,8 @@ fn until_judged(served: &Api, token: &str, records: u64, what: &str) {
 async fn a_host_goes_on_while_all_leaders_move() {
     let mut chance = ChaCha8Rng::seed_from_u64(SEED);
     let mut cluster = Cluster::start(&Kafka::install().unwrap(), BROKERS, Options::default()).unwrap();
-    let (embedded, home) = (Home::with(&PLUGINS), slowed(home(&cluster, "exactly_once", &PLUGINS)));
-    let file = home.path().join("tamis.toml");
-    fs::write(&file, fs::read_to_string(&file).unwrap() + &format!("replication = {BROKERS}\n")).unwrap();
+    let home = slowed(home(&cluster, "exactly_once", &PLUGINS));
+    home.configure(&format!("replication = {BROKERS}\n"));
     home.run(&["topics", "create"]);
     let served = Served::start(&home);
     let token = served.token.clone().unwrap();
@@ -95,10 +93,7 @@ async fn a_host_goes_on_while_all_leaders_move() {
     let all = shop.close(&cluster, PARTITIONS);
     until_judged(&served, &token, all, "everything is judged");
     assert_eq!(judged(&served, &token), all, "each record is counted once, seed {SEED}");
-    shop.append(embedded.path());
-    embedded.run(&["run", "streams", "--until-end"]);
-    let expected = expected(&embedded).await;
-    until_all_is_there(&home, &expected, || format!("seed {SEED}\n{}", shows(&served, &token))).await;
+    let expected = shop.until_all_is_there(&home, || format!("seed {SEED}\n{}", shows(&served, &token))).await;
     let (status, _) = served.terminate();
     assert!(status.success());
     assert_nothing_amiss(&found(&home, &cluster, &expected, "exactly_once").await, &expected, SEED);

@@ -1,20 +1,19 @@
 //! A shop's day by all standard rules and aggregates: two hosts that share it come to what one does.
 
 use std::collections::BTreeSet;
-use std::fs;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use tamis_connectors::FileCheckpoints;
-use tamis_connectors::kafka::{KafkaConnection, KafkaSink, KafkaTopics};
-use tamis_engine::{CheckpointStore, Sink};
+use tamis_connectors::kafka::{KafkaConnection, KafkaTopics};
+use tamis_engine::CheckpointStore;
 use tamis_model::position::Partition;
 use tamis_services::kafka::{Cluster, Kafka, Options};
 
 use crate::day::{closing, day, plugins};
 use crate::group::{SLICES, member};
-use crate::kafka::home;
+use crate::kafka::{home, write};
 use crate::process::{Home, Served};
 use crate::results::results;
 use crate::worker::Worker;
@@ -54,15 +53,12 @@ async fn two_hosts_come_to_what_one_does() {
     let rules = plugins();
     let plugins: Vec<_> = rules.iter().map(String::as_str).collect();
     let alone = home(&cluster, "at_least_once", &plugins);
-    let config = alone.path().join("tamis.toml");
-    fs::write(&config, fs::read_to_string(&config).unwrap() + "group = 'alone'\n").unwrap();
+    alone.configure("group = 'alone'\n");
     let (serving, working) = (member(&cluster, "at_least_once", &plugins), member(&cluster, "at_least_once", &[]));
     serving.run(&["topics", "create"]);
     let day = day();
     let closing = closing(&day, SLICES as u32);
-    let mut sink = KafkaSink::at_least_once(&KafkaConnection::plain(cluster.bootstrap())).unwrap();
-    sink.write(&[day, closing].concat()).unwrap();
-    sink.stage().unwrap();
+    write(&cluster, &[day, closing].concat());
     // It waits for somebody who says which rules there are.
     let worker = Worker::start(&working, 0);
     let served = Served::start(&serving);

@@ -10,13 +10,12 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
-use tamis_connectors::kafka::{KafkaConnection, KafkaSink};
-use tamis_engine::Sink;
 use tamis_model::record::Record;
 use tamis_services::kafka::Cluster;
 
+use crate::day::last;
 use crate::feed::{NOON, writer};
-use crate::kafka;
+use crate::kafka::{self, lacking, write};
 use crate::process::{Answer, Api, Home, PATIENCE};
 use crate::results::{Results, results};
 
@@ -97,7 +96,7 @@ impl Shop {
             partition: Some(partition),
             timestamp: time(self.rounds, 0),
             key: None,
-            value: Some(last(topic).to_string().into_bytes()),
+            value: Some(last(topic).into_bytes()),
             value_is_json: true,
             headers: Vec::new(),
         };
@@ -112,8 +111,26 @@ impl Shop {
         (0..self.rounds).map(|number| round(number).len() as u64).sum()
     }
 
+    /// Waits until lake and warehouse of a home have as much as the shop comes to without faults, which is returned; fails with all that
+    /// hosts say. A commit may have to wait for brokers.
+    pub async fn until_all_is_there(&self, home: &Home, says: impl Fn() -> String) -> Results {
+        let embedded = Home::with(&PLUGINS);
+        self.append(embedded.path());
+        embedded.run(&["run", "streams", "--until-end"]);
+        let expected = expected(&embedded).await;
+        let began = Instant::now();
+        loop {
+            let lacking = lacking(&results(home.path(), &[]).await, &expected);
+            if lacking.is_empty() {
+                return expected;
+            }
+            assert!(began.elapsed() < 2 * PATIENCE, "{lacking:?} come\n{}", says());
+            sleep(Duration::from_millis(200));
+        }
+    }
+
     /// All rounds, and what closes their windows, into the topics of a home.
-    pub fn append(&self, home: &Path) {
+    fn append(&self, home: &Path) {
         let mut topics = writer(home);
         for event in (0..self.rounds).flat_map(round) {
             // All events of a session are in one partition.
@@ -125,7 +142,7 @@ impl Shop {
         for (topic, partition) in
             TOPICS.iter().flat_map(|topic| (0..PARTITIONS as u32).map(move |number| (topic, number)))
         {
-            let value = last(topic).to_string();
+            let value = last(topic);
             topics.append(topic, partition, time(self.rounds, 0), None, Some(value.as_bytes())).unwrap();
         }
         topics.flush().unwrap();
@@ -176,19 +193,6 @@ fn events(n: u64, time: i64) -> Vec<Event> {
     events
 }
 
-fn last(topic: &str) -> Value {
-    match topic {
-        "payments" => json!({"payment_id": "end", "amount": 1, "method": "sepa", "status": "pending"}),
-        _ => json!({"event_id": "end", "event_type": "shipped", "order_id": "end"}),
-    }
-}
-
-fn write(cluster: &Cluster, records: &[Record]) {
-    let mut sink = KafkaSink::at_least_once(&KafkaConnection::plain(cluster.bootstrap())).unwrap();
-    sink.write(records).unwrap();
-    sink.stage().unwrap();
-}
-
 /// A home of Kafka in which work waits long enough for its checkpoint to be lost, and no transaction may be open for long.
 pub fn slowed(home: Home) -> Home {
     let file = home.path().join("tamis.toml");
@@ -214,7 +218,7 @@ pub fn judged(served: &Api, token: &str) -> u64 {
 }
 
 /// What the shop comes to without faults: the places of a home with topics of its own, and what they hold.
-pub async fn expected(home: &Home) -> Results {
+async fn expected(home: &Home) -> Results {
     let mut expected = kafka::expected(home).await;
     TOPICS.iter().for_each(|topic| drop(expected.remove(&format!("topic {topic}"))));
     let places: Vec<_> = expected.keys().map(String::as_str).collect();
@@ -230,21 +234,6 @@ pub async fn found(home: &Home, cluster: &Cluster, expected: &Results, delivery:
         found.iter_mut().filter(|(place, _)| place.starts_with("topic ")).for_each(|(_, rows)| rows.dedup());
     }
     found
-}
-
-/// Waits until lake and warehouse have as much as is expected; fails with all that hosts say. A commit may have to wait for brokers.
-pub async fn until_all_is_there(home: &Home, expected: &Results, says: impl Fn() -> String) {
-    let (began, rows) = (Instant::now(), |results: &Results, place| results.get(place).map_or(0, Vec::len));
-    loop {
-        let found = results(home.path(), &[]).await;
-        let places = expected.keys().filter(|place| !place.starts_with("topic "));
-        let lacking: Vec<_> = places.filter(|place| rows(&found, *place) < rows(expected, *place)).collect();
-        if lacking.is_empty() {
-            return;
-        }
-        assert!(began.elapsed() < 2 * PATIENCE, "{lacking:?} come\n{}", says());
-        sleep(Duration::from_millis(200));
-    }
 }
 
 /// All that a host shows.

@@ -1,7 +1,6 @@
 //! Brokers that would make every topic that they are asked for: a host makes none by accident, and says which is missing.
 
 use std::collections::BTreeSet;
-use std::fs;
 
 use serde_json::Value;
 use tamis_connectors::kafka::{KafkaConnection, KafkaTopics};
@@ -34,9 +33,7 @@ fn a_host_says_which_topic_is_missing_and_makes_none() {
     cluster.tool_with(Tool::Producer, &["--topic", ACCIDENT], "1\n").unwrap();
     assert_eq!(topics(&cluster), [ACCIDENT.to_owned()].into(), "the broker makes what is asked for");
     let home = home(&cluster, "at_least_once", &PLUGINS);
-    let config = home.path().join("tamis.toml");
-    let written = fs::read_to_string(&config).unwrap();
-    fs::write(&config, format!("{written}[archive]\ntopics = ['payments']\n")).unwrap();
+    home.configure("[archive]\ntopics = ['payments']\n");
     let check = |arguments: &[&str], topic: &str| {
         let said = refused(&home, arguments);
         assert!(said.contains(topic) && said.contains("`tamis topics create` makes it"), "{arguments:?}: {said}");
@@ -46,14 +43,9 @@ fn a_host_says_which_topic_is_missing_and_makes_none() {
     check(&["run", "streams"], "payments");
     check(&["run", "archive"], "payments");
     let served = Served::start(&home);
-    let lacking = |part: &str| {
-        let report = served.ask("", "GET", "/readyz", None, None);
-        let parts = report.body["parts"].as_array().cloned().unwrap_or_default();
-        let part = parts.into_iter().find(|found| found["part"] == part);
-        part.and_then(|part| part["reason"].as_str().map(str::to_owned))
-    };
-    served.until("the streams fail", |_| lacking("stream").as_deref() == Some("it is failed"));
-    served.until("the archive fails", |_| lacking("archive").is_some_and(|why| why.starts_with("it has failed")));
+    served.until("the streams fail", |served| served.lacks("stream").as_deref() == Some("it is failed"));
+    let has_failed = |why: String| why.starts_with("it has failed");
+    served.until("the archive fails", |served| served.lacks("archive").is_some_and(has_failed));
     let token = served.token.clone().unwrap();
     let alerts = served.ask(&token, "GET", "/api/v1/operational-alerts", None, None).expect(200);
     let messages: Vec<_> = alerts["items"].as_array().unwrap().iter().map(Value::to_string).collect();
