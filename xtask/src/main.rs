@@ -12,6 +12,7 @@ use std::ffi::OsString;
 use std::io::{Write, stdout};
 use std::path::PathBuf;
 use std::process::{Command, ExitCode};
+use std::thread;
 
 use anyhow::{Result, ensure};
 use clap::{Parser, Subcommand};
@@ -154,8 +155,14 @@ fn test() -> Result<()> {
     setup::lint_tools()?;
     setup::services()?;
     run("format", cargo(["fmt", "--all", "--check"]))?;
-    let components = Components::build_with_hostile()?;
-    run("lints", cargo(["clippy", "--release", "--locked", "--workspace", "--all-targets", "--", "--deny=warnings"]))?;
+    let clippy = ["clippy", "--release", "--locked", "--workspace", "--all-targets", "--", "--deny=warnings"];
+    // Each of both waits for single crates while the other has many to build.
+    let components = thread::scope(|scope| {
+        let lints = scope.spawn(|| run("lints", cargo(clippy)));
+        let components = Components::build_with_hostile();
+        lints.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
+        components
+    })?;
     run("tests", components.known_to(cargo(["test", "--release", "--locked", "--workspace"])))?;
     run("host", cargo(["build", "--release", "--locked", "--workspace", "--bins"]))?;
     contract::check(&components)?;

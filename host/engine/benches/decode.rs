@@ -3,9 +3,9 @@
 use std::hint::black_box;
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+use tamis_engine::chunk::Chunk;
 use tamis_engine::decode::json::record_parts;
 use tamis_engine::decode::{CsvDecoder, Decoder, LineDecoder, RecordDecoder};
-use tamis_engine::source::Chunk;
 use tamis_model::schema::{Column, ColumnType};
 use tamis_model::topic::TopicSchema;
 

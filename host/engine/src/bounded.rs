@@ -6,7 +6,8 @@ use std::time::{Duration, Instant};
 use tamis_model::position::Partition;
 use tamis_model::{Error, Kind, Result};
 
-use crate::source::{Chunk, Read, Source};
+use crate::chunk::Chunk;
+use crate::source::{Read, Source};
 
 /// Between two looks at what is on its way.
 const ARRIVAL_PAUSE: Duration = Duration::from_millis(2);

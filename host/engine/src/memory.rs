@@ -19,10 +19,11 @@ use tamis_model::{Error, Kind, Result};
 
 pub use self::broker::MemoryBroker;
 pub use self::checkpoints::MemoryCheckpoints;
+use crate::chunk::{Chunk, Framing};
 use crate::clock::Clock;
 use crate::decode::json::record_parts;
 use crate::sink::Sink;
-use crate::source::{Chunk, Framing, Read, Source};
+use crate::source::{Read, Source};
 
 /// The content is whole after every single operation, so a panic of another holder did not break it.
 fn lock<T>(content: &Mutex<T>) -> MutexGuard<'_, T> {

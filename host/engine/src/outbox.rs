@@ -8,13 +8,13 @@ use tamis_model::rule::Poisoned;
 use tamis_model::time::Millis;
 
 use crate::alerts::{Author, Raised};
+use crate::chunk::Chunk;
 use crate::decode::json::TOMBSTONE;
 use crate::decode::{Origin, Refused};
 use crate::recent::RecentAlerts;
 use crate::report::{Counts, RuleCounts, of};
 use crate::rules::{RulePlan, SHADOW_ALERTS};
 use crate::sinks::Output;
-use crate::source::Chunk;
 use crate::tray::Item;
 
 /// What is on its way out.

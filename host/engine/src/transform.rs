@@ -11,9 +11,10 @@ use tamis_model::time::Millis;
 use tamis_model::transform::{Transform, Transformed};
 use tamis_model::{Error, Kind, Result};
 
+use crate::chunk::Chunk;
 use crate::decode::{Decoded, Decoder};
 use crate::sink::Sink;
-use crate::source::{Chunk, Read, Source};
+use crate::source::{Read, Source};
 
 /// Rows of a batch at most.
 const ROWS_MAX: usize = 4096;

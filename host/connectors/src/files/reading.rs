@@ -5,7 +5,7 @@ use std::io::{self, BufReader, Read as _};
 use std::path::{Path, PathBuf};
 
 use flate2::read::MultiGzDecoder;
-use tamis_engine::source::PADDING;
+use tamis_engine::chunk::PADDING;
 use tamis_model::error::Context;
 use tamis_model::{Error, Kind, Result};
 

@@ -7,6 +7,7 @@
 mod changelog;
 mod client;
 mod connection;
+mod deliveries;
 mod errors;
 mod letter;
 mod look;

@@ -10,6 +10,7 @@ use rdkafka::config::ClientConfig;
 use tamis_model::position::Partition;
 
 use super::connection::KafkaConnection;
+use crate::topics::CHUNK_BYTES;
 
 /// What a fetch brings of one partition at most, unless a single batch is longer.
 const FETCH_BYTES: u32 = 1 << 20;
@@ -87,7 +88,7 @@ impl KafkaSourceSettings {
             share: Share::ALL,
             tells_positions: true,
             extent: Extent::Open,
-            chunk_bytes: 1 << 20,
+            chunk_bytes: CHUNK_BYTES,
             queue_kib: 4 << 10,
             fetch_bytes_min: 1,
             fetch_wait_max_ms: 50,

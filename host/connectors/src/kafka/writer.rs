@@ -2,23 +2,21 @@
 
 use std::collections::BTreeSet;
 use std::mem;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use rdkafka::ClientContext;
-use rdkafka::Message;
-use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
+use rdkafka::config::ClientConfig;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
-use rdkafka::message::{DeliveryResult, Header, OwnedHeaders};
+use rdkafka::message::{Header, OwnedHeaders};
 use rdkafka::metadata::Metadata;
-use rdkafka::producer::{BaseProducer, BaseRecord, Producer, ProducerContext, PurgeConfig};
+use rdkafka::producer::{BaseProducer, BaseRecord, Producer, PurgeConfig};
 use tamis_engine::{Clock, SystemClock};
 use tamis_model::record::Record;
 use tamis_model::{Error, Result};
 
-use super::connection::{KafkaConnection, REQUEST_MAX, log};
-use super::errors::{Refusal, Refused, failed, failed_with, fenced, is_fenced, missing};
+use super::connection::{KafkaConnection, REQUEST_MAX};
+use super::deliveries::Deliveries;
+use super::errors::{Refused, failed, failed_with, fenced, is_fenced, missing};
 use super::letter;
 use super::sink::DELIVERY_MAX;
 
@@ -86,14 +84,13 @@ impl Writer {
     /// Takes back what was not written yet: nobody is told that it never will be.
     pub fn purge(&self) {
         let producer = self.producer();
-        let takes_back = &producer.context().takes_back;
-        takes_back.store(true, Ordering::Relaxed);
+        producer.context().take_back(true);
         producer.purge(PurgeConfig::default().queue().inflight());
         let deadline = Instant::now() + DELIVERY_MAX;
         while producer.in_flight_count() > 0 && Instant::now() < deadline {
             producer.poll(LOOK_EVERY);
         }
-        takes_back.store(false, Ordering::Relaxed);
+        producer.context().take_back(false);
     }
 
     /// Fails when the brokers do not let it in, and says why: what else is asked of them waits for long before it does so.
@@ -171,9 +168,10 @@ impl Link {
     fn check(&self) -> Result<()> {
         let fatal = self.producer.client().fatal_error();
         if matches!(fatal, Some((RDKafkaErrorCode::GaplessGuarantee, _))) {
-            // Behind a record that was refused nothing is written. Which one it was, and why, its delivery says, and it comes at once.
+            // Behind a record that was refused nothing is written. Which one it was, and why, its delivery says, and it comes at once; but
+            // those of what was thrown away behind it may come before.
             let deadline = Instant::now() + REQUEST_MAX;
-            while self.refused().is_none() && Instant::now() < deadline {
+            while !self.producer.context().knows_why() && Instant::now() < deadline {
                 self.producer.poll(LOOK_EVERY);
             }
         }
@@ -189,60 +187,13 @@ impl Link {
 
     /// Why the first record that was not written was not.
     fn refused(&self) -> Option<Error> {
-        let first = self.producer.context().first.lock().unwrap_or_else(PoisonError::into_inner);
-        first.as_ref().map(|refused| failed_with("write", &refused.what, refused.code))
+        self.producer.context().refused()
     }
 }
 
 /// A record, for people: the value may be anybody's secret.
-fn described(topic: &str, bytes: usize) -> String {
+pub(super) fn described(topic: &str, bytes: usize) -> String {
     format!("a record of {bytes} bytes to topic {topic}")
-}
-
-/// Keeps the first record that was not written.
-#[derive(Default)]
-pub(super) struct Deliveries {
-    first: Mutex<Option<Unwritten>>,
-    /// What is purged was taken back.
-    takes_back: AtomicBool,
-    refusal: Refusal,
-}
-
-struct Unwritten {
-    what: String,
-    code: RDKafkaErrorCode,
-}
-
-impl ClientContext for Deliveries {
-    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
-        log(level, facility, message);
-    }
-
-    fn error(&self, error: KafkaError, reason: &str) {
-        self.refusal.hear(&error, reason);
-    }
-}
-
-impl Refused for Deliveries {
-    fn refusal(&self) -> &Refusal {
-        &self.refusal
-    }
-}
-
-impl ProducerContext for Deliveries {
-    type DeliveryOpaque = Arc<Lot>;
-
-    fn delivery(&self, delivered: &DeliveryResult<'_>, _: Arc<Lot>) {
-        let Err((error, message)) = delivered else { return };
-        let code = error.rdkafka_error_code().unwrap_or(RDKafkaErrorCode::Fail);
-        let is_purged = matches!(code, RDKafkaErrorCode::PurgeQueue | RDKafkaErrorCode::PurgeInflight);
-        if is_purged && self.takes_back.load(Ordering::Relaxed) {
-            return;
-        }
-        let bytes = message.payload().map_or(0, <[u8]>::len);
-        let what = described(message.topic(), bytes);
-        self.first.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(Unwritten { what, code });
-    }
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use tamis_model::position::{Partition, Positions};
 use tamis_model::{Error, Kind, Result};
 
 use self::cursor::Cursor;
-use super::partition_numbers;
+use super::{CHUNK_BYTES, partition_numbers};
 use crate::plain_name;
 
 mod cursor;
@@ -26,10 +26,10 @@ pub struct ReaderSettings {
 }
 
 impl ReaderSettings {
-    /// The defaults for these topics: tailing, 1 MiB chunks, records up to 64 MiB.
+    /// The defaults for these topics: tailing, chunks of 2 MiB, records up to 64 MiB.
     pub fn new(topics: impl IntoIterator<Item = impl Into<String>>) -> Self {
         let topics = topics.into_iter().map(Into::into).collect();
-        Self { topics, until_end: false, chunk_bytes: 1 << 20, record_bytes_max: 64 << 20 }
+        Self { topics, until_end: false, chunk_bytes: CHUNK_BYTES, record_bytes_max: 64 << 20 }
     }
 
     /// The same, ending where the topics end now.

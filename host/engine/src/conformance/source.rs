@@ -7,8 +7,9 @@ use tamis_model::position::{Partition, Positions};
 use tamis_model::time::Millis;
 
 use super::partition;
+use crate::chunk::{Chunk, PADDING};
 use crate::clock::{Clock, SystemClock, Waker};
-use crate::source::{Chunk, PADDING, Read, Source};
+use crate::source::{Read, Source};
 
 /// How often a suite looks for records that are on their way, and the pause between two looks.
 const ARRIVAL_TRIES: u32 = 10_000;

@@ -11,7 +11,7 @@ use tamis_model::{Error, Result};
 
 use super::json::is_null_token;
 use super::{BOM, Decoded, Decoder, Refused, is_blank, line_end, origin};
-use crate::source::Chunk;
+use crate::chunk::Chunk;
 
 /// Makes text columns of a CSV file: comma, quoted line breaks, LF or CRLF, a byte-order mark left out.
 ///

@@ -7,7 +7,7 @@ use arrow_array::{ArrayRef, RecordBatch};
 use arrow_schema::{DataType, Field, Schema, SchemaRef};
 
 use super::{BOM, Decoded, Decoder, is_blank, line_end, origin};
-use crate::source::Chunk;
+use crate::chunk::Chunk;
 
 /// Room is made for at most so many rows before they are seen,
 const ROWS_HINT: usize = 8192;

@@ -11,7 +11,7 @@ use tamis_model::{Error, Result};
 
 use super::json::{RecordParts, is_null_token, object_members, string};
 use super::{BOM, Decoded, Decoder, Origin, Refused};
-use crate::source::Chunk;
+use crate::chunk::Chunk;
 
 /// The reason of a line that is no record.
 const INVALID_RECORD: &str = "invalid_record";

@@ -6,7 +6,7 @@ use tamis_model::manifest::Format;
 use tamis_model::schema::Column;
 use tamis_model::time::Millis;
 
-use crate::source::Chunk;
+use crate::chunk::Chunk;
 
 pub mod csv;
 pub mod json;

@@ -10,9 +10,10 @@ use tamis_model::{Error, Kind, Result};
 
 use super::parcel::Parcel;
 use super::router::TELL_AGAIN_MS;
+use crate::chunk::{Chunk, FramedRecord, Framing};
 use crate::clock::{Clock, Waker};
 use crate::frame::Frame;
-use crate::source::{Chunk, FramedRecord, Framing, Read, Source};
+use crate::source::{Read, Source};
 
 /// More is not read ahead; what waits belongs to partitions whose turn has not come.
 const WAITING_BYTES_MAX: usize = 64 << 20;

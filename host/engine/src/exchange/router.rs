@@ -11,10 +11,10 @@ use tamis_model::time::Millis;
 
 use super::Exchange;
 use super::parcel::Parcel;
+use crate::chunk::Chunk;
 use crate::decode::Origin;
 use crate::frame::Frames;
 use crate::plan::{ALL, Key};
-use crate::source::Chunk;
 
 /// So long the others may not know that time has moved where it brings them no record.
 const TELL_MS: Millis = 100;

@@ -6,12 +6,12 @@ use tamis_model::time::Millis;
 
 use super::Stream;
 use super::batch::{Timely, from_the_future};
+use crate::chunk::Chunk;
 use crate::decisions::{Decision, Decisions, HEADER, Hit, Outcome, RuleResult, Ticket, Verdict};
 use crate::decode::{Decoded, Origin, Refused};
 use crate::judge::RuleRun;
 use crate::recent::RecentAlerts;
 use crate::rules::RulePlan;
-use crate::source::Chunk;
 use crate::tray::{Item, Place};
 
 /// The records that somebody waits for.

@@ -6,7 +6,7 @@
 use tamis_model::position::Partition;
 use tamis_model::time::Millis;
 
-use crate::source::Chunk;
+use crate::chunk::Chunk;
 
 /// The partitions, and the chunk that is being worked through.
 #[derive(Default)]

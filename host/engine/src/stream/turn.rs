@@ -18,6 +18,7 @@ use super::deciding::{Awaited, Deciding};
 use super::event::last_event;
 use crate::alerts::Author;
 use crate::breaker::Tally;
+use crate::chunk::Chunk;
 use crate::decode::Decoded;
 use crate::exchange::{Part, router};
 use crate::grouping::Groups;
@@ -26,7 +27,6 @@ use crate::outbox::Rows;
 use crate::plan::{Key, TopicPlan};
 use crate::report::{of, timed};
 use crate::shard::Shard;
-use crate::source::Chunk;
 use crate::tray::{self, Tray};
 use crate::watermark::END;
 

@@ -5,8 +5,8 @@ use arrow_array::types::{Decimal128Type, Float64Type, Int64Type};
 use arrow_array::{Array, RecordBatch};
 use arrow_schema::DataType;
 use proptest::prelude::*;
+use tamis_engine::chunk::Chunk;
 use tamis_engine::decode::{Decoded, Decoder, RecordDecoder};
-use tamis_engine::source::Chunk;
 use tamis_model::topic::TopicSchema;
 
 use crate::damage::{damage, other_line, replace};

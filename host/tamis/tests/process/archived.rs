@@ -1,4 +1,5 @@
-//! The archive of a cluster's topics: each record is in it once, whatever dies, and no position is told before its records are durable.
+//! The archive of a cluster's topics, and silver of that: each record is in both once, whatever dies, and no position is told before its
+//! records are durable.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -13,6 +14,7 @@ use tamis_services::kafka::{Cluster, Kafka, Options, Tool};
 
 use crate::feed;
 use crate::kafka::{home, send, topic};
+use crate::kills::tables::lake_rows;
 use crate::process::{Home, Served, until};
 use crate::results::files;
 
@@ -20,10 +22,10 @@ const PAYMENTS: u64 = 3_200;
 const KILLS: u64 = 8;
 const SEED: u64 = 7;
 
-/// A home that archives payments in objects that are closed soon.
+/// A home that archives payments in objects that are closed soon, and adds them to silver soon after.
 fn archiving(cluster: &Cluster) -> Home {
-    let home = home(cluster, "at_least_once", &[]);
-    home.configure("[archive]\ntopics = ['payments']\ninterval_ms = 30\n");
+    let home = home(cluster, "at_least_once", &["silver-payments"]);
+    home.configure("[archive]\ntopics = ['payments']\ninterval_ms = 30\n[schedules]\nsilver_interval_ms = 50\n");
     home.run(&["topics", "create"]);
     home
 }
@@ -63,6 +65,20 @@ fn count(records: &BTreeMap<u32, Vec<Value>>) -> usize {
     records.values().map(Vec::len).sum()
 }
 
+/// The numbers of the payments in silver, in order.
+fn in_silver(home: &Home) -> Vec<u64> {
+    if !home.path().join("lake/silver/payments/_delta_log").exists() {
+        return Vec::new();
+    }
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let rows = runtime.block_on(lake_rows(home.path(), "silver.payments", "SELECT payment_id FROM silver.payments"));
+    // | p17 |
+    let numbers = rows.iter().filter_map(|row| row.trim_matches(['|', ' ']).strip_prefix('p')?.parse().ok());
+    let mut numbers: Vec<u64> = numbers.collect();
+    numbers.sort_unstable();
+    numbers
+}
+
 /// The positions that the archive has told the cluster.
 fn told(cluster: &Cluster) -> BTreeMap<u32, usize> {
     // GROUP TOPIC PARTITION CURRENT-OFFSET …
@@ -82,20 +98,22 @@ fn copy(from: &Path, to: &Path) {
 }
 
 #[test]
-fn each_record_of_a_cluster_is_archived_once_while_its_host_is_killed() {
+fn each_record_of_a_cluster_is_archived_and_added_to_silver_once_while_its_host_is_killed() {
     let mut chance = ChaCha8Rng::seed_from_u64(SEED);
     let cluster = Cluster::start(&Kafka::install().unwrap(), 1, Options::default()).unwrap();
     let (embedded, clustered) = (Home::with(&[]), archiving(&cluster));
     feed::append(embedded.path(), 0..PAYMENTS);
     let step = PAYMENTS / KILLS;
     for kill in 0..KILLS {
-        let before = count(&archived(&clustered));
+        let (before, silver) = (count(&archived(&clustered)), in_silver(&clustered).len());
         let served = Served::start(&clustered);
         send(&embedded, &cluster, kill * step..(kill + 1) * step);
         if kill.is_multiple_of(2) {
             until("it archives", || count(&archived(&clustered)) > before);
+        } else {
+            until("it adds to silver", || in_silver(&clustered).len() > silver);
         }
-        // At some moment while objects are closed.
+        // At some moment while objects are closed, or added.
         std::thread::sleep(Duration::from_millis(chance.random_range(0..250)));
         served.kill();
         let archived = archived(&clustered);
@@ -111,6 +129,8 @@ fn each_record_of_a_cluster_is_archived_once_while_its_host_is_killed() {
     let ends: BTreeMap<_, _> = sent.iter().map(|(partition, records)| (*partition, records.len())).collect();
     assert_eq!(told(&cluster), ends, "who watches the group sees that nothing is left");
     assert!(clustered.run(&["run", "archive"]).is_empty(), "nothing is left to do");
+    clustered.run(&["run", "silver"]);
+    assert!(in_silver(&clustered).into_iter().eq(0..PAYMENTS), "each payment once");
 }
 
 /// An object that was durable when its position was not saved is taken as it is.

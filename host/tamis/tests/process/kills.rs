@@ -3,7 +3,7 @@
 mod changes;
 mod phases;
 mod sql;
-mod tables;
+pub mod tables;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::os::unix::process::ExitStatusExt as _;

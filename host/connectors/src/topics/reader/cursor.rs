@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::{BufRead, BufReader, Read as _, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
-use tamis_engine::source::PADDING;
+use tamis_engine::chunk::PADDING;
 use tamis_engine::{Chunk, Read};
 use tamis_model::error::Context;
 use tamis_model::position::Partition;

@@ -5,8 +5,8 @@ use std::ops::Range;
 use super::RecordDecoder;
 use super::refusal::{Reason, origin};
 use super::scan::Scan;
+use crate::chunk::Chunk;
 use crate::frame::Frame;
-use crate::source::Chunk;
 
 impl RecordDecoder {
     /// Reads at most `rows_max` frames of a stretch of the chunk; returns where it stopped.

@@ -15,7 +15,7 @@ use tamis_model::topic::TopicSchema;
 use tamis_model::{Error, Result};
 
 use super::{BOM, Decoded, Decoder, Origin, Refused};
-use crate::source::{Chunk, Framing, PADDING};
+use crate::chunk::{Chunk, Framing, PADDING};
 
 mod columns;
 mod digits;

@@ -21,7 +21,8 @@ pub fn tables(home: &Path) -> Results {
     let runtime = tokio::runtime::Runtime::new().unwrap();
     runtime.block_on(async {
         for dataset in datasets(home) {
-            tables.insert(format!("{dataset} in the lake"), lake_rows(home, &dataset).await);
+            let rows = lake_rows(home, &dataset, &format!("SELECT * FROM {dataset}")).await;
+            tables.insert(format!("{dataset} in the lake"), rows);
         }
     });
     tables
@@ -46,11 +47,12 @@ fn datasets(home: &Path) -> Vec<String> {
     datasets
 }
 
-async fn lake_rows(home: &Path, dataset: &str) -> Vec<String> {
+/// What a query finds in a dataset of the lake, each row as the line of a printed table, in order.
+pub async fn lake_rows(home: &Path, dataset: &str, query: &str) -> Vec<String> {
     let staging = tempfile::tempdir().unwrap();
     let session = Session::open(MEMORY_BYTES_MAX, staging.path(), NaiveDate::default()).unwrap();
     session.add(dataset, DeltaTables::new(home.join("lake")).provider(dataset).await.unwrap()).unwrap();
-    let rows = session.query(dataset, &format!("SELECT * FROM {dataset}")).await.unwrap();
+    let rows = session.query(dataset, query).await.unwrap();
     let batches: Vec<_> = rows.try_collect().await.unwrap();
     // A column is as wide as its widest value; two tables with the same rows look the same.
     let mut rows: Vec<_> = pretty_format_batches(&batches).unwrap().to_string().lines().map(str::to_owned).collect();
