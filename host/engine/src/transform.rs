@@ -11,10 +11,11 @@ use tamis_model::time::Millis;
 use tamis_model::transform::{Transform, Transformed};
 use tamis_model::{Error, Kind, Result};
 
+use crate::bounded::read_to_end;
 use crate::chunk::Chunk;
 use crate::decode::{Decoded, Decoder};
 use crate::sink::Sink;
-use crate::source::{Read, Source};
+use crate::source::Source;
 
 /// Rows of a batch at most.
 const ROWS_MAX: usize = 4096;
@@ -78,37 +79,26 @@ pub fn transform_files(
     observer: &mut dyn FnMut(&FileReport),
 ) -> Result<Vec<FileReport>> {
     source.open(&Positions::default())?;
-    let mut chunk = Chunk::default();
     let mut reports = Vec::with_capacity(files.len());
     for (index, file) in files.iter().enumerate() {
         let mut decoder = make_decoder(file);
         let mut run = FileRun::new(index, file.clone());
-        while read(source, file, &mut chunk)? {
+        read_to_end(source, file, &mut |chunk| {
             let mut from = 0;
             while from < chunk.records().len() {
-                let decoded = decoder.decode(&chunk, from, ROWS_MAX);
+                let decoded = decoder.decode(chunk, from, ROWS_MAX);
                 if decoded.consumed == 0 {
                     return Err(Error::new(Kind::Corrupt, "decode", format!("{file}, byte {from} of a chunk")));
                 }
                 from += decoded.consumed;
-                run.batch(&chunk, &decoded, transform, kept, quarantine)?;
+                run.batch(chunk, &decoded, transform, kept, quarantine)?;
             }
             observer(&run.report);
-        }
+            Ok(())
+        })?;
         reports.push(run.report);
     }
     Ok(reports)
-}
-
-/// Whether there is more of the file.
-fn read(source: &mut dyn Source, file: &Partition, chunk: &mut Chunk) -> Result<bool> {
-    match source.read(file, chunk)? {
-        Read::Records => Ok(true),
-        Read::Ended => Ok(false),
-        Read::CaughtUp | Read::Waiting | Read::Passed(_) => {
-            Err(Error::invalid("read file", file, "its source is not bounded"))
-        }
-    }
 }
 
 /// A file on its way through the transform.
