@@ -1,7 +1,7 @@
 //! What became of records that were handed to the client.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
@@ -40,7 +40,7 @@ impl Deliveries {
         if unwritten.is_purged() && self.takes_back.load(Ordering::Relaxed) {
             return;
         }
-        let mut first = self.first.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut first = self.first();
         if first.as_ref().is_none_or(|first| first.is_purged() && !unwritten.is_purged()) {
             *first = Some(unwritten);
         }
@@ -48,8 +48,7 @@ impl Deliveries {
 
     /// Why the first record that was not written was not.
     pub fn refused(&self) -> Option<Error> {
-        let first = self.first.lock().unwrap_or_else(PoisonError::into_inner);
-        first.as_ref().map(|unwritten| failed_with("write", &unwritten.what, unwritten.code))
+        self.first().as_ref().map(|unwritten| failed_with("write", &unwritten.what, unwritten.code))
     }
 
     /// Whether what is thrown away from now on was taken back: nobody is told of it.
@@ -59,8 +58,11 @@ impl Deliveries {
 
     /// Whether it is known why a record was not written.
     pub fn knows_why(&self) -> bool {
-        let first = self.first.lock().unwrap_or_else(PoisonError::into_inner);
-        first.as_ref().is_some_and(|first| !first.is_purged())
+        self.first().as_ref().is_some_and(|first| !first.is_purged())
+    }
+
+    fn first(&self) -> MutexGuard<'_, Option<Unwritten>> {
+        self.first.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -101,7 +103,7 @@ mod tests {
             let deliveries = Deliveries::default();
             codes.iter().for_each(|code| deliveries.note(Unwritten { what: String::new(), code: *code }));
             assert_eq!(deliveries.knows_why(), knows_why, "{codes:?}");
-            assert_eq!(deliveries.first.lock().unwrap().as_ref().map(|first| first.code), Some(kept), "{codes:?}");
+            assert_eq!(deliveries.first().as_ref().map(|first| first.code), Some(kept), "{codes:?}");
         };
         let (refused, late) = (RDKafkaErrorCode::MessageSizeTooLarge, RDKafkaErrorCode::MessageTimedOut);
         let (queued, sent) = (RDKafkaErrorCode::PurgeQueue, RDKafkaErrorCode::PurgeInflight);

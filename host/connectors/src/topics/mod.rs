@@ -34,8 +34,8 @@ pub use writer::{TopicWriter, WriterSettings};
 
 use crate::folders::names;
 
-/// About how much of a topic is read at a time: the more records a batch has, the more of them share a key. Two chunks, the one at work and
-/// the next, should fit into the caches of the cores that judge them.
+/// About how much of a topic is read at a time: the more records a batch has, the more of them share a key. Twice as much gained less
+/// (docs/benchmarks.md).
 pub(crate) const CHUNK_BYTES: usize = 2 << 20;
 const SEGMENT_DIGITS: usize = 20;
 const SEGMENT_EXTENSION: &str = ".jsonl";
