@@ -6,7 +6,6 @@ use arrow_array::cast::AsArray;
 use arrow_array::{Array, ArrayRef};
 use tamis_model::alert::{Alert, Personal, Trigger, alert_id};
 use tamis_model::dead_letter::{DeadLetter, FailedRule};
-use tamis_model::error::Context as _;
 use tamis_model::position::Partition;
 use tamis_model::rule::{Finding, Poisoned, Subject};
 use tamis_model::strings::Strings;
@@ -17,9 +16,6 @@ use crate::context::bounded;
 use crate::plan::{Layout, TopicPlan};
 use crate::rules::RulePlan;
 use crate::share::Share;
-
-/// Room is made for alerts of this size at first.
-const ALERT_BYTES_HINT: usize = 896;
 
 /// The rule whose findings become alerts, and what it is laid over.
 #[derive(Clone, Copy)]
@@ -132,7 +128,7 @@ impl Author<'_> {
             },
         };
         Ok(Some(Raised {
-            json: json(&alert)?,
+            json: alert.json().into_bytes(),
             alert,
             time: cause.time,
             triggered_at: row.map(|_| cause.time),
@@ -230,11 +226,4 @@ impl Author<'_> {
     fn breach(&self, reason: &str) -> Error {
         Error::new(Kind::Plugin, "use a finding of", self.rule).because(reason)
     }
-}
-
-/// An alert as its record holds it.
-fn json(alert: &Alert) -> Result<Vec<u8>> {
-    let mut json = Vec::with_capacity(ALERT_BYTES_HINT);
-    serde_json::to_writer(&mut json, alert).invalid("write", "an alert as JSON")?;
-    Ok(json)
 }

@@ -186,7 +186,31 @@ pub fn alert_id(mode: AlertMode, rule: &str, trigger: Trigger<'_>) -> String {
     hex(&hash.finalize()[..16])
 }
 
+/// Room is made for alerts of this size at first.
+const JSON_BYTES_HINT: usize = 896;
+
+/// The JSON is written in this crate, and not where it is needed, because others are optimised less.
 impl Alert {
+    /// As its record and its line in the lake hold it.
+    pub fn json(&self) -> String {
+        json(self, JSON_BYTES_HINT)
+    }
+
+    /// Its criteria, as an array.
+    pub fn criteria_json(&self) -> String {
+        json(&self.criteria, 0)
+    }
+
+    /// Its context, as an object.
+    pub fn context_json(&self) -> String {
+        json(&self.context, JSON_BYTES_HINT / 4)
+    }
+
+    /// The revisions of its lists, as an object; none when it has none.
+    pub fn lists_json(&self) -> Option<String> {
+        (!self.lists.is_empty()).then(|| json(&*self.lists, 0))
+    }
+
     /// The alert as it is stored: customer, personal keys and personal context values are pseudonyms.
     #[must_use]
     pub fn for_storage(&self, pepper: &Pepper) -> Self {
@@ -203,6 +227,12 @@ impl Alert {
         }
         stored
     }
+}
+
+fn json(value: &impl Serialize, bytes_hint: usize) -> String {
+    let mut json = Vec::with_capacity(bytes_hint);
+    serde_json::to_writer(&mut json, value).expect("all names are texts and all numbers finite");
+    String::from_utf8(json).expect("JSON is UTF-8")
 }
 
 fn pseudonymize(value: &mut Json, pepper: &Pepper) {

@@ -42,7 +42,7 @@ impl AlertFiles {
         })?;
         plain_name::check("store an alert of rule", &alert.rule)?;
         plain_name::check("store an alert of", date)?;
-        let json = serde_json::to_string(&alert.for_storage(&self.pepper)).invalid("store alert", &alert.alert_id)?;
+        let json = alert.for_storage(&self.pepper).json();
         self.lines.append(&format!("{}/event_date={date}", alert.rule), &json)
     }
 }

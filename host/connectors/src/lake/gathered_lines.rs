@@ -150,7 +150,8 @@ impl GatheredLines {
     fn deal(&self, log: u64) -> Result<()> {
         let path = self.log_path(log);
         let mut lines = BufReader::new(File::open(&path).outage("open", path.display())?);
-        let mut bytes = Vec::new();
+        // A line may end behind the part.
+        let mut bytes = Vec::with_capacity(self.bytes.min(PART_BYTES) as usize + json_lines::BUFFER_BYTES);
         for part in 1.. {
             bytes.clear();
             let read = lines.by_ref().take(PART_BYTES).read_to_end(&mut bytes);

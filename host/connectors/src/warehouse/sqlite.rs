@@ -139,11 +139,7 @@ impl SqliteWarehouse {
 
     async fn insert_alert_rows(&self, pipeline: &str, alerts: &[Alert]) -> sqlx::Result<u64> {
         let mut transaction = self.pool.begin_with("BEGIN IMMEDIATE").await?;
-        let mut inserted = 0;
-        for alerts in alerts.chunks(statements::ALERTS_PER_INSERT) {
-            let mut query = statements::insert_alerts(pipeline, alerts);
-            inserted += query.build().execute(&mut *transaction).await?.rows_affected();
-        }
+        let inserted = statements::insert_alerts(&mut transaction, pipeline, alerts).await?;
         transaction.commit().await?;
         Ok(inserted)
     }

@@ -1,8 +1,9 @@
 //! The SQL of the SQLite warehouse.
 
 use arrow_schema::FieldRef;
+use sqlx::query::Query;
 use sqlx::query_builder::Separated;
-use sqlx::sqlite::SqliteConnection;
+use sqlx::sqlite::{SqliteArguments, SqliteConnection};
 use sqlx::{QueryBuilder, Sqlite};
 use tamis_model::Result;
 use tamis_model::alert::Alert;
@@ -13,8 +14,6 @@ use crate::warehouse::cell::declared_type;
 
 /// SQLite's default limit is 32 766; a statement with fewer values is quicker to prepare.
 const VALUES_PER_INSERT: usize = 8192;
-/// Alerts in one insert, of 17 values each.
-pub(super) const ALERTS_PER_INSERT: usize = VALUES_PER_INSERT / 17;
 
 /// What makes a loaded table: itself first, its indexes when it is full.
 pub(super) struct CreateLoaded {
@@ -70,29 +69,49 @@ fn push(values: &mut Separated<'_, '_, Sqlite, &'static str>, cell: Cell) {
     };
 }
 
-/// Inserts alerts; those that are there already stay as they are.
-pub(super) fn insert_alerts<'a>(pipeline: &'a str, alerts: &'a [Alert]) -> QueryBuilder<'a, Sqlite> {
-    let mut query = QueryBuilder::new(
-        "INSERT INTO alerts (alert_id, rule, rule_version, plugin_version, plugin_sha256, severity, mode, event_time,
-            generated_at, key, payment_id, order_id, customer_id, criteria, context, lists, pipeline) ",
-    );
-    query.push_values(alerts, |mut values, alert| {
-        values.push_bind(&alert.alert_id).push_bind(&alert.rule).push_bind(alert.rule_version);
-        values.push_bind(&alert.plugin_version).push_bind(&alert.plugin_sha256);
-        values.push_bind(alert.severity.name()).push_bind(alert.mode.name());
-        values.push_bind(&alert.event_time).push_bind(&alert.generated_at).push_bind(&alert.key);
-        values.push_bind(&alert.payment_id).push_bind(&alert.order_id).push_bind(&alert.customer_id);
-        values.push_bind(json(&alert.criteria)).push_bind(json(&alert.context));
-        values.push_bind((!alert.lists.is_empty()).then(|| json(&*alert.lists))).push_bind(pipeline);
-    });
-    query.push(" ON CONFLICT (alert_id) DO NOTHING");
-    query
+/// So many alerts go into one insert, as many as fit first: few statements, each of which is prepared once.
+const ALERTS_PER_INSERT: [usize; 3] = [256, 16, 1];
+
+/// Inserts alerts; those that are there already stay as they are. Returns how many are new.
+pub(super) async fn insert_alerts(
+    connection: &mut SqliteConnection,
+    pipeline: &str,
+    mut alerts: &[Alert],
+) -> sqlx::Result<u64> {
+    let mut inserted = 0;
+    for rows in ALERTS_PER_INSERT {
+        let sql = insert_alerts_sql(rows);
+        while let Some((now, later)) = alerts.split_at_checked(rows) {
+            let query = now.iter().fold(sqlx::query(&sql), |query, alert| bind_alert(query, pipeline, alert));
+            inserted += query.execute(&mut *connection).await?.rows_affected();
+            alerts = later;
+        }
+    }
+    Ok(inserted)
+}
+
+/// `OR FAIL`, because whoever inserts takes all back when one fails: SQLite needs not be ready to take back the statement alone, for which
+/// it copies each page that the statement changes.
+fn insert_alerts_sql(rows: usize) -> String {
+    let values = ["(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"].repeat(rows).join(", ");
+    format!(
+        "INSERT OR FAIL INTO alerts (alert_id, rule, rule_version, plugin_version, plugin_sha256, severity, mode, event_time,
+            generated_at, key, payment_id, order_id, customer_id, criteria, context, lists, pipeline)
+        VALUES {values} ON CONFLICT (alert_id) DO NOTHING"
+    )
+}
+
+type SqliteQuery<'q> = Query<'q, Sqlite, SqliteArguments<'q>>;
+
+fn bind_alert<'q>(query: SqliteQuery<'q>, pipeline: &'q str, alert: &'q Alert) -> SqliteQuery<'q> {
+    let query = query.bind(&alert.alert_id).bind(&alert.rule).bind(alert.rule_version);
+    let query = query.bind(&alert.plugin_version).bind(&alert.plugin_sha256);
+    let query = query.bind(alert.severity.name()).bind(alert.mode.name());
+    let query = query.bind(&alert.event_time).bind(&alert.generated_at).bind(&alert.key);
+    let query = query.bind(&alert.payment_id).bind(&alert.order_id).bind(&alert.customer_id);
+    query.bind(alert.criteria_json()).bind(alert.context_json()).bind(alert.lists_json()).bind(pipeline)
 }
 
 /// Inserts the results of a run, which has none yet.
 pub(super) const INSERT_QUALITY_RESULT: &str = "INSERT INTO quality_results (run_id, checked_at, dataset, check_name,
     category, column_name, passed, observed, expected, blocking) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
-
-fn json(value: &impl serde::Serialize) -> String {
-    serde_json::to_string(value).expect("an alert's members are JSON")
-}
