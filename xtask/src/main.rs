@@ -153,6 +153,7 @@ fn kafka(brokers: usize) -> Result<()> {
 
 fn test() -> Result<()> {
     setup::lint_tools()?;
+    setup::host_tools()?;
     setup::services()?;
     run("format", cargo(["fmt", "--all", "--check"]))?;
     let clippy = ["clippy", "--release", "--locked", "--workspace", "--all-targets", "--", "--deny=warnings"];

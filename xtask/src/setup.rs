@@ -11,10 +11,14 @@ use tamis_services::prometheus::promtool;
 
 use crate::step::{cargo, say, timed};
 
-/// Makes sure that the host can be built: its client of Kafka is C, and comes with an OpenSSL of its own. There is a C compiler, which linked
+/// Makes sure that the host can be built: its client of Kafka is C, and takes OpenSSL from the system. There is a C compiler, which linked
 /// this program.
 pub fn host_tools() -> Result<()> {
-    ["make", "perl"].into_iter().try_for_each(|program| apt::provide(program, program))
+    ["make", "pkg-config"].into_iter().try_for_each(|program| apt::provide(program, program))?;
+    if succeeds(Command::new("pkg-config").args(["--exists", "openssl"])) {
+        return Ok(());
+    }
+    install(&["libssl-dev"]).context("OpenSSL is missing: install it (on Debian: libssl-dev)")
 }
 
 /// Makes sure that plugins can be built.

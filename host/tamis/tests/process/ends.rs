@@ -38,6 +38,7 @@ fn the_stream_ends_at_once_though_a_request_takes_its_time() {
 #[test]
 fn a_host_that_is_told_to_end_while_it_starts_does() {
     let home = Home::with(&["payment-direct-fraud", "card-testing", "psp-error-rate", "payments-by-currency"]);
+    home.forget_compiled();
     let mut child = home.command(&SERVE).spawn().unwrap();
     // It has begun, and now compiles the plugins.
     until("it has made the folders", || home.path().join("lake").is_dir());

@@ -168,9 +168,6 @@ impl Ground {
             SESSION.as_millis(),
         );
         fs::write(home.path().join("tamis.toml"), text).unwrap();
-        let cache = home.path().join("cache");
-        fs::create_dir(&cache).unwrap();
-        self.reference.cache.iter().for_each(|(name, file)| fs::write(cache.join(name), file).unwrap());
         home
     }
 

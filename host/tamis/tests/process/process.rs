@@ -2,6 +2,7 @@
 
 use std::io::{BufRead, BufReader};
 use std::ops::Deref;
+use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
@@ -22,7 +23,7 @@ pub struct Home {
 }
 
 impl Home {
-    /// A home with the components of `plugins` (their file names).
+    /// A home with the components of `plugins` (their file names). What one host has compiled all others load.
     pub fn with(plugins: &[&str]) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let into = folder.path().join("plugins");
@@ -36,7 +37,15 @@ impl Home {
             "[streams]\ncheckpoint_interval_ms = 200\nlake_interval_ms = 1000\n",
         )
         .unwrap();
+        let compiled = Path::new(env!("CARGO_TARGET_TMPDIR")).join("compiled");
+        std::fs::create_dir_all(&compiled).unwrap();
+        symlink(compiled, folder.path().join("cache")).unwrap();
         Self { folder }
+    }
+
+    /// From now on a host compiles what it loads.
+    pub fn forget_compiled(&self) {
+        std::fs::remove_file(self.path().join("cache")).unwrap();
     }
 
     /// Adds text to what its `tamis.toml` says.

@@ -1,7 +1,6 @@
 //! What a feed comes to that hosts read in different ways, and what of it another way may say otherwise.
 
-use std::collections::{BTreeSet, HashMap};
-use std::ffi::OsString;
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
@@ -28,12 +27,10 @@ const INTERLEAVED: [(&str, &[&str]); 3] =
 pub struct Reference {
     pub parts: Vec<Vec<Record>>,
     pub results: Results,
-    /// The compiled components, by the names of their files.
-    pub cache: HashMap<OsString, Vec<u8>>,
 }
 
 impl Reference {
-    /// The same for all tests of this process, because to compile twenty components takes longer than most of them.
+    /// The same for all tests of this process.
     pub async fn get() -> &'static Self {
         static REFERENCE: OnceCell<Reference> = OnceCell::const_new();
         REFERENCE.get_or_init(Self::find).await
@@ -59,9 +56,7 @@ impl Reference {
             }
         }
         assert_speaks_of_all(&results, &names);
-        let files = fs::read_dir(home.path().join("cache")).unwrap().map(Result::unwrap);
-        let cache = files.map(|file| (file.file_name(), fs::read(file.path()).unwrap())).collect();
-        Self { parts, results, cache }
+        Self { parts, results }
     }
 }
 
