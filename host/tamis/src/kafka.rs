@@ -1,5 +1,6 @@
 //! Topics in Kafka instead of the home: `[kafka]` in tamis.toml, and `--kafka`.
 
+use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -163,12 +164,11 @@ impl Kafka {
             SecurityProtocol::SaslPlaintext => (false, true),
             SecurityProtocol::SaslSsl => (true, true),
         };
-        let client = match (&self.certificate_file, &self.key_file) {
-            (None, None) => None,
-            (Some(certificates), Some(key)) => Some((home.join(certificates), home.join(key))),
-            _ => return refuse("certificate_file and key_file belong together"),
-        };
-        if !has_tls && (client.is_some() || self.ca_file.is_some()) {
+        let has_files = [&self.ca_file, &self.certificate_file, &self.key_file].map(Option::is_some);
+        if has_files[1] != has_files[2] {
+            return refuse("certificate_file and key_file belong together");
+        }
+        if !has_tls && has_files.contains(&true) {
             return refuse("ca_file, certificate_file and key_file need security_protocol ssl or sasl_ssl");
         }
         let sasl = match (&self.username, has_sasl) {
@@ -177,9 +177,9 @@ impl Kafka {
             (Some(_), false) => return refuse("username needs security_protocol sasl_ssl or sasl_plaintext"),
             (None, true) => return refuse("its security_protocol needs username"),
         };
-        let ca_file = self.ca_file.as_ref().map(|file| home.join(file));
+        let tls = if has_tls { Some(self.tls(home)?) } else { None };
         Ok(Some(KafkaPlan {
-            connection: KafkaConnection { bootstrap_servers, tls: has_tls.then_some(Tls { ca_file, client }), sasl },
+            connection: KafkaConnection { bootstrap_servers, tls, sasl },
             group: self.group.clone(),
             delivery: self.delivery,
             topics: TopicSettings {
@@ -191,6 +191,19 @@ impl Kafka {
             session_max: Duration::from_millis(self.session_timeout_ms.into()),
             transaction_max: Duration::from_millis(self.transaction_timeout_ms.into()),
         }))
+    }
+
+    /// What the files say is judged where a connection is made; here they are there.
+    fn tls(&self, home: &Path) -> Result<Tls> {
+        let there = |file: &Option<PathBuf>, operation| {
+            let Some(path) = file.as_ref().map(|file| home.join(file)) else { return Ok(None) };
+            File::open(&path).invalid(operation, path.display())?;
+            Ok(Some(path))
+        };
+        let certificates = there(&self.certificate_file, "open the certificates for Kafka in")?;
+        let key = there(&self.key_file, "open the key of the certificates for Kafka in")?;
+        let ca_file = there(&self.ca_file, "open the authorities that Kafka is trusted for in")?;
+        Ok(Tls { ca_file, client: certificates.zip(key) })
     }
 
     fn sasl(&self, username: &str, home: &Path) -> Result<Sasl> {
@@ -220,7 +233,9 @@ mod tests {
 
     fn check(text: &str, expected: Result<(), &str>) {
         let folder = tempfile::tempdir().unwrap();
-        std::fs::write(folder.path().join("secret"), "hush\n").unwrap();
+        for (file, says) in [("secret", "hush\n"), ("ca.pem", ""), ("own.pem", "")] {
+            std::fs::write(folder.path().join(file), says).unwrap();
+        }
         let written: Kafka = toml::from_str(&format!("bootstrap_servers = \"b:9092\"\n{text}")).unwrap();
         match (written.plan(folder.path()), expected) {
             (Ok(Some(plan)), Ok(())) => {
@@ -235,7 +250,6 @@ mod tests {
     #[test]
     fn what_fits_together() {
         check("", Ok(()));
-        check("security_protocol = \"ssl\"\nca_file = \"ca.pem\"", Ok(()));
         let sasl = "security_protocol = \"sasl_ssl\"\nsasl_mechanism = \"PLAIN\"";
         check(&format!("{sasl}\nusername = \"u\"\npassword_file = \"secret\""), Ok(()));
         check(
@@ -245,6 +259,11 @@ mod tests {
         check(&format!("{sasl}\nusername = \"u\""), Err("set TAMIS_KAFKA_PASSWORD, or password_file"));
         check(sasl, Err("needs username"));
         check("username = \"u\"", Err("username needs security_protocol sasl_ssl"));
+        let ssl = "security_protocol = \"ssl\"\nca_file = \"ca.pem\"";
+        check(ssl, Ok(()));
+        check(&ssl.replace("ca.pem", "nowhere.pem"), Err("nowhere.pem: No such file"));
+        check(&format!("{ssl}\ncertificate_file = \"own.pem\"\nkey_file = \"own.pem\""), Ok(()));
+        check(&format!("{ssl}\ncertificate_file = \"own.pem\"\nkey_file = \"no.key\""), Err("no.key: No such file"));
         check("ca_file = \"ca.pem\"", Err("need security_protocol ssl"));
         check("security_protocol = \"ssl\"\nkey_file = \"k\"", Err("belong together"));
         check("delivery = \"exactly_once\"", Ok(()));

@@ -37,8 +37,9 @@ fn said(answer: &Value) -> Vec<String> {
 
 const NOTHING: &str = "card-testing no_hit, payment-direct-fraud no_hit, psp-error-rate no_hit";
 
-/// What a host answers, wherever its topics are. Returns its first answer.
-fn decides(served: &Served, token: &str) -> Value {
+/// What a host answers, wherever its topics are. Returns its first answer. Events of a request may be read `together`, or one before the
+/// other is there.
+fn decides(served: &Served, token: &str, together: bool) -> Value {
     let risky = ask(served, token, Some("k1"), &[payment(1, 1, true)]).expect(200);
     assert_eq!(said(&risky), ["card-testing no_hit, payment-direct-fraud hit, psp-error-rate no_hit"], "{risky}");
     let hit = &risky["decisions"][0]["rules"][1]["hit"];
@@ -48,9 +49,13 @@ fn decides(served: &Served, token: &str) -> Value {
     for n in 2..4 {
         assert_eq!(said(&ask(served, token, None, &[payment(n, 2, false)]).expect(200)), [NOTHING]);
     }
-    // Both come at the same time, so each is in the window of the other.
+    // Both have the same time, so each is in the window of the other when it is there.
     let tested = ask(served, token, None, &[payment(4, 2, false), payment(5, 2, false)]).expect(200);
-    assert_eq!(said(&tested), ["card-testing hit, payment-direct-fraud no_hit, psp-error-rate no_hit"; 2]);
+    let tested = said(&tested);
+    let hits =
+        tested.iter().filter(|said| **said == NOTHING.replace("card-testing no_hit", "card-testing hit")).count();
+    let others = tested.iter().filter(|said| **said == NOTHING).count();
+    assert!(hits + others == 2 && hits >= if together { 2 } else { 1 }, "{tested:?}");
     risky
 }
 
@@ -62,7 +67,7 @@ fn an_event_is_in_the_stream_once_and_the_answer_is_what_the_stream_did() {
     served.until_ready();
     let viewer = served.token_for("ana", "viewer");
     ask(&served, &viewer, None, &[payment(1, 1, true)]).expect(403);
-    let risky = decides(&served, &token);
+    let risky = decides(&served, &token, true);
     let hit = &risky["decisions"][0]["rules"][1]["hit"];
     let alerts = records(home.path(), "alerts_fraud_payments");
     assert_eq!((alerts.len(), &alerts[0]["value"]["alert_id"]), (1, &hit["alert_id"]));
@@ -104,7 +109,7 @@ fn events_are_decided_in_kafka_too() {
         let served = Served::start(&home);
         let token = served.token.clone().unwrap();
         served.until_ready();
-        let risky = decides(&served, &token);
+        let risky = decides(&served, &token, false);
         served.kill();
         let served = Served::start(&home);
         served.until_ready();
