@@ -164,11 +164,10 @@ impl Kafka {
             SecurityProtocol::SaslPlaintext => (false, true),
             SecurityProtocol::SaslSsl => (true, true),
         };
-        let has_files = [&self.ca_file, &self.certificate_file, &self.key_file].map(Option::is_some);
-        if has_files[1] != has_files[2] {
+        if self.certificate_file.is_some() != self.key_file.is_some() {
             return refuse("certificate_file and key_file belong together");
         }
-        if !has_tls && has_files.contains(&true) {
+        if !has_tls && (self.ca_file.is_some() || self.key_file.is_some()) {
             return refuse("ca_file, certificate_file and key_file need security_protocol ssl or sasl_ssl");
         }
         let sasl = match (&self.username, has_sasl) {
