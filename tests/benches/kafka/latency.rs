@@ -21,8 +21,10 @@ use super::tamis::Home;
 
 /// Payments a second.
 pub const RATE: u64 = 5_000;
-/// Of these the alerts are not counted: the host has just started.
-const WARM_UP: Duration = Duration::from_secs(10);
+/// How long a host that has started is left alone.
+const START: Duration = Duration::from_secs(10);
+/// Alerts of the first payments are not counted: a broker that has just started still compiles what it does often.
+const WARM_UP: Duration = Duration::from_secs(20);
 /// How long alerts are waited for after the last payment, and how long the host may take to end.
 const REST: Duration = Duration::from_secs(60);
 const END: Duration = Duration::from_secs(60);
@@ -59,7 +61,7 @@ pub fn measure(topics: &Topics, home: &Home, feed: &Feed) -> Result<String> {
     let mut said = String::new();
     BufReader::new(host.0.stdout.take().context("it is piped")?).read_line(&mut said)?;
     ensure!(!said.is_empty(), "the host ended before it served");
-    thread::sleep(WARM_UP);
+    thread::sleep(START);
     let alerts = topics.of_tamis()?;
     let mut source = KafkaSource::new(topics.connection(), KafkaSourceSettings::new(alerts.clone(), "latency"));
     let waker = Waker::default();
